@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Config is a validated network configuration of the native dialect, with the
+// runtime's arguments merged in. Only Parse and ParseLenient make one.
+type Config struct {
+	CNIVersion string
+	// Name is the name of the HNS network.
+	Name string
+	// Type is the plugin type the configuration asks for.
+	Type string
+	// Driver is empty when the configuration leaves it to the network.
+	Driver    hns.Driver
+	Isolation hns.Isolation
+	// Network is what the network must be when Bulkhead owns it, nil when it
+	// must exist already.
+	Network *Network
+	IPAM    IPAM
+	ACL     ACL
+	// OutboundNAT is nil when no outbound NAT is asked for.
+	OutboundNAT *OutboundNAT
+	LoopbackDSR bool
+	Routes      []hns.SDNRoute
+	Policies    []hns.Opaque
+	DNS         hns.DNS
+	// PortMappings come from runtimeConfig.
+	PortMappings []PortMapping
+	Timeouts     Timeouts
+	Pod          Pod
+	// Raw is the configuration as it came in, for IPAM plugins.
+	Raw []byte
+}
+
+// Network is the network section: a network that Bulkhead makes when missing.
+type Network struct {
+	Subnets         []hns.Subnet
+	Adapter         string
+	ProviderAddress netip.Addr
+	VXLANPort       uint16
+	MACPool         []hns.MACRange
+	NonPersistent   bool
+}
+
+// IPAM is the ipam section.
+type IPAM struct {
+	// Type is empty when HNS is to choose the address.
+	Type string
+}
+
+// ACL is the acl section.
+type ACL struct {
+	// Program is false when another agent owns the ACLs.
+	Program bool
+}
+
+// OutboundNAT is the outboundNAT section.
+type OutboundNAT struct {
+	Exceptions []netip.Prefix
+}
+
+// PortMapping is a port of the node that leads to a port of the pod.
+type PortMapping struct {
+	// Protocol is an IP protocol number: 6 or 17.
+	Protocol      int
+	HostPort      uint16
+	ContainerPort uint16
+	// HostIP is zero for every address of the node.
+	HostIP netip.Addr
+}
+
+// Timeouts bound the verbs and each native call.
+type Timeouts struct {
+	Add, Del, Status, Call time.Duration
+}
+
+// Pod is who the attachment is for, as CNI_ARGS says; empty where it does not.
+type Pod struct {
+	Namespace, Name, UID string
+}

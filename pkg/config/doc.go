@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config turns what a runtime sends - the JSON of a network
+// configuration and CNI_ARGS - into a validated Config. It checks everything
+// that can be checked without asking HNS or an IPAM plugin, names the JSON path
+// of what is wrong, and never touches a file, an environment variable or a clock.
+package config

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hns
+
+import "context"
+
+// Client is Bulkhead's whole view of HNS. Every method returns *Error; ask it
+// with errors.Is and the kinds of this package (ErrNotFound, ErrExists, ...).
+// Implementations may ignore the end of a context while a native call runs:
+// wrap them with Bounded.
+type Client interface {
+	// Features asks HNS for its version. It fails with ErrUnavailable when HNS
+	// does not run and with ErrUnsupported when it is too old to tell.
+	Features(ctx context.Context) (Features, error)
+	Networks
+	Endpoints
+	Namespaces
+}
+
+// Networks are the calls about networks.
+type Networks interface {
+	// Network returns the network of that name, or ErrNotFound.
+	Network(ctx context.Context, name string) (Network, error)
+	// CreateNetwork makes a network and returns it as HNS filled it in. The id
+	// is HNS's to choose. A name that is taken is ErrExists.
+	CreateNetwork(ctx context.Context, want Network) (Network, error)
+	// DeleteNetwork removes a network and every endpoint on it.
+	DeleteNetwork(ctx context.Context, id string) error
+}
+
+// Endpoints are the calls about endpoints.
+type Endpoints interface {
+	// Endpoint returns the endpoint with that id, or ErrNotFound.
+	Endpoint(ctx context.Context, id string) (Endpoint, error)
+	// EndpointsNamed returns the endpoints of that name, in no order. HNS does
+	// not keep names unique; none is an empty list, not an error.
+	EndpointsNamed(ctx context.Context, name string) ([]Endpoint, error)
+	// EndpointsOf returns the endpoints on a network, remote ones included, in
+	// no order. A network that does not exist has none.
+	EndpointsOf(ctx context.Context, networkID string) ([]Endpoint, error)
+	// CreateEndpoint makes an endpoint and returns it as HNS filled it in. When
+	// it fails, HNS may have made the endpoint all the same: look it up by name.
+	CreateEndpoint(ctx context.Context, want Endpoint) (Endpoint, error)
+	// SetPolicies replaces the policies of an endpoint.
+	SetPolicies(ctx context.Context, id string, policies []Policy) error
+	// DeleteEndpoint removes an endpoint, also from its namespace. One that is
+	// gone is ErrNotFound.
+	DeleteEndpoint(ctx context.Context, id string) error
+}
+
+// Namespaces are the calls about namespaces.
+type Namespaces interface {
+	// Namespace returns the namespace with that id, or ErrNotFound.
+	Namespace(ctx context.Context, id string) (Namespace, error)
+	// CreateNamespace makes a namespace with that id, or with one of HNS's
+	// choice when id is empty.
+	CreateNamespace(ctx context.Context, id string) (Namespace, error)
+	// DeleteNamespace removes a namespace; its endpoints survive, detached. One
+	// that a container still uses is ErrUnsupported.
+	DeleteNamespace(ctx context.Context, id string) error
+	// Attach puts an endpoint into a namespace. An endpoint that is in another
+	// namespace is ErrAttached; whether one that is already in this namespace
+	// is, too, depends on the HNS version.
+	Attach(ctx context.Context, namespaceID, endpointID string) error
+	// Detach takes an endpoint out of a namespace. A missing namespace or
+	// endpoint is ErrNotFound.
+	Detach(ctx context.Context, namespaceID, endpointID string) error
+}

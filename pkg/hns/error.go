@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Kinds of errors, for errors.Is. They are assigned by HRESULT, never by text:
+// texts are localised.
+var (
+	// ErrNotFound: the object, or one it needs, does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: the name, address or port is taken.
+	ErrExists = errors.New("exists already")
+	// ErrAttached: the endpoint is attached already.
+	ErrAttached = errors.New("attached already")
+	// ErrUnsupported: this HNS, or this object, cannot do it.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrUnavailable: HNS is not running, stopping or restarting.
+	ErrUnavailable = errors.New("HNS unavailable")
+	// ErrInvalid: HNS refused the document.
+	ErrInvalid = errors.New("invalid")
+	// ErrBusy: HNS did not answer in time, or asks to try again.
+	ErrBusy = errors.New("busy")
+)
+
+// Error is what every Client method fails with.
+type Error struct {
+	// Op is what was attempted: "create endpoint".
+	Op string
+	// Object is what it was attempted on: a name or an id.
+	Object string
+	// Code is HNS's answer, 0 when HNS did not give one.
+	Code HRESULT
+	// Err is the cause when there is no code, or the native error with its text.
+	Err error
+}
+
+// Error returns the operation, the object and the cause.
+func (e *Error) Error() string {
+	switch {
+	case e.Code != 0 && e.Err != nil:
+		return fmt.Sprintf("%s %s: %s: %v", e.Op, e.Object, e.Code, e.Err) //nolint:errorlint // Unwrap gives Err
+	case e.Code != 0:
+		return fmt.Sprintf("%s %s: %s", e.Op, e.Object, e.Code)
+	default:
+		return fmt.Sprintf("%s %s: %v", e.Op, e.Object, e.Err) //nolint:errorlint // Unwrap gives Err
+	}
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether target is the kind of the error's code, and answers
+// ErrBusy for a call that outlived its deadline.
+func (e *Error) Is(target error) bool {
+	if e.Code == 0 {
+		return target == ErrBusy && errors.Is(e.Err, context.DeadlineExceeded)
+	}
+	kind := e.Code.Kind()
+	return kind != nil && target == kind
+}

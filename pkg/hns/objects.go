@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hns
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// Network is a virtual network of this node. Ids are lower-case GUIDs without
+// braces everywhere in this package.
+type Network struct {
+	ID   string
+	Name string
+	// Driver may be one that Bulkhead does not serve ("ics", "private", ...)
+	// when HNS reported it.
+	Driver  Driver
+	Subnets []Subnet
+	// Adapter is the friendly name of the uplink, empty to let HNS choose.
+	Adapter string
+	// ProviderAddress is the node's address under an overlay network; zero when
+	// HNS did not say.
+	ProviderAddress netip.Addr
+	// VXLANPort is the UDP port of an overlay network, 0 for HNS's default 4789.
+	VXLANPort uint16
+	MACPool   []MACRange
+	DNS       DNS
+	// NonPersistent asks HNS to forget the network at a reboot.
+	NonPersistent bool
+}
+
+// Subnet is an address range of a network.
+type Subnet struct {
+	Prefix  netip.Prefix
+	Gateway netip.Addr
+	// VLAN is 0 for none, else 1 to 4094.
+	VLAN uint16
+	// VSID is the virtual subnet of an overlay network, 0 for none, else 4096
+	// to 16777215.
+	VSID uint32
+}
+
+// MACRange is a range of MAC addresses, both ends included.
+type MACRange struct {
+	Start, End MAC
+}
+
+// DNS is the name service configuration of a network or an endpoint.
+type DNS struct {
+	Domain  string
+	Search  []string
+	Servers []string
+	Options []string
+}
+
+// IsZero reports whether nothing is configured.
+func (d DNS) IsZero() bool {
+	return d.Domain == "" && len(d.Search) == 0 && len(d.Servers) == 0 && len(d.Options) == 0
+}
+
+// Endpoint is a network interface of a container, or of a remote one.
+type Endpoint struct {
+	ID        string
+	Name      string
+	NetworkID string
+	// NamespaceID is empty when the endpoint is in no namespace. It is read
+	// only: endpoints enter a namespace through Client.Attach.
+	NamespaceID string
+	// Addresses holds each address with its prefix length. In a wanted
+	// endpoint an invalid prefix length is not sent, and HNS takes the subnet's.
+	Addresses []netip.Prefix
+	MAC       MAC
+	Routes    []Route
+	DNS       DNS
+	Policies  []Policy
+	// Remote marks the endpoint of a container on another node.
+	Remote bool
+}
+
+// Route is a route of an endpoint. HNS honours default routes only.
+type Route struct {
+	Destination netip.Prefix
+	NextHop     netip.Addr
+}
+
+// Namespace is a network namespace. Windows backs it by a compartment once a
+// container is started in it.
+type Namespace struct {
+	ID string
+	// Compartment is the number of the compartment, 0 while there is none.
+	Compartment uint32
+	// Endpoints and Containers hold the ids of the attached resources.
+	Endpoints  []string
+	Containers []string
+}
+
+// MAC is a MAC address in the form aa:bb:cc:dd:ee:ff, or empty.
+type MAC string
+
+// ParseMAC reads a MAC address written with hyphens, as HNS does, or colons, in
+// any letter case. The empty string is the empty MAC.
+func ParseMAC(s string) (MAC, error) {
+	if s == "" {
+		return "", nil
+	}
+	return parseMAC(s)
+}
+
+// Hyphenated returns the address as HNS writes it: AA-BB-CC-DD-EE-FF.
+func (m MAC) Hyphenated() string {
+	return strings.ToUpper(strings.ReplaceAll(string(m), ":", "-"))
+}
