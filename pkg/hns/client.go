@@ -6,8 +6,9 @@ import "context"
 
 // Client is Bulkhead's whole view of HNS. Every method returns *Error; ask it
 // with errors.Is and the kinds of this package (ErrNotFound, ErrExists, ...).
+// Ids are taken in any letter case; one that is not a GUID is ErrInvalid.
 // Implementations may ignore the end of a context while a native call runs:
-// wrap them with Bounded.
+// package bounded does not.
 type Client interface {
 	// Features asks HNS for its version. It fails with ErrUnavailable when HNS
 	// does not run and with ErrUnsupported when it is too old to tell.

@@ -41,13 +41,17 @@ type Error struct {
 
 // Error returns the operation, the object and the cause.
 func (e *Error) Error() string {
+	what := e.Op
+	if e.Object != "" {
+		what += " " + e.Object
+	}
 	switch {
 	case e.Code != 0 && e.Err != nil:
-		return fmt.Sprintf("%s %s: %s: %v", e.Op, e.Object, e.Code, e.Err) //nolint:errorlint // Unwrap gives Err
+		return fmt.Sprintf("%s: %s: %v", what, e.Code, e.Err)
 	case e.Code != 0:
-		return fmt.Sprintf("%s %s: %s", e.Op, e.Object, e.Code)
+		return fmt.Sprintf("%s: %s", what, e.Code)
 	default:
-		return fmt.Sprintf("%s %s: %v", e.Op, e.Object, e.Err) //nolint:errorlint // Unwrap gives Err
+		return fmt.Sprintf("%s: %v", what, e.Err)
 	}
 }
 

@@ -13,6 +13,7 @@ type HRESULT uint32
 
 // Codes that code asks for by name.
 const (
+	CodeGenFailure       HRESULT = 0x8007001f
 	CodeServiceNotActive HRESULT = 0x80070426
 	CodeNotFound         HRESULT = 0x80070490
 	CodeCallFailed       HRESULT = 0x800706be
@@ -20,7 +21,9 @@ const (
 	CodeEndpointNotFound HRESULT = 0x803b0002
 	CodeNetworkExists    HRESULT = 0x803b0010
 	CodePortExists       HRESULT = 0x803b0013
+	CodeInvalidGUID      HRESULT = 0x803b0019
 	CodeEndpointInANetns HRESULT = 0x803b002b
+	CodeTornDown         HRESULT = 0x803b0031
 	facilityWin32        HRESULT = 0x80070000
 	win32CodeMax         HRESULT = 0xffff
 	failureBit           HRESULT = 0x80000000

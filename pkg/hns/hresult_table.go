@@ -17,6 +17,8 @@ var meanings = []Meaning{
 	{0x80070034, "ERROR_DUP_NAME", "A duplicate name exists on the network", ErrExists},
 	{0x8007003b, "ERROR_UNEXP_NET_ERR", "An unexpected network error occurred", ErrBusy},
 	{0x80070057, "ERROR_INVALID_PARAMETER", "The parameter is incorrect", ErrInvalid},
+	{0x8007007e, "ERROR_MOD_NOT_FOUND", "The specified module could not be found", ErrUnsupported},
+	{0x8007007f, "ERROR_PROC_NOT_FOUND", "The specified procedure could not be found", ErrUnsupported},
 	{0x800700b7, "ERROR_ALREADY_EXISTS", "Cannot create a file when that file already exists", ErrExists},
 	{0x80070426, "ERROR_SERVICE_NOT_ACTIVE", "The service has not been started", ErrUnavailable},
 	{0x80070490, "ERROR_NOT_FOUND", "Element not found", ErrNotFound},
