@@ -59,6 +59,9 @@ type IPAM struct {
 type ACL struct {
 	// Program is false when another agent owns the ACLs.
 	Program bool
+	// Asked is the JSON path of the first key that asks for ACLs, and so for a
+	// network on which they can be reconfigured; empty when none does.
+	Asked string
 }
 
 // OutboundNAT is the outboundNAT section.
@@ -72,7 +75,8 @@ type PortMapping struct {
 	Protocol      int
 	HostPort      uint16
 	ContainerPort uint16
-	// HostIP is zero for every address of the node.
+	// HostIP is zero for every address of the node, which is also what 0.0.0.0
+	// asks for (Kubernetes API, ContainerPort).
 	HostIP netip.Addr
 }
 

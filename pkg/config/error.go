@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kinds of errors, for errors.Is. Every *Error is exactly one of them.
+var (
+	// ErrSyntax: the configuration is not JSON.
+	ErrSyntax = errors.New("not JSON")
+	// ErrInvalid: the configuration says what cannot be.
+	ErrInvalid = errors.New("invalid configuration")
+	// ErrUnsupported: the configuration asks for what this version has not.
+	ErrUnsupported = errors.New("not supported by this version of bulkhead")
+)
+
+// Error is what Parse and ParseLenient fail with.
+type Error struct {
+	// Path is the JSON path of what is wrong, such as
+	// runtimeConfig.portMappings[1].protocol; CNI_ARGS for the arguments; empty
+	// for the document as a whole.
+	Path string
+	// Problem says what is wrong there, with the value.
+	Problem string
+	// Err is the kind: ErrSyntax, ErrInvalid or ErrUnsupported.
+	Err error
+}
+
+// Error returns the path and the problem.
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return e.Problem
+	}
+	return e.Path + ": " + e.Problem
+}
+
+// Unwrap returns the kind.
+func (e *Error) Unwrap() error { return e.Err }
+
+func invalid(path, format string, args ...any) error {
+	return &Error{Path: path, Problem: fmt.Sprintf(format, args...), Err: ErrInvalid}
+}
+
+// unsupported is the error of what a later version will have.
+func unsupported(path string) error {
+	return &Error{Path: path, Problem: ErrUnsupported.Error(), Err: ErrUnsupported}
+}

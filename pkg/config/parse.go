@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Type is the plugin type of the native dialect.
+const Type = "bulkhead"
+
+// step reads one part of a document into a Config, which it leaves as it is
+// when it fails.
+type step func(document, *Config) error
+
+// steps are taken in this order, which decides which of several errors is told.
+// Later ones may read what earlier ones set.
+func steps() []step {
+	return []step{
+		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAM, readACL,
+		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readPortMappings,
+		refuseBandwidth, refuseMAC,
+	}
+}
+
+// runtimeKeys are the keys that CNI gives a meaning to (SPEC.md, "Plugin
+// configuration objects", "Network configuration lists").
+var runtimeKeys = []string{
+	"cniVersion", "cniVersions", "name", "type", "capabilities", "ipam", "dns", "args", "runtimeConfig",
+	"prevResult", "disableCheck", "disableGC", "loadOnlyInlinedPlugins",
+}
+
+// ownKeys are the keys of the native dialect.
+var ownKeys = []string{
+	"driver", "isolation", "network", "acl", "outboundNAT", "loopbackDSR", "routes", "policies", "timeouts",
+}
+
+// Parse reads the configuration that a runtime sends on stdin and CNI_ARGS, for
+// the verbs that make or compare something. It refuses whatever can be known to
+// be wrong before HNS or an IPAM plugin is asked, with an *Error.
+func Parse(stdin []byte, cniArgs string) (Config, error) {
+	doc, err := parseDocument(stdin)
+	if err != nil {
+		return Config{}, err
+	}
+	c := defaults(stdin)
+	if c.Name, c.Type, err = doc.identity(); err != nil {
+		return Config{}, err
+	}
+	if err := doc.checkKeys(); err != nil {
+		return Config{}, err
+	}
+	for _, read := range steps() {
+		if err := read(doc, &c); err != nil {
+			return Config{}, err
+		}
+	}
+	if c.Pod, err = parsePod(cniArgs); err != nil {
+		return Config{}, err
+	}
+	if c.Driver == "" {
+		return c, nil
+	}
+	return c.WithDriver(c.Driver)
+}
+
+// ParseLenient reads a configuration for the verbs that must work with whatever
+// is there: DEL, GC and STATUS. It fails only for what is not a JSON object or
+// has no name. Of the rest it takes each part that is right, and the default
+// where one is wrong.
+func ParseLenient(stdin []byte, cniArgs string) (Config, error) {
+	doc, err := parseDocument(stdin)
+	if err != nil {
+		return Config{}, err
+	}
+	c := defaults(stdin)
+	if c.Name, err = doc.text("name"); err != nil {
+		return Config{}, err
+	}
+	c.Type, _ = doc.text("type")
+	for _, read := range steps() {
+		_ = read(doc, &c)
+	}
+	c.Pod, _ = parsePod(cniArgs)
+	return c, nil
+}
+
+// defaults is the configuration that says nothing.
+func defaults(stdin []byte) Config {
+	return Config{
+		CNIVersion: "0.1.0",
+		Isolation:  hns.Process,
+		ACL:        ACL{Program: true},
+		Timeouts:   defaultTimeouts,
+		Raw:        bytes.Clone(stdin),
+	}
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+type wireOutboundNAT struct {
+	Exceptions []string `json:"exceptions"`
+}
+
+func readOutboundNAT(doc document, c *Config) error {
+	var w *wireOutboundNAT
+	if err := doc.section("outboundNAT", &w); err != nil || w == nil {
+		return err
+	}
+	exceptions, err := parsePrefixes("outboundNAT.exceptions", w.Exceptions)
+	if err != nil {
+		return err
+	}
+	c.OutboundNAT = &OutboundNAT{Exceptions: exceptions}
+	return nil
+}
+
+func readLoopbackDSR(doc document, c *Config) error {
+	return doc.section("loopbackDSR", &c.LoopbackDSR)
+}
+
+type wireRoute struct {
+	Dst       string `json:"dst"`
+	NextHop   string `json:"nextHop"`
+	NeedEncap bool   `json:"needEncap"`
+}
+
+func readRoutes(doc document, c *Config) error {
+	var ws []wireRoute
+	if err := doc.section("routes", &ws); err != nil {
+		return err
+	}
+	var out []hns.SDNRoute
+	for i, w := range ws {
+		r, err := w.route(index("routes", i))
+		if err != nil {
+			return err
+		}
+		out = append(out, r)
+	}
+	c.Routes = out
+	return nil
+}
+
+// route takes a missing nextHop: with encapsulation HNS finds the way itself
+// (flannel's and OVN-Kubernetes' SDNRoute policies name none).
+func (w wireRoute) route(path string) (hns.SDNRoute, error) {
+	dst, err := parsePrefix(path+".dst", w.Dst)
+	if err != nil {
+		return hns.SDNRoute{}, err
+	}
+	r := hns.SDNRoute{Destination: dst, NeedEncap: w.NeedEncap}
+	if w.NextHop == "" {
+		return r, nil
+	}
+	if r.NextHop, err = parseAddr(path+".nextHop", w.NextHop); err != nil {
+		return hns.SDNRoute{}, err
+	}
+	if r.NextHop.Is4() != dst.Addr().Is4() {
+		return hns.SDNRoute{}, invalid(path+".nextHop", "%s is not of the family of %s", r.NextHop, dst)
+	}
+	return r, nil
+}
+
+type wirePolicy struct {
+	Type     string          `json:"Type"`
+	Settings json.RawMessage `json:"Settings"`
+}
+
+// taken says what to use for the policy types, in lower case, that are not
+// passed through: Bulkhead has a key for them, or they are names of the v1 schema
+// that HNS's v2 calls do not know (hcsshim internal/hns/hnspolicy.go).
+var taken = map[string]string{
+	"acl":         "use the acl section",
+	"portmapping": "port mappings come from runtimeConfig.portMappings; declare the portMappings capability",
+	"nat":         "this is the v1 name of PortMapping; port mappings come from runtimeConfig.portMappings",
+	"route":       "this is the v1 name of SDNRoute; use the routes key",
+	"pa":          "this is the v1 name; use ProviderAddress",
+	"elb":         "this is the v1 name of a load balancer, which is no endpoint policy; kube-proxy makes load balancers",
+}
+
+func readPolicies(doc document, c *Config) error {
+	var raws []json.RawMessage
+	if err := doc.section("policies", &raws); err != nil {
+		return err
+	}
+	var out []hns.Opaque
+	for i, raw := range raws {
+		p, err := parsePolicy(index("policies", i), raw)
+		if err != nil {
+			return err
+		}
+		out = append(out, p)
+	}
+	c.Policies = out
+	return nil
+}
+
+func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
+	var w wirePolicy
+	if err := refuseTaken(path, raw); err != nil {
+		return hns.Opaque{}, err
+	}
+	if err := decode(path, raw, &w); err != nil {
+		return hns.Opaque{}, err
+	}
+	if w.Type == "" {
+		return hns.Opaque{}, invalid(path+".Type", "missing")
+	}
+	if w.Settings == nil {
+		return hns.Opaque{}, invalid(path+".Settings", "missing; write {} for none")
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, w.Settings); err != nil || !bytes.HasPrefix(compact.Bytes(), []byte("{")) {
+		return hns.Opaque{}, wrongType(path+".Settings", "an object", w.Settings)
+	}
+	return hns.Opaque{Type: w.Type, Settings: compact.Bytes()}, checkSettings(path+".Settings", w.Type, w.Settings)
+}
+
+// refuseTaken comes before the other keys are looked at: a policy of the v1 schema
+// has its settings beside its type, and its name is the better reason.
+func refuseTaken(path string, raw json.RawMessage) error {
+	var w wirePolicy
+	if err := decodeLax(path, raw, &w); err != nil {
+		return err
+	}
+	if instead, ok := taken[strings.ToLower(w.Type)]; ok {
+		return invalid(path+".Type", "%q is not passed through: %s", w.Type, instead)
+	}
+	return nil
+}
+
+// wireOutboundNATSettings and wireSDNRouteSettings are the addresses in what is
+// passed through: HNS answers a wrong one with an error that names no field.
+type wireOutboundNATSettings struct {
+	VirtualIP     string          `json:"VirtualIP"`
+	Exceptions    []string        `json:"Exceptions"`
+	Destinations  []string        `json:"Destinations"`
+	ExceptionList json.RawMessage `json:"ExceptionList"`
+}
+
+type wireSDNRouteSettings struct {
+	DestinationPrefix string `json:"DestinationPrefix"`
+	NextHop           string `json:"NextHop"`
+}
+
+func checkSettings(path, typ string, raw json.RawMessage) error {
+	switch strings.ToLower(typ) {
+	case "outboundnat":
+		var w wireOutboundNATSettings
+		if err := decodeLax(path, raw, &w); err != nil {
+			return err
+		}
+		return w.check(path)
+	case "sdnroute":
+		var w wireSDNRouteSettings
+		if err := decodeLax(path, raw, &w); err != nil {
+			return err
+		}
+		if _, err := parsePrefix(path+".DestinationPrefix", w.DestinationPrefix); err != nil {
+			return err
+		}
+		return checkAddr(path+".NextHop", w.NextHop)
+	default:
+		return nil
+	}
+}
+
+func (w wireOutboundNATSettings) check(path string) error {
+	if w.ExceptionList != nil {
+		return invalid(path+".ExceptionList", "this is the v1 name; use Exceptions")
+	}
+	if err := checkAddr(path+".VirtualIP", w.VirtualIP); err != nil {
+		return err
+	}
+	if err := checkRanges(path+".Exceptions", w.Exceptions); err != nil {
+		return err
+	}
+	return checkRanges(path+".Destinations", w.Destinations)
+}
+
+// checkAddr passes the empty string, which HNS takes for absent.
+func checkAddr(path, s string) error {
+	if s == "" {
+		return nil
+	}
+	_, err := parseAddr(path, s)
+	return err
+}
+
+// checkRanges takes addresses as well as CIDRs, as HNS does: a pod's loopback DSR
+// has its bare address as destination (containernetworking/plugins, pkg/hns).
+func checkRanges(path string, list []string) error {
+	for i, s := range list {
+		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+			continue
+		}
+		if _, err := parsePrefix(index(path, i), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

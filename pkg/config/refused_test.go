@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+)
+
+// refusal is a configuration that Parse must refuse, with the whole error.
+type refusal struct {
+	want string
+	conf string
+	args string
+}
+
+func l2bridge(subnet string) string {
+	return native(`"driver": "l2bridge", "network": {"subnets": [` + subnet + `]}`)
+}
+
+func network(driver, members string) string {
+	return native(`"driver": "` + driver + `", "network": {` + members + `}`)
+}
+
+func mapping(members string) string {
+	return native(`"runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "udp"}, {` + members + `}]}`)
+}
+
+func policy(members string) string { return native(`"policies": [{` + members + `}]`) }
+
+var malformed = []refusal{
+	{want: "malformed JSON at line 1, column 1: unexpected end of JSON input", conf: ""},
+	{want: "malformed JSON at line 1, column 2: invalid character 'x' looking for beginning of object key string", conf: "{x"},
+	{want: "malformed JSON at line 2, column 12: invalid character '}' looking for beginning of value", conf: "{\n  \"name\": \r}"},
+	{want: "malformed JSON at line 2, column 1: invalid character '{' after top-level value", conf: native("") + "\n{}"},
+	{want: "malformed JSON at line 1, column 62: invalid character 'x' after top-level value", conf: native("") + "x"},
+	{want: "malformed JSON: it starts with a byte order mark; save it as UTF-8 without one", conf: "\xef\xbb\xbf{}"},
+	{want: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark", conf: "\xff\xfe{\x00}\x00"},
+}
+
+var invalidDocuments = []refusal{
+	{want: "want one JSON object, got a list", conf: " [1]"},
+	{want: "want one JSON object, got null", conf: "null"},
+	{want: `want one JSON object, got "x"`, conf: `"x"`},
+	{want: "name: missing", conf: `{"type": "bulkhead"}`},
+	{want: "name: missing", conf: `{"type": "bulkhead", "name": ""}`},
+	{want: "name: want a string, got 5", conf: `{"type": "bulkhead", "name": 5}`},
+	{
+		want: `name: "../x" is not a network name: letters, digits, dots, hyphens and underscores only, a letter or a digit first`,
+		conf: `{"type": "bulkhead", "name": "../x"}`,
+	},
+	{want: "type: missing", conf: `{"name": "n"}`},
+	{want: "type: want a string, got a list", conf: `{"name": "n", "type": []}`},
+	{
+		want: "plugins: this is a network configuration list; a plugin gets one element of it, with the list's name and cniVersion",
+		conf: `{"cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "bulkhead"}]}`,
+	},
+	{want: "cniVersion: want a string, got 1.1", conf: `{"name": "n", "type": "bulkhead", "cniVersion": 1.1}`},
+	{want: "Driver: unknown key; did you mean \"driver\"?", conf: native(`"Driver": "nat"`)},
+	{want: `ipMasq: unknown key; did you mean "outboundNAT"?`, conf: native(`"ipMasq": true`)},
+	{want: "colour: unknown key", conf: native(`"zeal": 1, "colour": 1`)},
+	{want: `["a b"]: unknown key`, conf: native(`"a b": 1`)},
+	{want: "runtimeConfig: want an object, got a list", conf: native(`"runtimeConfig": []`)},
+	{want: `driver: "vlan" is not one of nat, transparent, l2bridge, l2tunnel, overlay`, conf: native(`"driver": "vlan"`)},
+	{want: `driver: want a string, got false`, conf: native(`"driver": false`)},
+	{want: `isolation: "vm" is not one of process, hyperv`, conf: native(`"isolation": "vm"`)},
+	{want: `loopbackDSR: want true or false, got "yes"`, conf: native(`"loopbackDSR": "yes"`)},
+	{want: "ipam: want an object, got \"host-local\"", conf: native(`"ipam": "host-local"`)},
+	{want: "ipam.type: want a string, got 5", conf: native(`"ipam": {"type": 5}`)},
+	{
+		want: "ipam.type: missing; leave the ipam section out to let HNS choose addresses",
+		conf: native(`"ipam": {"subnet": "10.0.0.0/8"}`),
+	},
+	{want: `ipam.type: "..\\x" is a path, not the name of a plugin`, conf: native(`"ipam": {"type": "..\\x"}`)},
+	{want: `timeouts.add: "90" is not a duration such as 90s`, conf: native(`"timeouts": {"add": "90"}`)},
+	{want: "timeouts.del: want a string, got 45", conf: native(`"timeouts": {"del": 45}`)},
+	{want: "timeouts.status: 0s is not above 0 and up to 10m0s", conf: native(`"timeouts": {"status": "0s"}`)},
+	{want: "timeouts.call: 10m0.001s is not above 0 and up to 10m0s", conf: native(`"timeouts": {"call": "10m1ms"}`)},
+	{want: "timeouts.ADD: unknown key; did you mean \"add\"?", conf: native(`"timeouts": {"ADD": "1s"}`)},
+}
+
+var invalidNetworks = []refusal{
+	{want: "driver: missing; a network section needs it", conf: native(`"network": {}`)},
+	{want: "network.subnets: missing; only for nat does HNS choose a subnet", conf: network("l2bridge", "")},
+	{want: "network.subnets: missing; only for nat does HNS choose a subnet", conf: network("overlay", `"subnets": []`)},
+	{
+		want: "network.subnets: a nat network takes one subnet (WinNAT), not 2",
+		conf: network("nat", `"subnets": [{"prefix": "10.1.0.0/16", "gateway": "10.1.0.1"}, {"prefix": "10.2.0.0/16", "gateway": "10.2.0.1"}]`),
+	},
+	{want: "network.subnets: want a list, got an object", conf: network("nat", `"subnets": {}`)},
+	{want: "network.subnets[0]: want an object, got null", conf: l2bridge(`null`)},
+	{want: "network.subnets[0]: want an object, got \"10.0.0.0/8\"", conf: l2bridge(`"10.0.0.0/8"`)},
+	{want: "network.subnets[0].cidr: unknown key", conf: l2bridge(`{"cidr": "10.0.0.0/8"}`)},
+	{want: `network.subnet: unknown key; did you mean "subnets"?`, conf: network("nat", `"subnet": {}`)},
+	{want: "network.subnets[0].prefix: missing; want a CIDR such as 10.10.0.0/24", conf: l2bridge(`{}`)},
+	{
+		want: `network.subnets[0].prefix: "10.10.0.1/24" has host bits set; write 10.10.0.0/24`,
+		conf: l2bridge(`{"prefix": "10.10.0.1/24", "gateway": "10.10.0.1"}`),
+	},
+	{want: `network.subnets[0].prefix: "10.0.0.0" is an address, not a CIDR; write 10.0.0.0/32`, conf: l2bridge(`{"prefix": "10.0.0.0"}`)},
+	{want: `network.subnets[0].prefix: "ten" is not a CIDR such as 10.10.0.0/24`, conf: l2bridge(`{"prefix": "ten"}`)},
+	{want: `network.subnets[0].prefix: "::ffff:10.0.0.0/104" is IPv4 written as IPv6; write it as IPv4`, conf: l2bridge(`{"prefix": "::ffff:10.0.0.0/104"}`)},
+	{want: `network.subnets[0].prefix: 0.0.0.0/0 is no range for pods`, conf: l2bridge(`{"prefix": "0.0.0.0/0"}`)},
+	{want: `network.subnets[0].prefix: 224.0.0.0/8 is no range for pods`, conf: l2bridge(`{"prefix": "224.0.0.0/8"}`)},
+	{want: "network.subnets[0].gateway: missing; HNS takes no subnet without a gateway", conf: l2bridge(`{"prefix": "10.10.0.0/24"}`)},
+	{want: `network.subnets[0].gateway: "x" is not an IP address`, conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "x"}`)},
+	{want: `network.subnets[0].gateway: 10.10.1.1 is outside of 10.10.0.0/24`, conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.1.1"}`)},
+	{want: `network.subnets[0].gateway: 10.10.0.0 is the network address of 10.10.0.0/24`, conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.0.0"}`)},
+	{want: `network.subnets[0].gateway: 10.10.1.255 is the broadcast address of 10.10.0.0/23`, conf: l2bridge(`{"prefix": "10.10.0.0/23", "gateway": "10.10.1.255"}`)},
+	{want: `network.subnets[0].gateway: "fe80::1%3" has a zone; write fe80::1`, conf: l2bridge(`{"prefix": "fe80::/64", "gateway": "fe80::1%3"}`)},
+	{want: "network.subnets[0].vlan: 4095 is not in 0 to 4094", conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vlan": 4095}`)},
+	{want: "network.subnets[0].vlan: -1 is not in 0 to 4094", conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vlan": -1}`)},
+	{want: "network.subnets[0].vlan: want an integer, got 1.5", conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vlan": 1.5}`)},
+	{
+		want: "network.subnets[0].vlan: only transparent and l2bridge networks have VLANs, not nat",
+		conf: network("nat", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vlan": 5}]`),
+	},
+	{
+		want: "network.subnets[0].vsid: only overlay networks have a VSID, not l2bridge",
+		conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vsid": 5000}`),
+	},
+	{
+		want: "network.subnets[0].vsid: missing; an overlay subnet needs one in 4096 to 16777215",
+		conf: network("overlay", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}]`),
+	},
+	{
+		want: "network.subnets[0].vsid: 4095 is not in 4096 to 16777215",
+		conf: network("overlay", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vsid": 4095}]`),
+	},
+	{
+		want: "network.subnets[0].vsid: 16777216 is not in 4096 to 16777215",
+		conf: network("overlay", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vsid": 16777216}]`),
+	},
+	{
+		want: "network.subnets[0].prefix: fd00:: is IPv6, which overlay networks do not have",
+		conf: network("overlay", `"subnets": [{"prefix": "fd00::/64", "gateway": "fd00::1", "vsid": 5000}]`),
+	},
+	{
+		want: "network.subnets[1].prefix: 10.10.0.128/25 overlaps 10.10.0.0/24 of network.subnets[0].prefix",
+		conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}, {"prefix": "10.10.0.128/25", "gateway": "10.10.0.129"}`),
+	},
+	{want: "network.adapter: a nat network has no adapter of its own: its switch is internal", conf: network("nat", `"adapter": "Ethernet"`)},
+	{want: "network.vxlanPort: only overlay networks have it, not nat", conf: network("nat", `"vxlanPort": 4789`)},
+	{want: "network.providerAddress: only overlay networks have it, not nat", conf: network("nat", `"providerAddress": "10.0.0.1"`)},
+	{
+		want: "network.vxlanPort: 0 is not in 1 to 65535",
+		conf: network("overlay", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vsid": 5000}], "vxlanPort": 0`),
+	},
+	{
+		want: "network.providerAddress: fd00::5 is IPv6, which overlay networks do not have",
+		conf: network("overlay", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1", "vsid": 5000}], "providerAddress": "fd00::5"`),
+	},
+	{want: `network.macPool[0].start: missing`, conf: network("nat", `"macPool": [{}]`)},
+	{want: `network.macPool[0].end: "x" is not a MAC address of six bytes`, conf: network("nat", `"macPool": [{"start": "00-15-5D-00-00-00", "end": "x"}]`)},
+	{want: `network.macPool[0].start: "01-15-5D-00-00-00" is a group address`, conf: network("nat", `"macPool": [{"start": "01-15-5D-00-00-00"}]`)},
+	{
+		want: `network.macPool[0]: ends at 00:15:5d:00:00:00, before its start 00:15:5d:00:00:01`,
+		conf: network("nat", `"macPool": [{"start": "00-15-5D-00-00-01", "end": "00-15-5D-00-00-00"}]`),
+	},
+}
+
+var invalidPolicies = []refusal{
+	{want: `outboundNAT.exceptions[1]: "10.1.0.0/8" has host bits set; write 10.0.0.0/8`, conf: native(`"outboundNAT": {"exceptions": ["10.2.0.0/16", "10.1.0.0/8"]}`)},
+	{want: `outboundNAT.exceptions: want a list, got "10.0.0.0/8"`, conf: native(`"outboundNAT": {"exceptions": "10.0.0.0/8"}`)},
+	{want: `outboundNAT.ExceptionList: unknown key; did you mean "exceptions"?`, conf: native(`"outboundNAT": {"ExceptionList": []}`)},
+	{want: `outboundNAT.exceptions[0]: fd00:: is IPv6, which nat networks do not have`, conf: native(`"driver": "nat", "outboundNAT": {"exceptions": ["fd00::/8"]}`)},
+	{want: "routes[0].dst: missing; want a CIDR such as 10.10.0.0/24", conf: native(`"routes": [{"needEncap": true}]`)},
+	{want: `routes[0].nextHop: "gw" is not an IP address`, conf: native(`"routes": [{"dst": "10.0.0.0/8", "nextHop": "gw"}]`)},
+	{want: `routes[0].nextHop: fd00::1 is not of the family of 10.0.0.0/8`, conf: native(`"routes": [{"dst": "10.0.0.0/8", "nextHop": "fd00::1"}]`)},
+	{want: `routes[0].gw: unknown key`, conf: native(`"routes": [{"dst": "10.0.0.0/8", "gw": "10.0.0.1"}]`)},
+	{want: `routes[0].dst: fd00:: is IPv6, which overlay networks do not have`, conf: native(`"driver": "overlay", "routes": [{"dst": "fd00::/8"}]`)},
+	{want: "policies[0].Type: missing", conf: policy(`"Settings": {}`)},
+	{want: `policies[0].type: unknown key; did you mean "Type"?`, conf: policy(`"type": "QOS", "Settings": {}`)},
+	{want: `policies[0].Name: unknown key`, conf: policy(`"Name": "EndpointPolicy", "Value": {"Type": "QOS"}`)},
+	{want: `policies[0].ExceptionList: unknown key`, conf: policy(`"Type": "OutBoundNAT", "ExceptionList": []`)},
+	{want: "policies[0].Settings: missing; write {} for none", conf: policy(`"Type": "L2Driver"`)},
+	{want: "policies[0].Settings: want an object, got a list", conf: policy(`"Type": "L2Driver", "Settings": []`)},
+	{want: `policies[0].Type: "acl" is not passed through: use the acl section`, conf: policy(`"Type": "acl", "Settings": {}`)},
+	{
+		want: `policies[0].Type: "PortMapping" is not passed through: port mappings come from runtimeConfig.portMappings; declare the portMappings capability`,
+		conf: policy(`"Type": "PortMapping", "Settings": {}`),
+	},
+	{want: `policies[0].Type: "ROUTE" is not passed through: this is the v1 name of SDNRoute; use the routes key`, conf: policy(`"Type": "ROUTE", "DestinationPrefix": "10.0.0.0/8"`)},
+	{want: `policies[0].Type: "NAT" is not passed through: this is the v1 name of PortMapping; port mappings come from runtimeConfig.portMappings`, conf: policy(`"Type": "NAT"`)},
+	{want: `policies[0].Type: "PA" is not passed through: this is the v1 name; use ProviderAddress`, conf: policy(`"Type": "PA"`)},
+	{
+		want: `policies[0].Type: "ELB" is not passed through: this is the v1 name of a load balancer, which is no endpoint policy; kube-proxy makes load balancers`,
+		conf: policy(`"Type": "ELB"`),
+	},
+	{want: `policies[0].Settings.ExceptionList: this is the v1 name; use Exceptions`, conf: policy(`"Type": "OutBoundNAT", "Settings": {"ExceptionList": []}`)},
+	{want: `policies[0].Settings.Exceptions[0]: "10.1.0.0/8" has host bits set; write 10.0.0.0/8`, conf: policy(`"Type": "OutboundNat", "Settings": {"Exceptions": ["10.1.0.0/8"]}`)},
+	{want: `policies[0].Settings.Exceptions: want a list, got "10.1.0.0/8"`, conf: policy(`"Type": "OutBoundNAT", "Settings": {"Exceptions": "10.1.0.0/8"}`)},
+	{want: `policies[0].Settings.Destinations[0]: "x" is not a CIDR such as 10.10.0.0/24`, conf: policy(`"Type": "OutBoundNAT", "Settings": {"Destinations": ["x"]}`)},
+	{want: `policies[0].Settings.VirtualIP: "x" is not an IP address`, conf: policy(`"Type": "OutBoundNAT", "Settings": {"VirtualIP": "x"}`)},
+	{want: `policies[0].Settings.DestinationPrefix: missing; want a CIDR such as 10.10.0.0/24`, conf: policy(`"Type": "SDNRoute", "Settings": {}`)},
+	{want: `policies[0].Settings.DestinationPrefix: "10.1.0.0/8" has host bits set; write 10.0.0.0/8`, conf: policy(`"Type": "SDNRoute", "Settings": {"DestinationPrefix": "10.1.0.0/8"}`)},
+	{want: `policies[0].Settings.NextHop: "x" is not an IP address`, conf: policy(`"Type": "SDNRoute", "Settings": {"DestinationPrefix": "10.0.0.0/8", "NextHop": "x"}`)},
+	{want: `dns.nameservers[0]: "8.8.8" is not an IP address`, conf: native(`"dns": {"nameservers": ["8.8.8"]}`)},
+	{want: `dns.Nameservers: unknown key; did you mean "nameservers"?`, conf: native(`"dns": {"Nameservers": ["8.8.8.8"]}`)},
+	{want: `dns.domain: "a b" is not one word`, conf: native(`"dns": {"domain": "a b"}`)},
+	{want: `dns.search[1]: "" is not one word`, conf: native(`"dns": {"search": ["a", ""]}`)},
+	{want: `dns.options[0]: "a,b" is not one word`, conf: native(`"dns": {"options": ["a,b"]}`)},
+	{want: `runtimeConfig.dns.servers[0]: "x" is not an IP address`, conf: native(`"runtimeConfig": {"dns": {"Servers": ["x"]}}`)},
+	{want: `runtimeConfig.dns.searches[0]: "a,b" is not one word`, conf: native(`"runtimeConfig": {"dns": {"searches": ["a,b"]}}`)},
+	{want: `runtimeConfig.dns.options[0]: want a string, got 5`, conf: native(`"runtimeConfig": {"dns": {"options": [5]}}`)},
+}
+
+var invalidRuntime = []refusal{
+	{want: `runtimeConfig.portMappings[1].protocol: "sctp" is not one of tcp, udp`, conf: mapping(`"hostPort": 2, "containerPort": 1, "protocol": "sctp"`)},
+	{want: `runtimeConfig.portMappings[1].protocol: "" is not one of tcp, udp`, conf: mapping(`"hostPort": 2, "containerPort": 1`)},
+	{want: `runtimeConfig.portMappings[1].hostPort: missing`, conf: mapping(`"containerPort": 1, "protocol": "tcp"`)},
+	{want: `runtimeConfig.portMappings[1].hostPort: 0 is not in 1 to 65535`, conf: mapping(`"HostPort": 0, "containerPort": 1, "protocol": "tcp"`)},
+	{want: `runtimeConfig.portMappings[1].containerPort: 65536 is not in 1 to 65535`, conf: mapping(`"hostPort": 2, "containerPort": 65536, "protocol": "tcp"`)},
+	{want: `runtimeConfig.portMappings[1].containerPort: want an integer, got "80"`, conf: mapping(`"hostPort": 2, "containerPort": "80", "protocol": "tcp"`)},
+	{want: `runtimeConfig.portMappings[1].hostIP: "localhost" is not an IP address`, conf: mapping(`"hostPort": 2, "containerPort": 1, "protocol": "tcp", "hostIP": "localhost"`)},
+	{
+		want: `runtimeConfig.portMappings[1]: udp port 1 of the node is taken by runtimeConfig.portMappings[0]`,
+		conf: mapping(`"hostPort": 1, "containerPort": 7, "protocol": "UDP", "hostIP": "0.0.0.0"`),
+	},
+	{want: "runtimeConfig.portMappings: want a list, got an object", conf: native(`"runtimeConfig": {"portMappings": {}}`)},
+	{
+		want: "runtimeConfig.portMappings: a transparent network maps no ports of the node: the pod has an address of its own on the physical network",
+		conf: native(`"driver": "transparent", "runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "udp"}]}`),
+	},
+	{
+		want: "runtimeConfig.portMappings[0].hostIP: fd00::1 is IPv6, which nat networks do not have",
+		conf: native(`"driver": "nat", "runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "udp", "hostIP": "fd00::1"}]}`),
+	},
+	{want: "runtimeConfig.bandwidth.egressRate: want an integer, got -1", conf: native(`"runtimeConfig": {"bandwidth": {"EgressRate": -1}}`)},
+	{want: "runtimeConfig.mac: want a string, got 5", conf: native(`"runtimeConfig": {"mac": 5}`)},
+	{want: `CNI_ARGS: "K8S_POD_NAME" is not a KEY=value pair`, conf: native(""), args: "IgnoreUnknown=1;K8S_POD_NAME"},
+	{want: `CNI_ARGS: "A=b=c" is not a KEY=value pair`, conf: native(""), args: "IgnoreUnknown=1;A=b=c"},
+	{want: `CNI_ARGS: "" is not a KEY=value pair`, conf: native(""), args: "IgnoreUnknown=1;"},
+	{want: `CNI_ARGS: "=x" is not a KEY=value pair`, conf: native(""), args: "=x"},
+	{want: `CNI_ARGS: unknown key "WHO", and no IgnoreUnknown=1`, conf: native(""), args: "WHO=me;IgnoreUnknown=0"},
+	{want: `CNI_ARGS: IgnoreUnknown "yes" is not one of 1, true, 0, false`, conf: native(""), args: "IgnoreUnknown=yes"},
+	{want: `acl.inbound.default: "reject" is not one of allow, deny`, conf: native(`"acl": {"inbound": {"default": "reject"}}`)},
+	{want: `acl.inbound: want an object, got "deny"`, conf: native(`"acl": {"inbound": "deny"}`)},
+	{want: `acl.program: want true or false, got 1`, conf: native(`"acl": {"program": 1}`)},
+	{want: `acl.rule: unknown key; did you mean "rules"?`, conf: native(`"acl": {"rule": []}`)},
+	{want: `acl.rules: want a list, got an object`, conf: native(`"acl": {"rules": {}}`)},
+	{
+		want: "acl.rules: Windows cannot reconfigure the port ACLs of a hyperv pod on a transparent network; remove the key",
+		conf: native(`"driver": "transparent", "isolation": "hyperv", "acl": {"rules": [{}]}`),
+	},
+	{
+		want: "acl.program: Windows cannot reconfigure the port ACLs of a hyperv pod on a nat network; remove the key",
+		conf: native(`"driver": "nat", "isolation": "hyperv", "acl": {"program": true}`),
+	},
+}
+
+var unsupportedYet = []refusal{
+	{want: `type: "win-bridge" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "win-bridge", "apiVersion": 2}`},
+	{want: `type: "Bulkhead" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "Bulkhead"}`},
+	{want: `type: "bulkhead-acl" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "bulkhead-acl"}`},
+	{want: "acl.rules: not supported by this version of bulkhead", conf: native(`"acl": {"rules": [{"action": "deny"}]}`)},
+	{want: "acl.inbound.default: not supported by this version of bulkhead", conf: native(`"acl": {"inbound": {"default": "deny"}}`)},
+	{want: "acl.outbound.default: not supported by this version of bulkhead", conf: native(`"driver": "overlay", "isolation": "hyperv", "acl": {"outbound": {"default": "deny"}}`)},
+	{want: "acl.allowHost: not supported by this version of bulkhead", conf: native(`"acl": {"allowHost": false}`)},
+	{want: "acl.podAnnotations: not supported by this version of bulkhead", conf: native(`"acl": {"podAnnotations": true}`)},
+	{
+		want: "network.gatewayEndpoint: not supported by this version of bulkhead",
+		conf: network("l2bridge", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}], "gatewayEndpoint": true`),
+	},
+	{want: "runtimeConfig.bandwidth.ingressRate: not supported by this version of bulkhead", conf: native(`"runtimeConfig": {"bandwidth": {"IngressRate": 1, "IngressBurst": 4294967295}}`)},
+	{want: "runtimeConfig.bandwidth.egressRate: not supported by this version of bulkhead", conf: native(`"runtimeConfig": {"bandwidth": {"egressRate": 18446744073709551615}}`)},
+	{want: "runtimeConfig.mac: not supported by this version of bulkhead", conf: native(`"runtimeConfig": {"mac": "00-15-5D-00-00-01"}`)},
+	{want: "CNI_ARGS MAC: not supported by this version of bulkhead", conf: native(""), args: "IgnoreUnknown=1;MAC=00:15:5d:00:00:01"},
+}
+
+// refusals are all of the above, by kind.
+var refusals = []struct {
+	kind  error
+	cases []refusal
+}{
+	{ErrSyntax, malformed},
+	{ErrInvalid, invalidDocuments},
+	{ErrInvalid, invalidNetworks},
+	{ErrInvalid, invalidPolicies},
+	{ErrInvalid, invalidRuntime},
+	{ErrUnsupported, unsupportedYet},
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	for _, group := range refusals {
+		for _, tc := range group.cases {
+			t.Run(tc.want, func(t *testing.T) {
+				t.Parallel()
+				got, err := Parse([]byte(tc.conf), tc.args)
+				if err == nil {
+					t.Fatalf("Parse accepted %s", tc.conf)
+				}
+				_ = asError(t, err)
+				if err.Error() != tc.want {
+					t.Errorf("\n got %s\nwant %s", err, tc.want)
+				}
+				if !errors.Is(err, group.kind) {
+					t.Errorf("error is not %q", group.kind)
+				}
+				if !reflect.ValueOf(got).IsZero() {
+					t.Errorf("Config with the error: %+v", got)
+				}
+			})
+		}
+	}
+}
