@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hcndoc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Kind is a kind of objects, as the names of the native functions have it.
+type Kind string
+
+// Kinds of objects that have documents.
+const (
+	Networks   Kind = "Network"
+	Endpoints  Kind = "Endpoint"
+	Namespaces Kind = "Namespace"
+)
+
+// notFound is the code for a look-up that selects nothing, for which HNS has no
+// HRESULT of its own: its list is empty.
+var notFound = map[Kind]hns.HRESULT{
+	Networks:   hns.CodeNetworkNotFound,
+	Endpoints:  hns.CodeEndpointNotFound,
+	Namespaces: hns.CodeNotFound,
+}
+
+// Service carries documents to HNS and its answers back, in the sequences of
+// native calls that hcsshim makes. It fails with *hns.Error; the operation and
+// the object are filled in by the client.
+type Service interface {
+	// Version asks for the version of HNS.
+	Version(ctx context.Context) (hns.Version, error)
+	// List returns the objects that query selects. It enumerates their ids and
+	// then opens one after the other, so it fails with ErrNotFound when one goes
+	// away in between.
+	List(ctx context.Context, kind Kind, query []byte) ([][]byte, error)
+	// Create makes an object and returns it as HNS filled it in.
+	Create(ctx context.Context, kind Kind, document []byte) ([]byte, error)
+	// Modify applies a request to an object.
+	Modify(ctx context.Context, kind Kind, id string, document []byte) error
+	// Delete removes an object.
+	Delete(ctx context.Context, kind Kind, id string) error
+}
+
+// NewClient returns the hns.Client that speaks to HNS through s.
+func NewClient(s Service) hns.Client { return client{s} }
+
+type client struct{ s Service }
+
+func (c client) Features(ctx context.Context) (hns.Features, error) {
+	v, err := c.s.Version(ctx)
+	return hns.Features{Version: v}, fail("ask for the HNS version", "", err)
+}
+
+func (c client) Network(ctx context.Context, name string) (hns.Network, error) {
+	list, err := find(ctx, c.s, Networks, Filter{"Name": name}, DecodeNetwork, func(n hns.Network) bool {
+		return strings.EqualFold(n.Name, name)
+	})
+	return first(Networks, "find network", name, list, err)
+}
+
+func (c client) CreateNetwork(ctx context.Context, want hns.Network) (hns.Network, error) {
+	got, err := create(ctx, c.s, Networks, want, EncodeNetwork, DecodeNetwork)
+	return got, fail("create network", want.Name, err)
+}
+
+func (c client) DeleteNetwork(ctx context.Context, id string) error {
+	return fail("delete network", id, c.delete(ctx, Networks, id))
+}
+
+func (c client) Endpoint(ctx context.Context, id string) (hns.Endpoint, error) {
+	list, err := byID(ctx, c.s, Endpoints, id, DecodeEndpoint)
+	return first(Endpoints, "find endpoint", id, list, err)
+}
+
+func (c client) EndpointsNamed(ctx context.Context, name string) ([]hns.Endpoint, error) {
+	list, err := find(ctx, c.s, Endpoints, Filter{"Name": name}, DecodeEndpoint, func(e hns.Endpoint) bool {
+		return strings.EqualFold(e.Name, name)
+	})
+	return list, fail("find endpoints named", name, err)
+}
+
+func (c client) EndpointsOf(ctx context.Context, networkID string) ([]hns.Endpoint, error) {
+	const op = "list endpoints of network"
+	id, err := guid(networkID)
+	if err != nil {
+		return nil, fail(op, networkID, err)
+	}
+	list, err := find(ctx, c.s, Endpoints, Filter{"VirtualNetwork": id}, DecodeEndpoint, func(e hns.Endpoint) bool {
+		return e.NetworkID == id
+	})
+	return list, fail(op, networkID, err)
+}
+
+func (c client) CreateEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endpoint, error) {
+	const op = "create endpoint"
+	var err error
+	if want.NetworkID, err = guid(want.NetworkID); err != nil {
+		return hns.Endpoint{}, fail(op, want.Name, err)
+	}
+	if want.ID, err = optionalGUID(want.ID); err != nil {
+		return hns.Endpoint{}, fail(op, want.Name, err)
+	}
+	got, err := create(ctx, c.s, Endpoints, want, EncodeEndpoint, DecodeEndpoint)
+	return got, fail(op, want.Name, err)
+}
+
+func (c client) SetPolicies(ctx context.Context, id string, policies []hns.Policy) error {
+	document, err := EncodePolicies(policies)
+	if err == nil {
+		err = c.modify(ctx, Endpoints, id, document)
+	}
+	return fail("set policies of endpoint", id, err)
+}
+
+func (c client) DeleteEndpoint(ctx context.Context, id string) error {
+	return fail("delete endpoint", id, c.delete(ctx, Endpoints, id))
+}
+
+func (c client) Namespace(ctx context.Context, id string) (hns.Namespace, error) {
+	list, err := byID(ctx, c.s, Namespaces, id, DecodeNamespace)
+	return first(Namespaces, "find namespace", id, list, err)
+}
+
+func (c client) CreateNamespace(ctx context.Context, id string) (hns.Namespace, error) {
+	const op = "create namespace"
+	want, err := optionalGUID(id)
+	if err != nil {
+		return hns.Namespace{}, fail(op, id, err)
+	}
+	got, err := create(ctx, c.s, Namespaces, want, EncodeNamespace, DecodeNamespace)
+	return got, fail(op, id, err)
+}
+
+func (c client) DeleteNamespace(ctx context.Context, id string) error {
+	return fail("delete namespace", id, c.delete(ctx, Namespaces, id))
+}
+
+func (c client) Attach(ctx context.Context, namespaceID, endpointID string) error {
+	err := c.resource(ctx, namespaceID, endpointID, EncodeAttach)
+	return fail("attach endpoint", endpointID+" to namespace "+namespaceID, err)
+}
+
+func (c client) Detach(ctx context.Context, namespaceID, endpointID string) error {
+	err := c.resource(ctx, namespaceID, endpointID, EncodeDetach)
+	return fail("detach endpoint", endpointID+" from namespace "+namespaceID, err)
+}
+
+func (c client) resource(ctx context.Context, namespaceID, endpointID string, encode func(string) ([]byte, error)) error {
+	e, err := guid(endpointID)
+	if err != nil {
+		return err
+	}
+	document, err := encode(e)
+	if err != nil {
+		return err
+	}
+	return c.modify(ctx, Namespaces, namespaceID, document)
+}
+
+func (c client) modify(ctx context.Context, kind Kind, id string, document []byte) error {
+	id, err := guid(id)
+	if err != nil {
+		return err
+	}
+	return c.s.Modify(ctx, kind, id, document)
+}
+
+func (c client) delete(ctx context.Context, kind Kind, id string) error {
+	id, err := guid(id)
+	if err != nil {
+		return err
+	}
+	return c.s.Delete(ctx, kind, id)
+}
+
+func create[W, T any](ctx context.Context, s Service, kind Kind, want W, encode func(W) ([]byte, error), decode func([]byte) (T, error)) (T, error) {
+	var none T
+	document, err := encode(want)
+	if err != nil {
+		return none, err
+	}
+	answer, err := s.Create(ctx, kind, document)
+	if err != nil {
+		return none, err
+	}
+	return decode(answer)
+}
+
+func byID[T any](ctx context.Context, s Service, kind Kind, id string, decode func([]byte) (T, error)) ([]T, error) {
+	id, err := guid(id)
+	if err != nil {
+		return nil, err
+	}
+	return find(ctx, s, kind, Filter{"ID": id}, decode, func(T) bool { return true })
+}
+
+// lists is how often a list is read before it is called too busy. Each try
+// enumerates anew, so it fails again only if yet another object went away.
+const lists = 5
+
+// errChanging is the failure of the last of those tries. It must not be an
+// ErrNotFound: nobody asked for the object that went away.
+var errChanging = fmt.Errorf("objects went away %d times while they were listed: %w", lists, hns.ErrBusy)
+
+// find returns the objects that filter selects and keep agrees to. HNS's own
+// filter is not trusted: how it compares names, and what it does with a member
+// that it does not know, is not documented.
+func find[T any](ctx context.Context, s Service, kind Kind, filter Filter, decode func([]byte) (T, error), keep func(T) bool) ([]T, error) {
+	query, err := EncodeQuery(filter)
+	if err != nil {
+		return nil, err
+	}
+	for range lists {
+		documents, err := s.List(ctx, kind, query)
+		if vanished(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return decodeAll(documents, decode, keep)
+	}
+	return nil, errChanging
+}
+
+// vanished reports whether a list failed because one of its objects was deleted
+// after it had been enumerated.
+func vanished(err error) bool {
+	var e *hns.Error
+	return errors.Is(err, hns.ErrNotFound) || errors.As(err, &e) && e.Code == hns.CodeTornDown
+}
+
+func decodeAll[T any](documents [][]byte, decode func([]byte) (T, error), keep func(T) bool) ([]T, error) {
+	var list []T
+	for _, d := range documents {
+		got, err := decode(d)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, got)
+	}
+	return slices.DeleteFunc(list, func(got T) bool { return !keep(got) }), nil
+}
+
+// first returns the first of list, or the error for a kind of which there is
+// none.
+func first[T any](kind Kind, op, object string, list []T, err error) (T, error) {
+	var none T
+	if err == nil && len(list) == 0 {
+		err = &hns.Error{Code: notFound[kind]}
+	}
+	if err != nil {
+		return none, fail(op, object, err)
+	}
+	return list[0], nil
+}
+
+// guid returns an id as HNS may be asked for it.
+func guid(s string) (string, error) {
+	g, err := hns.ParseGUID(s)
+	if err != nil {
+		return "", &hns.Error{Code: hns.CodeInvalidGUID, Err: err}
+	}
+	return g, nil
+}
+
+// optionalGUID is guid for an id that HNS chooses when it is empty.
+func optionalGUID(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	return guid(s)
+}
+
+// fail says in an error what was attempted on what.
+func fail(op, object string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := hns.Error{Err: err}
+	if native, ok := err.(*hns.Error); ok { //nolint:errorlint // a wrapped one keeps its wrapping
+		e = *native
+	}
+	e.Op, e.Object = op, object
+	return &e
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hcndoc
+
+import (
+	"encoding/json"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// request is what Modify takes.
+type request struct {
+	Resource string `json:"ResourceType"`
+	Verb     string `json:"RequestType"`
+	Settings any
+}
+
+type policiesSettings struct {
+	Policies []policyDoc
+}
+
+type resourceSettings struct {
+	EndpointID string `json:"EndpointId"`
+}
+
+// EncodePolicies returns the document that replaces the policies of an
+// endpoint.
+func EncodePolicies(policies []hns.Policy) ([]byte, error) {
+	docs, err := encodePolicies(policies)
+	if err != nil {
+		return nil, err
+	}
+	if docs == nil {
+		docs = []policyDoc{} // an empty list, not null
+	}
+	return json.Marshal(request{"Policy", "Update", policiesSettings{docs}})
+}
+
+// EncodeAttach returns the document that adds an endpoint to the namespace that
+// is modified with it.
+func EncodeAttach(endpointID string) ([]byte, error) {
+	return json.Marshal(request{"Endpoint", "Add", resourceSettings{endpointID}})
+}
+
+// EncodeDetach returns the document that takes an endpoint out of the namespace
+// that is modified with it.
+func EncodeDetach(endpointID string) ([]byte, error) {
+	return json.Marshal(request{"Endpoint", "Remove", resourceSettings{endpointID}})
+}
+
+// Filter selects objects by their members; none selects all. The names are
+// those of schema 1: ID, Name, VirtualNetwork (hcsshim hcn/hcnendpoint.go,
+// ListEndpointsOfNetwork).
+type Filter map[string]string
+
+// EncodeQuery returns the document that asks for the objects that filter
+// selects.
+func EncodeQuery(filter Filter) ([]byte, error) {
+	q := struct {
+		SchemaVersion schemaVersion
+		Filter        string `json:",omitempty"`
+	}{SchemaVersion: schemaV2}
+	if len(filter) > 0 {
+		b, err := json.Marshal(filter)
+		if err != nil {
+			return nil, err
+		}
+		q.Filter = string(b)
+	}
+	return json.Marshal(q)
+}
