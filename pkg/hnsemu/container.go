@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hnsemu
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// StartContainer starts a container in a namespace: the compartment and the
+// interfaces of its endpoints appear (hns.md section 4.4). Its error, if any, is
+// the one that the compute service would report.
+func (h *Host) StartContainer(c Container) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.startContainer(c); err != nil {
+		return &hns.Error{Op: "start container", Object: c.ID, Code: codeOf(err), Err: err}
+	}
+	return nil
+}
+
+// startContainer finds the namespace that the container's document names, as
+// the compute service does, and asks HNS to attach the container.
+func (h *Host) startContainer(c Container) error {
+	switch c.Isolation {
+	case "":
+		c.Isolation = hns.Process
+	case hns.Process, hns.HyperV:
+	default:
+		return refuse(codeInvalidParameter, "isolation %q", c.Isolation)
+	}
+	if c.ID == "" || h.store.containers[c.ID] != nil {
+		return refuse(codeObjectExists, "container %q runs already or has no id", c.ID)
+	}
+	if h.stopped {
+		return refuse(hns.CodeServiceNotActive, "the service is stopped")
+	}
+	id, err := hns.ParseGUID(c.NamespaceID)
+	if err != nil {
+		return refuse(codeInvalidParameter, "%v", err)
+	}
+	o := h.store.find(namespaceClass, id)
+	if o == nil {
+		return refuse(hns.CodeNotFound, "no namespace %s", id)
+	}
+	s := o.(*namespace)
+	if err := h.checkStart(s); err != nil {
+		return err
+	}
+	s.addContainer(h, member{c.ID, c.Isolation})
+	h.store.containers[c.ID] = &container{c, s}
+	return nil
+}
+
+// checkStart finds what keeps a container from starting although HNS accepted
+// everything before.
+func (h *Host) checkStart(s *namespace) error {
+	if h.profile.ReattachFails && s.used && len(s.containers) == 0 {
+		return refuse(codeAttachFailed, "namespace %s was used before", s.id)
+	}
+	for _, e := range s.endpoints {
+		if slices.ContainsFunc(e.policies, policy.broken) {
+			e.state = stateDegraded
+			return refuse(codeAttachFailed, "endpoint %q has a policy that does not work", e.name)
+		}
+	}
+	return nil
+}
+
+// StopContainer ends a container. When HNS is stopped, or the container leaks,
+// HNS does not notice: the id stays in the namespace and the endpoints look
+// attached (hns.md sections 4.3 and 4.4).
+func (h *Host) StopContainer(id string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.store.containers[id]
+	if c == nil {
+		return fmt.Errorf("stop container %q: it does not run", id)
+	}
+	delete(h.store.containers, id)
+	if h.stopped || c.Leaks || !c.namespace.has(id) {
+		return nil
+	}
+	return c.namespace.removeContainer(id)
+}
+
+// StopService stops HNS. Calls that hang are cut off, handles die.
+func (h *Host) StopService() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stop()
+	return nil
+}
+
+// stop ends the service: calls that hang are cut off, handles are dead from now
+// on. What it forgets shows when it starts again.
+func (h *Host) stop() {
+	h.stopped = true
+	h.release("", true)
+	h.store.handles = deadHandles(h.store.handles)
+}
+
+// deadHandles returns the handles bound to an object that is gone: a handle
+// outlives the service, but calls through it answer 0x803b0031 (hns.md section
+// 4.6).
+func deadHandles(handles map[uint64]handle) map[uint64]handle {
+	dead := map[uint64]handle{}
+	for n, opened := range handles {
+		dead[n] = handle{opened.client, opened.class, &network{base: base{gone: true}}}
+	}
+	return dead
+}
+
+// StartService starts HNS, which then reads back what its release keeps.
+func (h *Host) StartService() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		h.start()
+	}
+	return nil
+}
+
+// start loses endpoints with the releases that do, and networks that are not to
+// be kept; a namespace lives in the kernel as long as a container holds it
+// (hns.md section 4.6).
+func (h *Host) start() {
+	h.stopped = false
+	if h.profile.RestartKeepsEndpoints {
+		return
+	}
+	h.forgetNetworks(func(n *network) bool { return n.flags&flagNonPersistent != 0 })
+	h.forgetEndpoints()
+}
+
+// RestartService stops and starts HNS.
+func (h *Host) RestartService() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stop()
+	h.start()
+	return nil
+}
+
+// Reboot restarts the node. Since WS2019 nat networks are gone then, and so are
+// those asked to be; other networks are still there, endpoints are not (hns.md
+// section 4.6).
+func (h *Host) Reboot() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stop()
+	h.stopped = false
+	h.store.handles = map[uint64]handle{}
+	h.store.containers = map[string]*container{}
+	h.store.managed = nil
+	for _, s := range all[*namespace](&h.store, namespaceClass) {
+		s.containers = nil
+		for _, e := range s.endpoints {
+			e.namespace = nil
+		}
+		h.store.remove(namespaceClass, s)
+	}
+	h.forgetNetworks(func(n *network) bool {
+		return n.kind == typeNAT || n.kind == typeICS || n.flags&flagNonPersistent != 0
+	})
+	if !h.unknowns.EndpointsSurviveReboot {
+		h.forgetEndpoints()
+	}
+	for _, e := range all[*endpoint](&h.store, endpointClass) {
+		e.state, e.system, e.shared = stateCreated, "", nil
+	}
+	return nil
+}
+
+// forgetNetworks drops networks with everything on them.
+func (h *Host) forgetNetworks(gone func(*network) bool) {
+	for _, n := range all[*network](&h.store, networkClass) {
+		if !gone(n) {
+			continue
+		}
+		for _, e := range n.endpoints(h) {
+			h.drop(e)
+		}
+		h.store.remove(networkClass, n)
+	}
+}
+
+// forgetEndpoints drops all endpoints, and the load balancers and routes that
+// are left without any.
+func (h *Host) forgetEndpoints() {
+	for _, e := range all[*endpoint](&h.store, endpointClass) {
+		h.drop(e)
+	}
+	for _, c := range []*class{balancerClass, routeClass} {
+		for _, o := range slices.Clone(h.store.objects[c]) {
+			h.store.remove(c, o)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hnsemu
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Host is an emulated Windows node with its HNS. Many processes may call it at
+// once.
+type Host struct {
+	profile Profile
+	now     func() time.Time
+
+	// turn holds a token while calls that change anything are to be served one
+	// at a time.
+	turn chan struct{}
+
+	// mu guards everything below. It is never held while a call sleeps or hangs.
+	mu       sync.Mutex
+	unknowns Unknowns
+	node     Node
+	stopped  bool
+	store    store
+	journal  journal
+	faults   []*armedFault
+	hangs    map[*hang]bool
+	latency  time.Duration
+	serial   bool
+}
+
+var _ Caller = (*Host)(nil)
+
+// New returns a node with one network adapter and nothing on it.
+func New(p Profile) *Host {
+	return &Host{
+		profile: p,
+		now:     time.Now,
+		turn:    make(chan struct{}, 1),
+		node: Node{Adapters: []Adapter{{
+			Name: "Ethernet", Address: netip.MustParsePrefix("192.168.1.5/24"), Index: 7,
+		}}},
+		store: newStore(),
+		hangs: map[*hang]bool{},
+	}
+}
+
+// Profile returns the profile that the node was made with.
+func (h *Host) Profile() Profile { return h.profile }
+
+// Call carries out one native call.
+func (h *Host) Call(ctx context.Context, c Call) (Reply, error) {
+	entry, fault := h.begin(c)
+	reply, reason, err := h.serve(ctx, c, fault)
+	h.end(entry, reply, reason, err)
+	return reply, err
+}
+
+// serve takes a call past its fault and the latency.
+func (h *Host) serve(ctx context.Context, c Call, fault *Fault) (Reply, string, error) {
+	if err := ctx.Err(); err != nil {
+		return Reply{}, "", err
+	}
+	if fault != nil && !fault.After {
+		if reply, done, err := h.act(ctx, c, *fault); done {
+			return reply, "", err
+		}
+	}
+	reply, reason, err := h.carryOut(ctx, c)
+	if err != nil || fault == nil || !fault.After {
+		return reply, reason, err
+	}
+	if lost, done, err := h.act(ctx, c, *fault); done {
+		return lost, reason, err
+	}
+	return reply, reason, nil
+}
+
+// carryOut waits for the latency and then executes the call. A caller that
+// gives up meanwhile does not stop HNS: the call is carried out all the same.
+func (h *Host) carryOut(ctx context.Context, c Call) (Reply, string, error) {
+	h.mu.Lock()
+	latency, serial := h.latency, h.serial
+	h.mu.Unlock()
+	if latency == 0 && !serial {
+		reply, reason := h.execute(c)
+		return reply, reason, nil
+	}
+	type result struct {
+		reply  Reply
+		reason string
+	}
+	answer := make(chan result, 1)
+	go func() {
+		if serial && mutates(c) {
+			h.turn <- struct{}{}
+			defer func() { <-h.turn }()
+		}
+		time.Sleep(latency)
+		reply, reason := h.execute(c)
+		if ctx.Err() != nil {
+			h.discard(reply.Handle)
+		}
+		answer <- result{reply, reason}
+	}()
+	select {
+	case r := <-answer:
+		return r.reply, r.reason, nil
+	case <-ctx.Done():
+		return Reply{}, "", ctx.Err()
+	}
+}
+
+// execute carries out a call at once.
+func (h *Host) execute(c Call) (Reply, string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	reply, err := h.dispatch(c)
+	if err != nil {
+		return h.failed(c.Proc, codeOf(err)), reasonOf(err)
+	}
+	return reply, ""
+}
+
+// dispatch finds the function. Functions that this DLL does not export are
+// answered as Windows answers those that a build does not implement.
+func (h *Host) dispatch(c Call) (Reply, error) {
+	p, ok := procs[c.Proc]
+	switch {
+	case !ok:
+		return Reply{}, refuse(codeNotImplemented, "no function %s", c.Proc)
+	case h.stopped:
+		return Reply{}, refuse(hns.CodeServiceNotActive, "the service is stopped")
+	case len(c.Args) != p.args:
+		return Reply{}, refuse(codeInvalidParameter, "%s takes %d arguments, got %d", c.Proc, p.args, len(c.Args))
+	}
+	return p.run(h, c)
+}
+
+// failed is the answer of a function that failed. HNSCall has no error record:
+// it fails with an HRESULT, or in its body where the profile says so (hns.md
+// section 1.4).
+func (h *Host) failed(proc string, code hns.HRESULT) Reply {
+	switch {
+	case proc != procHNSCall:
+		return Reply{Code: code, Record: record(code)}
+	case h.profile.ErrorsInBody:
+		return Reply{Out: marshal(answerV1{Error: textOf(code)})}
+	}
+	return Reply{Code: code}
+}
+
+// discard drops the handle of an answer that nobody received.
+func (h *Host) discard(handle uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.store.handles, handle)
+}
+
+// ForgetClient runs down a process that is gone: its handles are closed and its
+// hanging calls are cut off. A client that was never seen is no error.
+func (h *Host) ForgetClient(client string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for n, handle := range h.store.handles {
+		if handle.client == client {
+			delete(h.store.handles, n)
+		}
+	}
+	h.release(client, true)
+}
+
+// OpenHandles returns how many handles a client has not closed.
+func (h *Host) OpenHandles(client string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, handle := range h.store.handles {
+		if handle.client == client {
+			n++
+		}
+	}
+	return n
+}
+
+// SetUnknowns chooses between answers that nobody has seen.
+func (h *Host) SetUnknowns(u Unknowns) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unknowns = u
+	return nil
+}
+
+// SetNode replaces what surrounds HNS on this node.
+func (h *Host) SetNode(n Node) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.node = Node{slices.Clone(n.Adapters), slices.Clone(n.BoundPorts)}
+	return nil
+}
+
+// SetLatency delays every call. With serialise, calls that change anything are
+// served one at a time, delay included.
+func (h *Host) SetLatency(perCall time.Duration, serialise bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.latency, h.serial = perCall, serialise
+	return nil
+}
+
+// sameName compares names of networks or endpoints.
+func (h *Host) sameName(a, b string) bool {
+	if h.unknowns.NamesIgnoreCase {
+		return equalFold(a, b)
+	}
+	return a == b
+}
+
+// parseHandle reads a handle, which travels in decimal.
+func parseHandle(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, refuse(codeInvalidHandle, "%q is not a handle", s)
+	}
+	return n, nil
+}

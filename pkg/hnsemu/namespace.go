@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hnsemu
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Types of namespaces in the order of their numbers (hns.md section 2.5).
+const (
+	typeHost        = "Host"
+	typeHostDefault = "HostDefault"
+)
+
+var namespaceTypes = []string{typeHost, typeHostDefault, "Guest", "GuestDefault"}
+
+// stateRefused is the state of a namespace that a container kept from being
+// deleted (hns.md section 4.3).
+const stateRefused = 4
+
+// hostCompartment is the compartment of the node itself.
+const hostCompartment = 1
+
+// namespace is a network namespace, which Windows calls a compartment once it is
+// one.
+type namespace struct {
+	base
+	// kind is one of namespaceTypes.
+	kind string
+	// compartment is 0 until a container needs one (hns.md section 4.4).
+	compartment uint32
+	// keepsCompartment is true when the client asked for it at creation.
+	keepsCompartment bool
+	endpoints        []*endpoint
+	// containers are those that HNS believes to be there.
+	containers []member
+	// used is true when a container has left the namespace empty.
+	used bool
+}
+
+// member is a container that is in a namespace.
+type member struct {
+	id        string
+	isolation hns.Isolation
+}
+
+// isDefault reports whether the namespace is the node's own compartment.
+func (s *namespace) isDefault() bool { return s.kind == typeHostDefault }
+
+// property returns the v1 property that a query filter names.
+func (s *namespace) property(key string) (string, bool) {
+	if key == "CompartmentId" {
+		return itoa(s.compartment), true
+	}
+	return "", false
+}
+
+// createNamespace is HcnCreateNamespace. The NamespaceId that hcsshim's tests
+// send is not honoured: it is the compartment, which HNS chooses.
+func createNamespace(h *Host, id, settings string) (object, error) {
+	var doc struct {
+		ID                    string
+		Type                  word
+		IsDefault             bool
+		CreateWithCompartment bool
+	}
+	if err := decode(settings, &doc); err != nil {
+		return nil, err
+	}
+	if err := checkID(doc.ID); err != nil {
+		return nil, err
+	}
+	b, err := h.chooseID(namespaceClass, id, doc.ID)
+	if err != nil {
+		return nil, err
+	}
+	s := &namespace{base: b, kind: typeHost, keepsCompartment: doc.CreateWithCompartment}
+	if doc.Type != "" {
+		kind, ok := doc.Type.oneOf(namespaceTypes...)
+		if !ok {
+			return nil, refuse(codeInvalidJSON, "namespace type %q", doc.Type)
+		}
+		s.kind = kind
+	} else if doc.IsDefault {
+		s.kind = typeHostDefault
+	}
+	switch {
+	case s.isDefault():
+		s.compartment = hostCompartment
+	case s.keepsCompartment:
+		s.compartment = h.freeCompartment()
+	}
+	h.store.add(namespaceClass, s)
+	return s, nil
+}
+
+// freeCompartment returns the lowest number that no namespace has.
+func (h *Host) freeCompartment() uint32 {
+	used := map[uint32]bool{}
+	for _, s := range all[*namespace](&h.store, namespaceClass) {
+		used[s.compartment] = true
+	}
+	n := uint32(hostCompartment + 1)
+	for used[n] {
+		n++
+	}
+	return n
+}
+
+// removeNamespace is HcnDeleteNamespace. A container holds the namespace (hns.md
+// section 4.4); endpoints do not, they survive it.
+func removeNamespace(h *Host, o object) error {
+	s := o.(*namespace)
+	if len(s.containers) > 0 {
+		s.state = stateRefused
+		return refuse(codeUnsupported, "container %s is in the namespace", s.containers[0].id)
+	}
+	for _, e := range slices.Clone(s.endpoints) {
+		s.drop(e)
+	}
+	h.store.remove(namespaceClass, s)
+	return nil
+}
+
+// modifyNamespace is HcnModifyNamespace.
+func modifyNamespace(h *Host, o object, text string) error {
+	s := o.(*namespace)
+	resource, request, settings, err := parseModify(text, "Container", "Endpoint")
+	if err != nil {
+		return err
+	}
+	var doc struct {
+		EndpointID  string `json:"EndpointId"`
+		ContainerID string `json:"ContainerId"`
+	}
+	if err := decode(string(settings), &doc); err != nil {
+		return err
+	}
+	id := doc.EndpointID
+	if resource == "Container" {
+		id = doc.ContainerID
+	}
+	return s.modify(h, resource, request, id)
+}
+
+// modify adds or removes a resource.
+func (s *namespace) modify(h *Host, resource, request, id string) error {
+	if request != "Add" && request != "Remove" {
+		return refuse(codeUnsupported, "%s of a namespace resource", request)
+	}
+	if resource == "Container" {
+		if id == "" {
+			return refuse(codeInvalidParameter, "container without an id")
+		}
+		if request == "Add" {
+			s.addContainer(h, member{id, hns.Process})
+			return nil
+		}
+		return s.removeContainer(id)
+	}
+	e, err := h.findEndpoint(id)
+	if err != nil {
+		return err
+	}
+	if request == "Add" {
+		return s.addEndpoint(h, e)
+	}
+	return s.removeEndpoint(e)
+}
+
+// addEndpoint puts an endpoint into the namespace.
+func (s *namespace) addEndpoint(h *Host, e *endpoint) error {
+	switch {
+	case e.remote():
+		return refuse(codeNotLocal, "endpoint %q is remote", e.name)
+	case e.system != "":
+		return refuse(codeAlreadyAttached, "endpoint %q is attached by v1", e.name)
+	case e.namespace == s && !h.unknowns.ReAddFails:
+		return nil
+	case e.namespace != nil:
+		return refuse(hns.CodeEndpointInANetns, "endpoint %q is in namespace %s", e.name, e.namespace.id)
+	}
+	e.namespace = s
+	s.endpoints = append(s.endpoints, e)
+	switch {
+	case len(s.containers) > 0:
+		// HNS hot-adds the interface to what runs (hns.md section 4.4).
+		e.state = attachedState(s.containers[0].isolation)
+	case s.isDefault(), h.unknowns.AttachedOnAdd:
+		e.state = stateAttached
+	}
+	return nil
+}
+
+// removeEndpoint takes an endpoint out of the namespace.
+func (s *namespace) removeEndpoint(e *endpoint) error {
+	if e.namespace != s {
+		return refuse(hns.CodeNotFound, "endpoint %q is not in namespace %s", e.name, s.id)
+	}
+	s.drop(e)
+	return nil
+}
+
+// drop takes an endpoint out, whatever its state.
+func (s *namespace) drop(e *endpoint) {
+	s.endpoints = withoutEndpoint(s.endpoints, e)
+	e.namespace = nil
+	e.lose()
+}
+
+// lose is what happens to an endpoint when its container or its namespace goes:
+// one that was attached is detached now.
+func (e *endpoint) lose() {
+	if e.state == stateAttached || e.state == stateShared {
+		e.state = stateDetached
+	}
+}
+
+// attachedState is the state of an endpoint in use: observed as 3 for process
+// isolation and 2 for Hyper-V (hns.md section 4.3).
+func attachedState(isolation hns.Isolation) uint16 {
+	if isolation == hns.HyperV {
+		return stateAttached
+	}
+	return stateShared
+}
+
+// addContainer lets a container use the namespace, which then gets its
+// compartment. One that is there already is no error.
+func (s *namespace) addContainer(h *Host, m member) {
+	if s.has(m.id) {
+		return
+	}
+	s.containers = append(s.containers, m)
+	if s.compartment == 0 {
+		s.compartment = h.freeCompartment()
+	}
+	for _, e := range s.endpoints {
+		e.state = attachedState(m.isolation)
+	}
+}
+
+// has reports whether a container is in the namespace.
+func (s *namespace) has(container string) bool {
+	return slices.ContainsFunc(s.containers, func(m member) bool { return m.id == container })
+}
+
+// removeContainer takes a container out. The last one takes the compartment
+// with it.
+func (s *namespace) removeContainer(id string) error {
+	if !s.has(id) {
+		return refuse(hns.CodeNotFound, "container %q is not in namespace %s", id, s.id)
+	}
+	s.containers = slices.DeleteFunc(s.containers, func(m member) bool { return m.id == id })
+	if len(s.containers) > 0 {
+		return nil
+	}
+	s.used = true
+	if !s.isDefault() && !s.keepsCompartment {
+		s.compartment = 0
+	}
+	if !s.isDefault() {
+		for _, e := range s.endpoints {
+			e.lose()
+		}
+	}
+	return nil
+}
+
+// resourceDoc is a resource of a namespace in either schema.
+type resourceDoc struct {
+	Type string
+	Data json.RawMessage
+}
+
+// resources lists the endpoints, with ids in upper case (hns.md section 4.4),
+// and the containers.
+func (s *namespace) resources() []resourceDoc {
+	var docs []resourceDoc
+	add := func(kind, id string) {
+		data := struct {
+			ID string `json:"Id"`
+		}{id}
+		docs = append(docs, resourceDoc{kind, json.RawMessage(marshal(data))})
+	}
+	for _, e := range s.endpoints {
+		add("Endpoint", e.upperID())
+	}
+	for _, m := range s.containers {
+		add("Container", m.id)
+	}
+	return docs
+}
+
+// v2 returns the namespace in the v2 schema.
+func (s *namespace) v2(*Host) any {
+	return struct {
+		ID            string
+		Compartment   uint32 `json:"NamespaceId,omitempty"`
+		Type          string
+		Resources     []resourceDoc `json:",omitempty"`
+		State         uint16
+		SchemaVersion schemaVersion
+	}{s.id, s.compartment, s.kind, s.resources(), s.state, schemaV2}
+}
+
+// v1 returns the namespace in the v1 schema (hns.md section 4.4).
+func (s *namespace) v1(h *Host) any {
+	ids := []string{}
+	for _, m := range s.containers {
+		ids = append(ids, m.id)
+	}
+	doc := struct {
+		ID              string
+		CompartmentID   uint32 `json:"CompartmentId"`
+		CompartmentGUID string `json:"CompartmentGuid,omitempty"`
+		IsDefault       bool
+		Containers      []string
+		ResourceList    []resourceDoc
+		Policies        []json.RawMessage
+		State           uint16
+		Version         uint64
+	}{
+		ID: s.upperID(), CompartmentID: s.compartment, IsDefault: s.isDefault(), Containers: ids,
+		ResourceList: []resourceDoc{}, Policies: []json.RawMessage{}, State: s.state, Version: versionNumber(h.profile.Version),
+	}
+	doc.ResourceList = append(doc.ResourceList, s.resources()...)
+	if s.compartment != 0 {
+		doc.CompartmentGUID = strings.ToUpper(s.id)
+	}
+	return doc
+}

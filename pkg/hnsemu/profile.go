@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hnsemu
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Profile is what differs between the releases of Windows that the emulator can
+// stand for. What only depends on the version of HNS is not listed: it follows
+// Version.
+type Profile struct {
+	// Name is the Windows Server release: "2019".
+	Name string
+	// Version is what /globals/version answers; features follow it.
+	Version hns.Version
+	// Build is the build of Windows.
+	Build int
+	// AddressTaken is the answer to an address that is in use or reserved.
+	AddressTaken hns.HRESULT
+	// ErrorsInBody makes HNSCall succeed and put the error into its answer, as
+	// WS2016 does always and WS2019 sometimes (Azure/azure-container-networking#715).
+	ErrorsInBody bool
+	// LaxExceptions lets an endpoint be made with OutBoundNAT exceptions that
+	// have host bits (hcsshim#1951) or are no prefixes at all; the latter
+	// degrade the endpoint when its container starts (containerd#5729).
+	LaxExceptions bool
+	// LaxRoutes ignores endpoint routes without a next hop, which newer releases
+	// refuse (windows-container-networking PR 116).
+	LaxRoutes bool
+	// ReattachFails makes the second container of a namespace that stood empty
+	// in between fail to start (moby/buildkit#5668).
+	ReattachFails bool
+	// RestartKeepsEndpoints is whether a restart of the service reloads
+	// endpoints; where it does not, running pods keep an interface that HNS
+	// does not know any more (docker/for-win#12425).
+	RestartKeepsEndpoints bool
+	// ManagementIPDelay is how long the node is without its address after the
+	// first network on an adapter; ManagementIP is absent from the network
+	// until then. No profile sets it.
+	ManagementIPDelay time.Duration
+}
+
+// Profiles lists the profiles, oldest first.
+func Profiles() []Profile {
+	return []Profile{
+		{
+			Name: "2019", Version: hns.Version{Major: 9, Minor: 5}, Build: 17763,
+			AddressTaken:  codeObjectExists,
+			LaxExceptions: true, LaxRoutes: true,
+			ReattachFails: true, RestartKeepsEndpoints: true,
+		},
+		{
+			Name: "2022", Version: hns.Version{Major: 13, Minor: 3}, Build: 20348,
+			AddressTaken: codeAddressTaken,
+		},
+		{
+			Name: "2025", Version: hns.Version{Major: 15, Minor: 4}, Build: 26100,
+			AddressTaken: codeAddressTaken,
+		},
+	}
+}
+
+// ProfileNamed returns the profile of that name. It is an error when there is
+// none.
+func ProfileNamed(name string) (Profile, error) {
+	for _, p := range Profiles() {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return Profile{}, fmt.Errorf("profile %q is not one of 2019, 2022, 2025", name)
+}
+
+// Unknowns choose between the answers where nobody has seen the real one
+// (DESIGN.md section 12, hns.md section 9). The zero value holds the likelier
+// answers; code that is to work on Windows works with either.
+type Unknowns struct {
+	// IgnoreID: the "ID" in the document of a network or an endpoint is not
+	// honoured. For namespaces it is known to be (hcsshim#1049).
+	IgnoreID bool
+	// ReAddFails: adding an endpoint to the namespace it is in already answers
+	// 0x803b002b instead of success.
+	ReAddFails bool
+	// GenericNotFound: Open and Delete of an unknown network or endpoint answer
+	// 0x80070490 instead of the typed codes 0x803b0001 and 0x803b0002.
+	GenericNotFound bool
+	// DenyPerDirection: an ACL makes only its own direction default to deny,
+	// instead of both.
+	DenyPerDirection bool
+	// NATBySwitch: on a nat network Switch rules are enforced and Host rules
+	// are not, instead of the other way round (Windows-Containers#617).
+	NATBySwitch bool
+	// UpdateReplacesAll: a policy Update replaces the policies of every type,
+	// instead of the ACLs and the types that it mentions.
+	UpdateReplacesAll bool
+	// AttachedOnAdd: an endpoint becomes Attached when it is added to a
+	// namespace, instead of when a container starts there.
+	AttachedOnAdd bool
+	// LaxPortMapping: an l2bridge network accepts a PortMapping without the
+	// flag LocalRoutedVip, instead of answering 0x803b000e (Windows-Containers#360).
+	LaxPortMapping bool
+	// ReferencesBlockDelete: an endpoint that a load balancer or a route refers
+	// to cannot be deleted (0x803b002c), instead of being dropped from them.
+	ReferencesBlockDelete bool
+	// EndpointsSurviveReboot: endpoints on networks that survive a reboot do
+	// so too and hold their addresses (docker/for-win#13965).
+	EndpointsSurviveReboot bool
+	// NamesIgnoreCase: names of networks and endpoints are compared without
+	// regard to letter case.
+	NamesIgnoreCase bool
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hnsemu
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// State is everything on the node, as data. Ids are in lower case, names are
+// not unique, lists are in the order of creation.
+type State struct {
+	Profile       string
+	Version       hns.Version
+	Stopped       bool
+	Adapters      []Adapter
+	Networks      []NetworkState
+	Endpoints     []EndpointState
+	Namespaces    []NamespaceState
+	LoadBalancers []LoadBalancerState
+	Routes        []RouteState
+	Containers    []Container
+}
+
+// NetworkState is a network.
+type NetworkState struct {
+	ID, Name string
+	// NamedID is true when the client chose the id.
+	NamedID bool
+	// Type is Microsoft's name: "L2Bridge". Driver is the same in lower case.
+	Type   string
+	Driver hns.Driver
+	Flags  uint32
+	// Adapter is the uplink of an external network, ManagementIP the node's
+	// address on it.
+	Adapter      string
+	ManagementIP netip.Addr
+	Subnets      []SubnetState
+	MACPool      []MACRangeState
+	// OwnMACPool is true when the client gave the pool.
+	OwnMACPool bool
+	DNS        DNSState
+	Policies   []PolicyState
+}
+
+// SubnetState is a subnet of a network.
+type SubnetState struct {
+	Prefix  netip.Prefix
+	Gateway netip.Addr
+	// VLAN and VSID are 0 for none.
+	VLAN, VSID uint32
+	Flags      uint32
+	Routes     []RouteOf
+}
+
+// MACRangeState is a range of MAC addresses, both ends included.
+type MACRangeState struct {
+	Start, End string
+}
+
+// DNSState is the name service configuration of a network or an endpoint.
+type DNSState struct {
+	Domain  string
+	Search  []string
+	Servers []string
+	Options []string
+}
+
+// RouteOf is a route of a subnet or an endpoint.
+type RouteOf struct {
+	Destination, NextHop string
+}
+
+// PolicyState is a policy in the v2 schema.
+type PolicyState struct {
+	Type     string
+	Settings json.RawMessage
+	// Generated is true when HNS added the policy.
+	Generated bool
+}
+
+// EndpointState is an endpoint.
+type EndpointState struct {
+	ID, Name    string
+	NamedID     bool
+	NetworkID   string
+	NetworkName string
+	// NamespaceID is empty when the endpoint is in no namespace.
+	NamespaceID string
+	// State is 1 Created, 2 Attached, 3 AttachedSharing, 4 Detached, 5 Degraded.
+	State     uint16
+	Addresses []netip.Prefix
+	MAC       string
+	// OwnMAC is true when the client chose the MAC address.
+	OwnMAC   bool
+	Remote   bool
+	Routes   []RouteOf
+	DNS      DNSState
+	Policies []PolicyState
+	// System is what a v1 attach put the endpoint into: "Host", "Container",
+	// "VirtualMachine"; SharedContainers are the containers then.
+	System           string
+	SharedContainers []string
+}
+
+// NamespaceState is a namespace.
+type NamespaceState struct {
+	ID      string
+	NamedID bool
+	Type    string
+	// Compartment is 0 until there is one.
+	Compartment uint32
+	// State is 1, or 4 after a refused deletion.
+	State      uint16
+	Endpoints  []string
+	Containers []string
+}
+
+// LoadBalancerState is a load balancer.
+type LoadBalancerState struct {
+	ID           string
+	Endpoints    []string
+	SourceVIP    string
+	FrontendVIPs []string
+	Ports        []LoadBalancerPort
+	Flags        uint32
+}
+
+// LoadBalancerPort is a port of a load balancer.
+type LoadBalancerPort struct {
+	Protocol                   uint32
+	InternalPort, ExternalPort uint16
+	DistributionType, Flags    uint32
+}
+
+// RouteState is an SDN route.
+type RouteState struct {
+	ID        string
+	Endpoints []string
+	Routes    []SDNRouteState
+}
+
+// SDNRouteState is a destination of an SDN route.
+type SDNRouteState struct {
+	Destination, NextHop string
+	NeedEncap            bool
+}
+
+// State returns everything on the node.
+func (h *Host) State() (State, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := State{
+		Profile: h.profile.Name, Version: h.profile.Version, Stopped: h.stopped,
+		Adapters: slices.Clone(h.node.Adapters),
+	}
+	for _, n := range all[*network](&h.store, networkClass) {
+		s.Networks = append(s.Networks, n.snapshot(h))
+	}
+	for _, e := range all[*endpoint](&h.store, endpointClass) {
+		s.Endpoints = append(s.Endpoints, e.snapshot())
+	}
+	for _, n := range all[*namespace](&h.store, namespaceClass) {
+		s.Namespaces = append(s.Namespaces, n.snapshot())
+	}
+	for _, b := range all[*balancer](&h.store, balancerClass) {
+		s.LoadBalancers = append(s.LoadBalancers, b.snapshot())
+	}
+	for _, r := range all[*route](&h.store, routeClass) {
+		s.Routes = append(s.Routes, r.snapshot())
+	}
+	for _, c := range h.store.containers {
+		s.Containers = append(s.Containers, c.Container)
+	}
+	slices.SortFunc(s.Containers, func(a, b Container) int { return strings.Compare(a.ID, b.ID) })
+	return s, nil
+}
+
+// snapshot returns the network as data that shares nothing with it; so do the
+// others.
+func (n *network) snapshot(h *Host) NetworkState {
+	s := NetworkState{
+		ID: n.id, Name: n.name, NamedID: n.named, Type: n.kind, Driver: hns.Driver(strings.ToLower(n.kind)),
+		Flags: n.flags, Adapter: n.adapter, ManagementIP: n.managed(h), OwnMACPool: n.ownPool,
+		DNS: n.dns.snapshot(), Policies: snapshots(n.policies),
+	}
+	for _, sub := range n.subnets {
+		s.Subnets = append(s.Subnets, SubnetState{
+			Prefix: sub.prefix, Gateway: sub.gateway, Flags: sub.flags, Routes: routesOf(sub.routes),
+			VLAN: sub.isolation("VLAN"), VSID: sub.isolation("VSID"),
+		})
+	}
+	for _, r := range n.pool {
+		s.MACPool = append(s.MACPool, MACRangeState{formatMAC(r.first), formatMAC(r.last)})
+	}
+	return s
+}
+
+// snapshot returns the endpoint as data.
+func (e *endpoint) snapshot() EndpointState {
+	s := EndpointState{
+		ID: e.id, Name: e.name, NamedID: e.named, NetworkID: e.network.id, NetworkName: e.network.name,
+		State: e.state, Addresses: slices.Clone(e.addresses), MAC: e.mac, OwnMAC: e.ownMAC, Remote: e.remote(),
+		Routes: routesOf(e.routes), DNS: e.dns.snapshot(), Policies: snapshots(e.policies),
+		System: e.system, SharedContainers: slices.Clone(e.shared),
+	}
+	if e.namespace != nil {
+		s.NamespaceID = e.namespace.id
+	}
+	return s
+}
+
+// snapshot returns the namespace as data.
+func (s *namespace) snapshot() NamespaceState {
+	state := NamespaceState{
+		ID: s.id, NamedID: s.named, Type: s.kind, Compartment: s.compartment, State: s.state,
+		Endpoints: endpointIDs(s.endpoints),
+	}
+	for _, m := range s.containers {
+		state.Containers = append(state.Containers, m.id)
+	}
+	return state
+}
+
+// snapshot returns the load balancer as data.
+func (b *balancer) snapshot() LoadBalancerState {
+	s := LoadBalancerState{
+		ID: b.id, Endpoints: endpointIDs(b.endpoints), SourceVIP: b.sourceVIP,
+		FrontendVIPs: slices.Clone(b.frontendVIPs), Flags: b.flags,
+	}
+	for _, p := range b.ports {
+		s.Ports = append(s.Ports, LoadBalancerPort(p))
+	}
+	return s
+}
+
+// snapshot returns the route as data.
+func (r *route) snapshot() RouteState {
+	s := RouteState{ID: r.id, Endpoints: endpointIDs(r.endpoints)}
+	for _, p := range r.settings {
+		s.Routes = append(s.Routes, SDNRouteState{p.DestinationPrefix, p.NextHop, p.NeedEncap})
+	}
+	return s
+}
+
+// snapshot returns the configuration as data.
+func (d dnsDoc) snapshot() DNSState {
+	return DNSState{d.Domain, slices.Clone(d.Search), slices.Clone(d.ServerList), slices.Clone(d.Options)}
+}
+
+// routesOf returns routes as data.
+func routesOf(docs []routeDoc) []RouteOf {
+	var list []RouteOf
+	for _, r := range docs {
+		list = append(list, RouteOf{r.DestinationPrefix, r.NextHop})
+	}
+	return list
+}
+
+// snapshots returns policies as data, in the v2 schema whichever they came in.
+func snapshots(list []policy) []PolicyState {
+	var states []PolicyState
+	for _, p := range list {
+		states = append(states, PolicyState{p.kind, slices.Clone(p.settings), p.generated})
+	}
+	return states
+}

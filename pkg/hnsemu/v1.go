@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hnsemu
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// answerV1 is what HNSCall answers (hns.md section 1.4).
+type answerV1 struct {
+	Success bool
+	Error   string `json:",omitempty"`
+	Output  any    `json:",omitempty"`
+}
+
+// requestV1 is one request of the v1 API: "POST /endpoints/{id}/attach".
+type requestV1 struct {
+	method string
+	// kind is the first element of the path, id and verb the next ones.
+	kind, id, verb string
+	body           string
+}
+
+// runHNSCall is vmcompute.dll's HNSCall.
+func runHNSCall(h *Host, c Call) (Reply, error) {
+	r := requestV1{method: strings.ToUpper(c.Args[0]), body: c.Args[2]}
+	elements := strings.Split(strings.Trim(c.Args[1], "/"), "/")
+	r.kind = strings.ToLower(elements[0])
+	if len(elements) > 1 {
+		r.id = elements[1]
+	}
+	if len(elements) > 2 {
+		r.verb = strings.ToLower(elements[2])
+	}
+	output, err := h.serveV1(r)
+	if err != nil {
+		return Reply{}, err
+	}
+	return Reply{Out: marshal(answerV1{Success: true, Output: output})}, nil
+}
+
+// serveV1 finds the handler of a request. SDN's scripts also read /activities,
+// /plugins and /portpools, of which this node has none.
+func (h *Host) serveV1(r requestV1) (any, error) {
+	switch r.kind {
+	case "globals":
+		return h.globalsV1(r)
+	case "networks":
+		return h.networksV1(r)
+	case "endpoints":
+		return h.endpointsV1(r)
+	case "endpointstats":
+		return h.statsV1(r)
+	case "namespaces":
+		return h.namespacesV1(r)
+	case "policylists":
+		return h.policyListsV1(r)
+	case "accelnet":
+		return h.accelnetV1(r)
+	case "activities", "plugins", "portpools":
+		return []any{}, nil
+	}
+	return nil, r.unknown()
+}
+
+// unknown is the answer to a request that HNS has no handler for.
+func (r requestV1) unknown() error {
+	return refuse(hns.CodeNotFound, "no handler for %s /%s/%s/%s", r.method, r.kind, r.id, r.verb)
+}
+
+// globalsV1 answers the version, which 1803 was the first to do (hns.md section
+// 1.4).
+func (h *Host) globalsV1(r requestV1) (any, error) {
+	v := h.profile.Version
+	if r.method != "GET" || !strings.EqualFold(r.id, "version") || !v.AtLeast(7, 2) {
+		return nil, r.unknown()
+	}
+	return struct{ Major, Minor int }{v.Major, v.Minor}, nil
+}
+
+// listV1 returns all objects of a class in the v1 schema.
+func (h *Host) listV1(classes ...*class) []any {
+	list := []any{}
+	for _, c := range classes {
+		for _, o := range h.store.objects[c] {
+			list = append(list, o.v1(h))
+		}
+	}
+	return list
+}
+
+// lookUpV1 returns the object that a path names.
+func (h *Host) lookUpV1(c *class, r requestV1) (object, error) {
+	if _, err := hns.ParseGUID(r.id); err != nil {
+		return nil, refuse(c.missing, "%v", err)
+	}
+	return c.lookUp(h, r.id)
+}
+
+// networksV1 serves /networks.
+func (h *Host) networksV1(r requestV1) (any, error) {
+	if r.id == "" {
+		switch r.method {
+		case "GET":
+			return h.listV1(networkClass), nil
+		case "POST":
+			return h.madeV1(networkClass.create(h, "", r.body))
+		}
+		return nil, r.unknown()
+	}
+	o, err := h.lookUpV1(networkClass, r)
+	if err != nil {
+		return nil, err
+	}
+	switch r.method {
+	case "GET":
+		return o.v1(h), nil
+	case "DELETE":
+		return nil, removeNetwork(h, o)
+	}
+	return nil, r.unknown()
+}
+
+// madeV1 answers a creation with the object as HNS filled it in.
+func (h *Host) madeV1(o object, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return o.v1(h), nil
+}
+
+// v1 returns the network in the v1 schema (hns.md section 4.1).
+func (n *network) v1(h *Host) any {
+	doc := struct {
+		ID                   string
+		Name                 string `json:",omitempty"`
+		Type                 string
+		Policies             []json.RawMessage
+		MacPools             []macRangeDoc
+		Subnets              []subnetV1
+		DNSSuffix            string `json:",omitempty"`
+		DNSServerList        string `json:",omitempty"`
+		ManagementIP         string `json:",omitempty"`
+		NetworkAdapterName   string `json:",omitempty"`
+		DrMacAddress         string `json:",omitempty"`
+		SwitchGUID           string `json:"SwitchGuid"`
+		CurrentEndpointCount int
+		TotalEndpoints       int
+		Flags                uint32
+		State                uint16
+		Version              uint64
+	}{
+		ID: n.upperID(), Name: n.name, Type: n.spelling, Policies: policiesV1(n.policies),
+		MacPools: n.poolDocs(), DNSSuffix: n.dns.suffix(), DNSServerList: strings.Join(n.dns.ServerList, ","),
+		NetworkAdapterName: n.adapter, SwitchGUID: n.switchID(), Flags: n.flags, State: n.state,
+		Version: versionNumber(h.profile.Version), Subnets: []subnetV1{},
+	}
+	if ip := n.managed(h); ip.IsValid() {
+		doc.ManagementIP = ip.String()
+	}
+	if n.kind == typeOverlay {
+		doc.DrMacAddress = n.routerMAC()
+	}
+	doc.CurrentEndpointCount = len(n.endpoints(h))
+	doc.TotalEndpoints = doc.CurrentEndpointCount
+	for _, s := range n.subnets {
+		doc.Subnets = append(doc.Subnets, s.v1())
+	}
+	return doc
+}
+
+// subnetObject is the ObjectType of subnets.
+const subnetObject = 5
+
+// v1 returns the subnet in the v1 schema.
+func (s *subnet) v1() subnetV1 {
+	doc := subnetV1{
+		ID: strings.ToUpper(s.id), AddressPrefix: s.prefix.String(), Flags: s.flags,
+		Policies: policiesV1(s.policies), ObjectType: subnetObject,
+	}
+	if s.gateway.IsValid() {
+		doc.GatewayAddress = s.gateway.String()
+	}
+	return doc
+}
+
+// managementMAC is a MAC address that acceleration is to leave alone.
+type managementMAC struct {
+	MacAddress string
+}
+
+// accelnetV1 serves /accelnet, new in 15.4.
+func (h *Host) accelnetV1(r requestV1) (any, error) {
+	if !h.profile.Version.AtLeast(15, 4) {
+		return nil, refuse(codeNotImplemented, "accelnet came with HNS 15.4")
+	}
+	var doc struct {
+		MacAddressList []managementMAC `json:",omitempty"`
+	}
+	switch r.method {
+	case "GET":
+	case "POST":
+		if err := decode(r.body, &doc); err != nil {
+			return nil, err
+		}
+		for _, m := range doc.MacAddressList {
+			if _, err := parseMAC(m.MacAddress); err != nil {
+				return nil, err
+			}
+		}
+		h.store.managed = doc.MacAddressList
+	case "DELETE":
+		h.store.managed = nil
+	default:
+		return nil, r.unknown()
+	}
+	doc.MacAddressList = h.store.managed
+	return doc, nil
+}
