@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs hcsshim's own integration suite, unchanged, under Wine against the
+# emulator. Its output stays in .build/hcsshim.log.
+set -o errexit -o nounset -o pipefail
+cd "$(dirname "$0")/.."
+
+# shellcheck source=scripts/wine.sh
+source scripts/wine.sh
+trap wine_down EXIT
+wine_up
+
+suite=$PWD/.build/hcn.test.exe log=$PWD/.build/hcsshim.log
+GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go test -c -tags integration -o "$suite" github.com/Microsoft/hcsshim/hcn
+go build -o .build/hnsemud ./test/hnsemud
+
+# The daemon ends with this script, however that ends: its stdin closes then.
+coproc hnsemud { exec .build/hnsemud --profile 2025 --exit-with-stdin 8>&-; }
+read -r line <&"${hnsemud[0]}"
+export HNSEMU_ADDR=${line#listening on }
+
+wine_run "$suite" -test.list . | tr -d '\r' | grep '^Test' | sort >.build/hcsshim.tests
+wine_run "$suite" -test.v -test.timeout 10m >"$log" 2>&1 || true
+
+# What neither passed nor skipped itself failed, also when the suite crashed.
+ended() { sed -n "s/^--- \($1\): \([^ ]*\).*/\2/p" "$log" | sort; }
+mapfile -t failed < <(comm -23 .build/hcsshim.tests <(ended 'PASS\|SKIP'))
+passed=$(ended PASS | wc -l) skipped=$(ended SKIP | wc -l)
+for name in "${failed[@]}"; do
+  echo "--- FAIL: $name"
+  sed -n "/^=== RUN *$name\$/,/^=== RUN /p" "$log" | sed '1d;/^=== RUN/d'
+done
+((skipped == 0)) || echo "hcsshim suite: $skipped skipped themselves: $(ended SKIP | xargs)"
+echo "hcsshim suite: $passed passed, ${#failed[@]} failed"
+((passed > 0 && ${#failed[@]} == 0))
