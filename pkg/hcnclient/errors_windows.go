@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hcnclient
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+
+	"github.com/Microsoft/hcsshim/hcn"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// call makes a call of hcsshim, and gives its error the HRESULT.
+//
+// Where computenetwork.dll lacks the function, hcsshim panics: it asserts that
+// the error is its own, and it is the loader's (hcn/hcnerrors.go, new).
+func call[T any](f func() (T, error)) (got T, err error) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		if _, ok := r.(*runtime.TypeAssertionError); !ok {
+			panic(r)
+		}
+		err = &hns.Error{Err: fmt.Errorf("computenetwork.dll lacks a function, so the HNS of this Windows is too old: %w", hns.ErrUnsupported)}
+	}()
+	if got, err = f(); err != nil {
+		return got, &hns.Error{Code: code(err), Err: err}
+	}
+	return got, nil
+}
+
+// code returns the HRESULT in an error of hcsshim, 0 when it has none.
+//
+// An *hcn.HcnError does not unwrap to the error inside it, and the type of that
+// one is internal to hcsshim, but not so its field.
+func code(err error) hns.HRESULT {
+	inner := hcn.HcnError{}.HcsError
+	if outer := (*hcn.HcnError)(nil); errors.As(err, &outer) {
+		inner = outer.HcsError
+	} else if !errors.As(err, &inner) {
+		return 0
+	}
+	var number syscall.Errno
+	if !errors.As(inner.Err, &number) {
+		// hcsshim also fails when HNS leaves an error record and no HRESULT.
+		return hns.CodeGenFailure
+	}
+	return hns.NewHRESULT(uint32(number))
+}
+
+// versionFailure makes an answer without an HRESULT one that is unsupported: it
+// is how the versions of HNS fail that cannot tell their version (hcsshim
+// hcn/hcnsupport.go).
+func versionFailure(err error) error {
+	var e *hns.Error
+	if errors.As(err, &e) && e.Code == 0 {
+		return &hns.Error{Err: fmt.Errorf("%w: %w", hns.ErrUnsupported, e.Err)}
+	}
+	return err
+}

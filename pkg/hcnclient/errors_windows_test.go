@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hcnclient
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+
+	"github.com/Microsoft/hcsshim/hcn"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+func zero[T any](*T) *T { return new(T) }
+
+// native returns an error as hcsshim's functions do; v1 is that of HNSCall,
+// whose type cannot be named.
+func native(cause error) (v2, v1 error) {
+	inner := zero(hcn.HcnError{}.HcsError)
+	inner.Err = cause
+	return &hcn.HcnError{HcsError: inner}, inner
+}
+
+func TestCode(t *testing.T) {
+	tests := []struct {
+		cause error
+		want  hns.HRESULT
+	}{
+		{syscall.Errno(0x490), hns.CodeNotFound},
+		{syscall.Errno(0x803b0002), hns.CodeEndpointNotFound},
+		{syscall.Errno(0x426), hns.CodeServiceNotActive},
+		{nil, hns.CodeGenFailure},
+	}
+	for _, tt := range tests {
+		v2, v1 := native(tt.cause)
+		for _, err := range []error{v2, v1, fmt.Errorf("wrapped: %w", v2)} {
+			if got := code(err); got != tt.want {
+				t.Errorf("code(%T %v) = %s, want %s", err, tt.cause, got, tt.want)
+			}
+		}
+	}
+	for _, err := range []error{errors.New("hnsCall: Element not found"), syscall.Errno(0x490), hcn.EndpointNotFoundError{}} {
+		if got := code(err); got != 0 {
+			t.Errorf("code(%v) = %s, want none", err, got)
+		}
+	}
+}
+
+func TestCall(t *testing.T) {
+	v2, _ := native(syscall.Errno(0x490))
+	if _, err := call(func() (int, error) { return 0, v2 }); !errors.Is(err, hns.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+	if got, err := call(func() (int, error) { return 7, nil }); got != 7 || err != nil {
+		t.Errorf("got %d, %v", got, err)
+	}
+	// As hcsshim does when the loader does not find a function.
+	missing := func() (int, error) {
+		loader := errors.New("the specified procedure could not be found")
+		return 0, any(loader).(*hcn.HcnError)
+	}
+	if _, err := call(missing); !errors.Is(err, hns.ErrUnsupported) {
+		t.Errorf("a missing function: %v, want ErrUnsupported", err)
+	}
+	defer func() {
+		if r := recover(); r != "other" {
+			t.Errorf("another panic was swallowed: %v", r)
+		}
+	}()
+	_, _ = call(func() (int, error) { panic("other") })
+}
+
+func TestVersionFailure(t *testing.T) {
+	_, stopped := native(syscall.Errno(0x426))
+	for want, err := range map[error]error{
+		hns.ErrUnavailable: stopped,
+		hns.ErrUnsupported: errors.New("hnsCall: The parameter is incorrect"),
+	} {
+		_, err := call(func() (int, error) { return 0, err })
+		if got := versionFailure(err); !errors.Is(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+}
