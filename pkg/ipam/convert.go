@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// fromCNI converts a plugin's result. An address or a route that does not parse
+// is an error: dropping one would give the pod less than was allocated.
+func fromCNI(r *current.Result) (Result, error) {
+	out := Result{DNS: hns.DNS{
+		Domain:  r.DNS.Domain,
+		Search:  r.DNS.Search,
+		Servers: r.DNS.Nameservers,
+		Options: r.DNS.Options,
+	}}
+	for i, ip := range r.IPs {
+		a, err := address(ip.Address, ip.Gateway)
+		if err != nil {
+			return Result{}, fmt.Errorf("ips[%d]: %w", i, err)
+		}
+		out.Addresses = append(out.Addresses, a)
+	}
+	routes, err := fromRoutes(r.Routes)
+	if err != nil {
+		return Result{}, err
+	}
+	out.Routes = routes
+	return out, nil
+}
+
+func fromRoutes(in []*types.Route) ([]hns.Route, error) {
+	var out []hns.Route
+	for i, route := range in {
+		a, err := address(route.Dst, route.GW)
+		if err != nil {
+			return nil, fmt.Errorf("routes[%d]: %w", i, err)
+		}
+		out = append(out, hns.Route{Destination: a.Prefix.Masked(), NextHop: a.Gateway})
+	}
+	return out, nil
+}
+
+func address(n net.IPNet, gateway net.IP) (Address, error) {
+	addr, ok := netip.AddrFromSlice(n.IP)
+	ones, bits := n.Mask.Size()
+	addr = addr.Unmap()
+	if !ok || bits == 0 || addr.BitLen() != bits {
+		return Address{}, fmt.Errorf("%q is not an address with a prefix length", n.String())
+	}
+	a := Address{Prefix: netip.PrefixFrom(addr, ones)}
+	if len(gateway) > 0 {
+		gw, ok := netip.AddrFromSlice(gateway)
+		if !ok {
+			return Address{}, fmt.Errorf("gateway %q is not an address", gateway.String())
+		}
+		a.Gateway = gw.Unmap()
+	}
+	return a, nil
+}

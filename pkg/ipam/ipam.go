@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ipam gets addresses for pods and gives them back. The plugins
+// host-local and static run inside this process, host-local on the files of its
+// executable so that both can be used at once; every other plugin is executed
+// with the configuration and the environment as the runtime sent them. It knows
+// nothing of HNS.
+package ipam
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// ErrConfig is an ipam section, or a CNI_ARGS, that the plugin cannot use.
+var ErrConfig = errors.New("invalid ipam configuration")
+
+// Request says for whom addresses are, and how.
+type Request struct {
+	ContainerID string
+	IfName      string
+	// Args is CNI_ARGS as it came in.
+	Args string
+	// Conf is the network configuration as it came in.
+	Conf []byte
+}
+
+// Result is what an IPAM plugin answered.
+type Result struct {
+	Addresses []Address
+	Routes    []hns.Route
+	DNS       hns.DNS
+}
+
+// Address is one address for a pod. Gateway is zero when the plugin named none.
+type Address struct {
+	Prefix  netip.Prefix
+	Gateway netip.Addr
+}
+
+// Plugin allocates addresses.
+type Plugin interface {
+	// Validate tells what is wrong with the request before anything is touched:
+	// an ErrConfig, as far as this process can know.
+	Validate(r Request) error
+	// Add reserves addresses for the request. The caller has made sure that no
+	// endpoint uses what the request's interface may still hold. After a
+	// failure part of the addresses may be reserved: call Del.
+	Add(ctx context.Context, r Request) (Result, error)
+	// Del releases what the request's container and interface hold. Nothing to
+	// release is success, and so is a configuration that has changed since Add.
+	Del(ctx context.Context, r Request) error
+	// Status fails when Add could not work now, whoever asks.
+	Status(ctx context.Context, conf []byte) error
+}
+
+// Open returns the IPAM plugin of that type. The empty type leaves addresses to
+// HNS: its Add answers none.
+func Open(name string) Plugin {
+	switch name {
+	case "":
+		return none{}
+	case "host-local":
+		return hostLocal{}
+	case "static":
+		return static{}
+	default:
+		return delegate{name: name}
+	}
+}
+
+// none leaves the choice of an address to HNS.
+type none struct{}
+
+func (none) Validate(Request) error                       { return nil }
+func (none) Add(context.Context, Request) (Result, error) { return Result{}, nil }
+func (none) Del(context.Context, Request) error           { return nil }
+func (none) Status(context.Context, []byte) error         { return nil }

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+var byValue = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+var prefixByValue = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+
+// tempDir is t.TempDir for Wine, too, which cannot do what os.RemoveAll does since
+// Go 1.25 (deleting with POSIX semantics: "Invalid function").
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ipam-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, f := range append(files, filepath.Join(dir, "net1"), dir) {
+			if err := os.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Error(err)
+			}
+		}
+	})
+	return dir
+}
+
+// conf returns a configuration with the given ipam section and other members.
+func conf(t *testing.T, ipam string, more ...string) []byte {
+	t.Helper()
+	members := append([]string{`"cniVersion":"1.0.0"`, `"name":"net1"`, `"ipam":` + ipam}, more...)
+	out := []byte("{" + strings.Join(members, ",") + "}")
+	if !json.Valid(out) {
+		t.Fatalf("the test's configuration is not JSON: %s", out)
+	}
+	return out
+}
+
+func hostLocalConf(t *testing.T, dir, ranges string, more ...string) []byte {
+	t.Helper()
+	return conf(t, fmt.Sprintf(`{"type":"host-local","dataDir":%q,"ranges":%s}`, dir, ranges), more...)
+}
+
+// held returns the addresses that files in dir reserve, with their owners.
+func held(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, "net1"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, e := range entries {
+		if e.Name() == "lock" || strings.HasPrefix(e.Name(), "last_reserved_ip") {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, "net1", e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[strings.ReplaceAll(e.Name(), "_", ":")] = string(data)
+	}
+	return out
+}
+
+func TestHostLocalAddDel(t *testing.T) {
+	dir := tempDir(t)
+	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24","gateway":"10.1.0.1"}],[{"subnet":"fd00::/64"}]]`)
+	p, r := Open("host-local"), Request{ContainerID: "c1", IfName: "eth0", Conf: c}
+	got, err := p.Add(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Result{Addresses: []Address{
+		{netip.MustParsePrefix("10.1.0.2/24"), netip.MustParseAddr("10.1.0.1")},
+		{netip.MustParsePrefix("fd00::2/64"), netip.MustParseAddr("fd00::1")},
+	}}
+	if diff := cmp.Diff(want, got, byValue, prefixByValue); diff != "" {
+		t.Errorf("addresses (-want +got):\n%s", diff)
+	}
+	wantHeld := map[string]string{"10.1.0.2": "c1\r\neth0", "fd00::2": "c1\r\neth0"}
+	if diff := cmp.Diff(wantHeld, held(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	for range 2 {
+		if err := p.Del(context.Background(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := held(t, dir); len(got) != 0 {
+		t.Errorf("after DEL: %v", got)
+	}
+}
+
+// A killed ADD leaves an address behind; the next one must not take a second.
+func TestHostLocalAddAgainHoldsOneAddress(t *testing.T) {
+	dir := tempDir(t)
+	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}]]`)
+	p, r := Open("host-local"), Request{ContainerID: "c1", IfName: "eth0", Conf: c}
+	for range 3 {
+		if _, err := p.Add(context.Background(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := held(t, dir); len(got) != 2 {
+		t.Errorf("three ADDs hold %v, want one address of each family", got)
+	}
+}
+
+func TestHostLocalRequestedAddress(t *testing.T) {
+	dir := tempDir(t)
+	ranges := `[[{"subnet":"10.1.0.0/24"}]]`
+	tests := []struct {
+		name, want, wantErr string
+		args                string
+		conf                []byte
+	}{
+		{name: "runtimeConfig", want: "10.1.0.77/24", conf: hostLocalConf(t, dir, ranges, `"runtimeConfig":{"ips":["10.1.0.77"]}`)},
+		{name: "CNI_ARGS of Kubernetes", want: "10.1.0.78/24", args: "IgnoreUnknown=1;K8S_POD_NAME=web", conf: hostLocalConf(t, dir, ranges)},
+		{name: "in no range", wantErr: "requested address 10.2.0.1 is in no range", conf: hostLocalConf(t, dir, ranges, `"runtimeConfig":{"ips":["10.2.0.1"]}`)},
+		{name: "unknown CNI_ARGS", wantErr: "unknown args", args: "COLOUR=red", conf: hostLocalConf(t, dir, ranges)},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Args: tt.args, Conf: tt.conf}
+			got, err := Open("host-local").Add(context.Background(), r)
+			if tt.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantErr) || !errors.Is(err, ErrConfig) {
+					t.Fatalf("got %v, want an ErrConfig with %q", err, tt.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := got.Addresses[0].Prefix.String(); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestHostLocalExhausted(t *testing.T) {
+	dir := tempDir(t)
+	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/30"}]]`)
+	p := Open("host-local")
+	if _, err := p.Add(context.Background(), Request{ContainerID: "c1", IfName: "eth0", Conf: c}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.Add(context.Background(), Request{ContainerID: "c2", IfName: "eth0", Conf: c})
+	if err == nil || !strings.Contains(err.Error(), "no IP addresses available") {
+		t.Fatalf("got %v", err)
+	}
+	if got := held(t, dir); len(got) != 1 {
+		t.Errorf("a failed ADD holds %v", got)
+	}
+}
+
+// DEL works with a configuration whose ranges were broken after ADD.
+func TestHostLocalDelWithChangedConf(t *testing.T) {
+	dir := tempDir(t)
+	p, r := Open("host-local"), Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)}
+	if _, err := p.Add(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	r.Conf = hostLocalConf(t, dir, `[[{"subnet":"nonsense"}]]`)
+	if err := p.Del(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if got := held(t, dir); len(got) != 0 {
+		t.Errorf("after DEL: %v", got)
+	}
+}
+
+func TestHostLocalDelOnlyItsOwn(t *testing.T) {
+	dir := tempDir(t)
+	p := Open("host-local")
+	var all []Request
+	for _, id := range []string{"c1", "c2"} {
+		for _, ifName := range []string{"eth0", "eth1"} {
+			r := Request{ContainerID: id, IfName: ifName, Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)}
+			if _, err := p.Add(context.Background(), r); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, r)
+		}
+	}
+	if err := p.Del(context.Background(), all[0]); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"10.1.0.3": "c1\r\neth1", "10.1.0.4": "c2\r\neth0", "10.1.0.5": "c2\r\neth1"}
+	if diff := cmp.Diff(want, held(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+func TestHostLocalManyAtOnce(t *testing.T) {
+	dir := tempDir(t)
+	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)
+	const n = 50
+	seen, mu, wg := map[string]bool{}, sync.Mutex{}, sync.WaitGroup{}
+	for i := range n {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			got, err := Open("host-local").Add(context.Background(), Request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Conf: c})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			seen[got.Addresses[0].Prefix.String()] = true
+		}()
+	}
+	wg.Wait()
+	if len(seen) != n {
+		t.Errorf("%d different addresses for %d containers", len(seen), n)
+	}
+}
+
+func TestStatic(t *testing.T) {
+	section := `{"type":"static","addresses":[{"address":"10.1.0.5/24","gateway":"10.1.0.1"},{"address":"fd00::5/64"}],
+		"routes":[{"dst":"0.0.0.0/0","gw":"10.1.0.1"}],"dns":{"nameservers":["1.1.1.1"],"domain":"d"}}`
+	routes := []hns.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHop: netip.MustParseAddr("10.1.0.1")}}
+	dns := hns.DNS{Domain: "d", Servers: []string{"1.1.1.1"}}
+	one := func(prefix, gw string) []Address {
+		a := Address{Prefix: netip.MustParsePrefix(prefix)}
+		if gw != "" {
+			a.Gateway = netip.MustParseAddr(gw)
+		}
+		return []Address{a}
+	}
+	tests := []struct {
+		name    string
+		args    string
+		more    string
+		section string
+		want    []Address
+		wantErr string
+	}{
+		{name: "from the configuration", want: append(one("10.1.0.5/24", "10.1.0.1"), one("fd00::5/64", "")...)},
+		{name: "CNI_ARGS win", args: "IP=10.1.0.9/24;GATEWAY=10.1.0.254", want: one("10.1.0.9/24", "10.1.0.254")},
+		{name: "args.cni win over those", args: "IP=10.1.0.9/24", more: `"args":{"cni":{"ips":["10.1.0.10/24"]}}`, want: one("10.1.0.10/24", "")},
+		{name: "runtimeConfig wins", more: `"runtimeConfig":{"ips":["10.1.0.11/24"]}`, want: one("10.1.0.11/24", "")},
+		{name: "no address", section: `{"type":"static"}`, wantErr: "ipam.addresses: static needs at least one address"},
+		{name: "no prefix length", section: `{"type":"static","addresses":[{"address":"10.1.0.5"}]}`, wantErr: `ipam.addresses[0]: "10.1.0.5" is not an address with a prefix length`},
+		{name: "bad gateway", section: `{"type":"static","addresses":[{"address":"10.1.0.5/24","gateway":"x"}]}`, wantErr: `ipam.addresses[0]: gateway "x"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := section
+			if tt.section != "" {
+				s = tt.section
+			}
+			var more []string
+			if tt.more != "" {
+				more = append(more, tt.more)
+			}
+			p := Open("static")
+			got, err := p.Add(context.Background(), Request{ContainerID: "c", IfName: "eth0", Args: tt.args, Conf: conf(t, s, more...)})
+			if tt.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantErr) || !errors.Is(err, ErrConfig) {
+					t.Fatalf("got %v, want an ErrConfig with %q", err, tt.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := Result{Addresses: tt.want, Routes: routes, DNS: dns}
+			if diff := cmp.Diff(want, got, byValue, prefixByValue); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNoIPAMLeavesAddressesToHNS(t *testing.T) {
+	got, err := Open("").Add(context.Background(), Request{ContainerID: "c"})
+	if err != nil || len(got.Addresses) != 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestValidateTouchesNothing(t *testing.T) {
+	dir := tempDir(t)
+	t.Setenv("CNI_PATH", tempDir(t))
+	good := `[[{"subnet":"10.1.0.0/24"}]]`
+	tests := []struct {
+		name, plugin string
+		request      Request
+		wantErr      string
+	}{
+		{"host-local", "host-local", Request{Conf: hostLocalConf(t, dir, good)}, ""},
+		{"host-local without ranges", "host-local", Request{Conf: hostLocalConf(t, dir, `[]`)}, "no IP ranges specified"},
+		{"host-local with a bad subnet", "host-local", Request{Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/99"}]]`)}, "invalid CIDR"},
+		{"static", "static", Request{Conf: conf(t, `{"type":"static","addresses":[{"address":"10.1.0.5/24"}]}`)}, ""},
+		{"static without addresses", "static", Request{Conf: conf(t, `{"type":"static"}`)}, "at least one address"},
+		{"no such plugin", "missing-ipam", Request{Conf: conf(t, `{"type":"missing-ipam"}`)}, `ipam.type: failed to find plugin "missing-ipam"`},
+		{"none", "", Request{Conf: conf(t, `{}`)}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := Open(tt.plugin).Validate(tt.request)
+			switch {
+			case tt.wantErr == "" && err != nil:
+				t.Error(err)
+			case tt.wantErr != "" && (!errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), tt.wantErr)):
+				t.Errorf("got %v, want an ErrConfig with %q", err, tt.wantErr)
+			}
+		})
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("Validate made %v (%v)", entries, err)
+	}
+}
