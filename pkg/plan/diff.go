@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hcndoc"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Difference is one thing that is not as wanted.
+type Difference struct {
+	Field     string
+	Want, Got string
+}
+
+// String returns "field: want X, got Y".
+func (d Difference) String() string {
+	return fmt.Sprintf("%s: want %s, got %s", d.Field, d.Want, d.Got)
+}
+
+// Differences joins differences into one line.
+func Differences(ds []Difference) string {
+	var lines []string
+	for _, d := range ds {
+		lines = append(lines, d.String())
+	}
+	return strings.Join(lines, "; ")
+}
+
+// DiffNetwork lists how a network differs from the configuration that owns it,
+// as far as the configuration says: type, subnets and adapter.
+func DiffNetwork(want, got hns.Network) []Difference {
+	var ds []Difference
+	if want.Driver != got.Driver {
+		ds = append(ds, Difference{"type", string(want.Driver), string(got.Driver)})
+	}
+	if len(want.Subnets) > 0 && !equalSubnets(want.Subnets, got.Subnets) {
+		ds = append(ds, Difference{"subnets", subnetsText(want.Subnets), subnetsText(got.Subnets)})
+	}
+	if want.Adapter != "" && got.Adapter != "" && !strings.EqualFold(want.Adapter, got.Adapter) {
+		ds = append(ds, Difference{"adapter", want.Adapter, got.Adapter})
+	}
+	return ds
+}
+
+func equalSubnets(want, got []hns.Subnet) bool {
+	if len(want) != len(got) {
+		return false
+	}
+	for _, w := range want {
+		if !slices.ContainsFunc(got, func(g hns.Subnet) bool { return sameSubnet(w, g) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameSubnet compares what want says; a gateway that is left out is HNS's choice.
+func sameSubnet(want, got hns.Subnet) bool {
+	return want.Prefix == got.Prefix && want.VLAN == got.VLAN && want.VSID == got.VSID &&
+		(!want.Gateway.IsValid() || want.Gateway == got.Gateway)
+}
+
+func subnetsText(subnets []hns.Subnet) string {
+	if len(subnets) == 0 {
+		return "none"
+	}
+	var out []string
+	for _, s := range subnets {
+		t := s.Prefix.String()
+		if s.Gateway.IsValid() {
+			t += " via " + s.Gateway.String()
+		}
+		if s.VLAN != 0 {
+			t += fmt.Sprintf(" VLAN %d", s.VLAN)
+		}
+		if s.VSID != 0 {
+			t += fmt.Sprintf(" VSID %d", s.VSID)
+		}
+		out = append(out, t)
+	}
+	return strings.Join(out, ", ")
+}
+
+// Diff lists how an endpoint differs from the wanted one. What HNS chooses when
+// it is not asked (id, MAC, DNS of the network, addresses) counts only when want
+// says it. Policies that other agents added are not a difference.
+func Diff(want, got hns.Endpoint) []Difference {
+	var ds []Difference
+	add := func(field, w, g string) {
+		if w != g {
+			ds = append(ds, Difference{field, w, g})
+		}
+	}
+	add("name", want.Name, got.Name)
+	add("network", want.NetworkID, got.NetworkID)
+	if want.MAC != "" {
+		add("mac", string(want.MAC), string(got.MAC))
+	}
+	for _, a := range want.Addresses {
+		if !slices.Contains(got.Addresses, a) {
+			ds = append(ds, Difference{"addresses", a.String(), list(got.Addresses)})
+		}
+	}
+	for _, p := range missingPolicies(want.Policies, got.Policies) {
+		ds = append(ds, Difference{"policies", policyText(p), "none like it"})
+	}
+	return ds
+}
+
+// missingPolicies returns the wanted policies that got lacks, counting repeats.
+func missingPolicies(want, got []hns.Policy) []hns.Policy {
+	left := map[string]int{}
+	for _, p := range got {
+		left[policyText(p)]++
+	}
+	var missing []hns.Policy
+	for _, p := range want {
+		if left[policyText(p)] == 0 {
+			missing = append(missing, p)
+			continue
+		}
+		left[policyText(p)]--
+	}
+	return missing
+}
+
+// policyText is a policy's canonical form: two policies are one when it is equal.
+// A policy that was passed through is read as HNS's answer is, since it may be
+// of a kind that hns has a word for.
+func policyText(p hns.Policy) string {
+	if o, ok := p.(hns.Opaque); ok {
+		p = hcndoc.ParsePolicy(o.Type, o.Settings)
+	}
+	if o, ok := p.(hns.Opaque); ok {
+		return o.Type + " " + canonicalJSON(o.Settings)
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T %+v", p, p), "hns.")
+}
+
+func list[T fmt.Stringer](values []T) string {
+	if len(values) == 0 {
+		return "none"
+	}
+	var out []string
+	for _, v := range values {
+		out = append(out, v.String())
+	}
+	return strings.Join(out, ", ")
+}

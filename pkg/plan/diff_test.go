@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+func TestDiffNetwork(t *testing.T) {
+	want := hns.Network{
+		Driver: hns.L2Bridge, Adapter: "Ethernet",
+		Subnets: []hns.Subnet{{Prefix: prefix("10.1.0.0/24"), Gateway: addr("10.1.0.1"), VLAN: 7}},
+	}
+	tests := []struct {
+		name   string
+		change func(want, got *hns.Network)
+		diff   string
+	}{
+		{"equal", func(_, _ *hns.Network) {}, ""},
+		{"adapter in another case", func(_, got *hns.Network) { got.Adapter = "ETHERNET" }, ""},
+		{"HNS does not say the adapter", func(_, got *hns.Network) { got.Adapter = "" }, ""},
+		{"no subnets wanted", func(w, _ *hns.Network) { w.Subnets = nil }, ""},
+		{"gateway left to HNS", func(w, _ *hns.Network) { w.Subnets[0].Gateway = netip.Addr{} }, ""},
+		{"type", func(_, got *hns.Network) { got.Driver = hns.Overlay }, "type: want l2bridge, got overlay"},
+		{"adapter", func(_, got *hns.Network) { got.Adapter = "Ethernet 2" }, "adapter: want Ethernet, got Ethernet 2"},
+		{
+			"prefix", func(_, got *hns.Network) { got.Subnets[0].Prefix = prefix("10.2.0.0/24") },
+			"subnets: want 10.1.0.0/24 via 10.1.0.1 VLAN 7, got 10.2.0.0/24 via 10.1.0.1 VLAN 7",
+		},
+		{
+			"gateway", func(_, got *hns.Network) { got.Subnets[0].Gateway = addr("10.1.0.9") },
+			"subnets: want 10.1.0.0/24 via 10.1.0.1 VLAN 7, got 10.1.0.0/24 via 10.1.0.9 VLAN 7",
+		},
+		{
+			"VSID", func(w, got *hns.Network) { w.Subnets[0].VSID, got.Subnets[0].VSID = 4096, 5000 },
+			"subnets: want 10.1.0.0/24 via 10.1.0.1 VLAN 7 VSID 4096, got 10.1.0.0/24 via 10.1.0.1 VLAN 7 VSID 5000",
+		},
+		{"no subnets there", func(_, got *hns.Network) { got.Subnets = nil }, "subnets: want 10.1.0.0/24 via 10.1.0.1 VLAN 7, got none"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w, got := want, want
+			w.Subnets = append([]hns.Subnet(nil), want.Subnets...)
+			got.Subnets = append([]hns.Subnet(nil), want.Subnets...)
+			tt.change(&w, &got)
+			if diff := Differences(DiffNetwork(w, got)); diff != tt.diff {
+				t.Errorf("got %q, want %q", diff, tt.diff)
+			}
+		})
+	}
+}
+
+func TestDiff(t *testing.T) {
+	allow := hns.ACL{ID: "bulkhead-in-tcp", Direction: hns.In, Action: hns.Allow, RuleType: hns.Host, Protocol: 6}
+	full := func() hns.Endpoint {
+		return hns.Endpoint{
+			Name: "c1_net1", NetworkID: "n1", MAC: "00:15:5d:00:00:01",
+			Addresses: []netip.Prefix{prefix("10.1.0.5/24")},
+			Policies:  []hns.Policy{allow, hns.Opaque{Type: "QOS", Settings: json.RawMessage(`{"a":1,"b":2}`)}},
+		}
+	}
+	tests := []struct {
+		name   string
+		change func(want, got *hns.Endpoint)
+		diff   string
+	}{
+		{"equal", func(_, _ *hns.Endpoint) {}, ""},
+		{"what HNS chose", func(w, _ *hns.Endpoint) { w.MAC, w.Addresses = "", nil }, ""},
+		{"others' policies", func(_, got *hns.Endpoint) { got.Policies = append(got.Policies, hns.ProviderAddress{}) }, ""},
+		{"settings in another order", func(_, got *hns.Endpoint) {
+			got.Policies[1] = hns.Opaque{Type: "QOS", Settings: json.RawMessage(`{ "b":2, "a":1 }`)}
+		}, ""},
+		{"name", func(_, got *hns.Endpoint) { got.Name = "x" }, "name: want c1_net1, got x"},
+		{"network", func(_, got *hns.Endpoint) { got.NetworkID = "n2" }, "network: want n1, got n2"},
+		{"MAC", func(_, got *hns.Endpoint) { got.MAC = "00:15:5d:00:00:02" }, "mac: want 00:15:5d:00:00:01, got 00:15:5d:00:00:02"},
+		{"address", func(_, got *hns.Endpoint) { got.Addresses = nil }, "addresses: want 10.1.0.5/24, got none"},
+		{"a policy twice but once there", func(w, _ *hns.Endpoint) {
+			w.Policies = append(w.Policies, hns.ProviderAddress{}, hns.ProviderAddress{})
+			w.Policies = w.Policies[2:]
+		}, "policies: want ProviderAddress {Address:invalid IP}, got none like it; policies: want ProviderAddress {Address:invalid IP}, got none like it"},
+		{"policy", func(_, got *hns.Endpoint) { got.Policies = got.Policies[:1] }, `policies: want QOS {"a":1,"b":2}, got none like it`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w, got := full(), full()
+			tt.change(&w, &got)
+			if diff := Differences(Diff(w, got)); diff != tt.diff {
+				t.Errorf("got %q, want %q", diff, tt.diff)
+			}
+		})
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	section := &config.Network{Subnets: []hns.Subnet{{Prefix: prefix("10.1.0.0/24")}}}
+	tests := []struct {
+		name string
+		conf config.Config
+		want bool
+	}{
+		{"a section", config.Config{Name: "n", Driver: hns.L2Bridge, Network: section}, true},
+		{"nat needs none", config.Config{Name: "n", Driver: hns.NAT}, true},
+		{"others do", config.Config{Name: "n", Driver: hns.L2Bridge}, false},
+		{"no driver, no section", config.Config{Name: "n"}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ours := Network(tt.conf)
+			if ours != tt.want || got.Name != "n" || got.Driver != tt.conf.Driver {
+				t.Errorf("got %+v, %t; want ours %t", got, ours, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan decides what a pod's endpoint and network must be, from the
+// configuration, the network as it is, and the addresses that IPAM gave. It is
+// pure: no clock, no environment, no file and no HNS call, so the same facts give
+// the same plan on every system. What it wants serves every verb.
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Kinds of refusals, for errors.Is.
+var (
+	// ErrConflict: the configuration does not fit the network or the addresses.
+	ErrConflict = errors.New("configuration and network do not fit")
+	// ErrFeature: this node's HNS cannot do what is asked.
+	ErrFeature = errors.New("HNS is too old")
+)
+
+// Address is an address of the wanted endpoint. Gateway is zero to take the
+// subnet's.
+type Address struct {
+	Addr    netip.Addr
+	Gateway netip.Addr
+}
+
+// Facts are what an endpoint is planned from.
+type Facts struct {
+	Config config.Config
+	// Network is the network as HNS has it.
+	Network     hns.Network
+	ContainerID string
+	IfName      string
+	// Addresses is empty to let HNS choose one.
+	Addresses []Address
+	// Features is needed only when NeedsFeatures says so.
+	Features hns.Features
+}
+
+// EndpointName returns the name of the endpoint of a container's interface, from
+// which every verb finds it. eth0 is left out: the name is then the one that
+// win-bridge, sdnbridge and Calico use.
+func EndpointName(containerID, network, ifName string) string {
+	name := containerID + "_" + network
+	if ifName != "eth0" {
+		name += "_" + ifName
+	}
+	return name
+}
+
+// NeedsFeatures reports whether the plan of an endpoint depends on the HNS
+// version, so that a caller without need is spared the question.
+func NeedsFeatures(c config.Config, addresses []Address) bool {
+	for _, a := range addresses {
+		if a.Addr.Is6() {
+			return true
+		}
+	}
+	return c.LoopbackDSR
+}
+
+// Endpoint returns the endpoint that the facts call for. It refuses, as
+// ErrConflict, ErrFeature or an error of config, what HNS would refuse or
+// silently do differently.
+func Endpoint(f Facts) (hns.Endpoint, error) {
+	c, err := f.Config.WithDriver(f.Network.Driver)
+	if err != nil {
+		return hns.Endpoint{}, err
+	}
+	f.Config = c
+	want := hns.Endpoint{
+		Name:      EndpointName(f.ContainerID, f.Network.Name, f.IfName),
+		NetworkID: f.Network.ID,
+		DNS:       f.Config.DNS,
+	}
+	if err := addAddresses(&want, f); err != nil {
+		return hns.Endpoint{}, err
+	}
+	policies, err := policies(f)
+	if err != nil {
+		return hns.Endpoint{}, err
+	}
+	want.Policies = policies
+	return want, nil
+}
+
+// addAddresses sets addresses and default routes: at most one of each family,
+// which is all that an endpoint takes.
+func addAddresses(want *hns.Endpoint, f Facts) error {
+	seen := map[bool]netip.Addr{}
+	for _, a := range f.Addresses {
+		if first, twice := seen[a.Addr.Is6()]; twice {
+			return fmt.Errorf("%w: IPAM gave %s and %s, but an endpoint takes one address of a family",
+				ErrConflict, first, a.Addr)
+		}
+		seen[a.Addr.Is6()] = a.Addr
+		if err := checkFamily(a.Addr, f.Features, f.Config.Driver); err != nil {
+			return err
+		}
+		subnet, err := subnetOf(f.Network, a.Addr)
+		if err != nil {
+			return err
+		}
+		want.Addresses = append(want.Addresses, netip.PrefixFrom(a.Addr, subnet.Prefix.Bits()))
+		if gw := gatewayOf(a, subnet); gw.IsValid() {
+			want.Routes = append(want.Routes, defaultRoute(gw))
+		}
+	}
+	return nil
+}
+
+// checkFamily refuses IPv6 where HNS has none (Microsoft, "Windows container
+// network architecture": NAT and overlay have no IPv6).
+func checkFamily(a netip.Addr, features hns.Features, driver hns.Driver) error {
+	if !a.Is6() {
+		return nil
+	}
+	if driver == hns.NAT || driver == hns.Overlay {
+		return fmt.Errorf("%w: IPAM gave %s, but %s networks have no IPv6", ErrConflict, a, driver)
+	}
+	if !features.IPv6() {
+		return fmt.Errorf("%w: IPv6 needs HNS 11.10 (Windows Server 2022); this node has %s", ErrFeature, features.Version)
+	}
+	return nil
+}
+
+func subnetOf(n hns.Network, a netip.Addr) (hns.Subnet, error) {
+	var known []string
+	for _, s := range n.Subnets {
+		if s.Prefix.Contains(a) {
+			return s, nil
+		}
+		known = append(known, s.Prefix.String())
+	}
+	if len(known) == 0 {
+		return hns.Subnet{}, fmt.Errorf("%w: IPAM gave %s, but the network %q has no subnet", ErrConflict, a, n.Name)
+	}
+	return hns.Subnet{}, fmt.Errorf("%w: IPAM gave %s, which is outside of the network %q (%s)",
+		ErrConflict, a, n.Name, strings.Join(known, ", "))
+}
+
+// gatewayOf prefers IPAM's gateway, which knows of host gateway endpoints.
+func gatewayOf(a Address, s hns.Subnet) netip.Addr {
+	if a.Gateway.IsValid() {
+		return a.Gateway
+	}
+	return s.Gateway
+}
+
+func defaultRoute(gw netip.Addr) hns.Route {
+	zero := netip.IPv4Unspecified()
+	if gw.Is6() {
+		zero = netip.IPv6Unspecified()
+	}
+	return hns.Route{Destination: netip.PrefixFrom(zero, 0), NextHop: gw}
+}
+
+// acls returns the default ACLs, or none where another agent owns them.
+func acls(c config.Config) ([]hns.Policy, error) {
+	if !c.ACL.Program {
+		return nil, nil
+	}
+	rules, err := acl.Defaults(c.Driver, c.Isolation)
+	if err != nil {
+		return nil, fmt.Errorf("%w: acl: %w", ErrConflict, err)
+	}
+	var out []hns.Policy
+	for _, r := range rules {
+		out = append(out, r)
+	}
+	return out, nil
+}

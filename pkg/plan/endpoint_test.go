@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+var values = cmp.Options{
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+}
+
+var (
+	addr   = netip.MustParseAddr
+	prefix = netip.MustParsePrefix
+	new22  = hns.Features{Version: hns.Version{Major: 13, Minor: 3}}
+	old19  = hns.Features{Version: hns.Version{Major: 9, Minor: 5}}
+)
+
+// facts returns a plain pod on a network of a driver.
+func facts(d hns.Driver) Facts {
+	return Facts{
+		Config: config.Config{Name: "net1", Isolation: hns.Process},
+		Network: hns.Network{
+			ID: "n1", Name: "net1", Driver: d,
+			Subnets: []hns.Subnet{{Prefix: prefix("10.1.0.0/24"), Gateway: addr("10.1.0.1")}},
+		},
+		ContainerID: "c1", IfName: "eth0",
+		Addresses: []Address{{Addr: addr("10.1.0.5")}},
+		Features:  new22,
+	}
+}
+
+func TestEndpointName(t *testing.T) {
+	tests := []struct{ container, network, ifName, want string }{
+		{"c1", "net1", "eth0", "c1_net1"},
+		{"c1", "net1", "eth1", "c1_net1_eth1"},
+		{"c1", "net_1", "eth0", "c1_net_1"},
+	}
+	for _, tt := range tests {
+		if got := EndpointName(tt.container, tt.network, tt.ifName); got != tt.want {
+			t.Errorf("EndpointName(%q, %q, %q) = %q, want %q", tt.container, tt.network, tt.ifName, got, tt.want)
+		}
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	v6 := hns.Subnet{Prefix: prefix("fd00:1::/64"), Gateway: addr("fd00:1::1")}
+	v4Default := hns.Route{Destination: prefix("0.0.0.0/0"), NextHop: addr("10.1.0.1")}
+	base := hns.Endpoint{
+		Name: "c1_net1", NetworkID: "n1",
+		Addresses: []netip.Prefix{prefix("10.1.0.5/24")},
+		Routes:    []hns.Route{v4Default},
+	}
+	tests := []struct {
+		name   string
+		driver hns.Driver
+		change func(*Facts)
+		want   func(*hns.Endpoint)
+	}{
+		{name: "plain", driver: hns.L2Bridge},
+		{
+			name: "no address: HNS chooses", driver: hns.NAT,
+			change: func(f *Facts) { f.Addresses = nil },
+			want:   func(e *hns.Endpoint) { e.Addresses, e.Routes = nil, nil },
+		},
+		{
+			name: "IPAM's gateway wins over the subnet's", driver: hns.L2Bridge,
+			change: func(f *Facts) { f.Addresses[0].Gateway = addr("10.1.0.2") },
+			want:   func(e *hns.Endpoint) { e.Routes[0].NextHop = addr("10.1.0.2") },
+		},
+		{
+			name: "no gateway anywhere: no route", driver: hns.L2Bridge,
+			change: func(f *Facts) { f.Network.Subnets[0].Gateway = netip.Addr{} },
+			want:   func(e *hns.Endpoint) { e.Routes = nil },
+		},
+		{
+			name: "dual stack", driver: hns.L2Bridge,
+			change: func(f *Facts) {
+				f.Network.Subnets = append(f.Network.Subnets, v6)
+				f.Addresses = append(f.Addresses, Address{Addr: addr("fd00:1::5")})
+			},
+			want: func(e *hns.Endpoint) {
+				e.Addresses = append(e.Addresses, prefix("fd00:1::5/64"))
+				e.Routes = append(e.Routes, hns.Route{Destination: prefix("::/0"), NextHop: addr("fd00:1::1")})
+			},
+		},
+		{
+			name: "DNS", driver: hns.L2Bridge,
+			change: func(f *Facts) { f.Config.DNS = hns.DNS{Domain: "d", Servers: []string{"10.96.0.10"}} },
+			want:   func(e *hns.Endpoint) { e.DNS = hns.DNS{Domain: "d", Servers: []string{"10.96.0.10"}} },
+		},
+		{
+			name: "another interface", driver: hns.L2Bridge,
+			change: func(f *Facts) { f.IfName = "eth1" },
+			want:   func(e *hns.Endpoint) { e.Name = "c1_net1_eth1" },
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, want := facts(tt.driver), base
+			want.Addresses = append([]netip.Prefix(nil), base.Addresses...)
+			want.Routes = append([]hns.Route(nil), base.Routes...)
+			if tt.change != nil {
+				tt.change(&f)
+			}
+			if tt.want != nil {
+				tt.want(&want)
+			}
+			got, err := Endpoint(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, values); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEndpointPolicies(t *testing.T) {
+	web := config.PortMapping{Protocol: 6, HostPort: 8080, ContainerPort: 80}
+	opaque := hns.Opaque{Type: "QOS", Settings: json.RawMessage(`{"MaximumOutgoingBandwidthInBytes":1000}`)}
+	all := func(f *Facts) {
+		f.Config.PortMappings = []config.PortMapping{web}
+		f.Config.OutboundNAT = &config.OutboundNAT{Exceptions: []netip.Prefix{prefix("10.0.0.0/8")}}
+		f.Config.LoopbackDSR = true
+		f.Config.Routes = []hns.SDNRoute{{Destination: prefix("10.96.0.0/12"), NeedEncap: true}}
+		f.Config.Policies = []hns.Opaque{opaque}
+		f.Network.ProviderAddress = addr("192.168.1.5")
+	}
+	nat := hns.OutboundNAT{Exceptions: []netip.Prefix{prefix("10.0.0.0/8")}}
+	dsr := hns.OutboundNAT{Destinations: []string{"10.1.0.5"}}
+	route := hns.SDNRoute{Destination: prefix("10.96.0.0/12"), NeedEncap: true}
+	mapped := func(flags uint32) hns.Policy {
+		return hns.PortMapping{Protocol: 6, InternalPort: 80, ExternalPort: 8080, Flags: flags}
+	}
+	tests := []struct {
+		name   string
+		driver hns.Driver
+		change func(*Facts)
+		want   []hns.Policy
+	}{
+		{"nothing asked", hns.L2Bridge, func(*Facts) {}, nil},
+		{"everything on l2bridge", hns.L2Bridge, all, []hns.Policy{mapped(hns.LocalRoutedVIP), nat, dsr, route, opaque}},
+		{"everything on nat", hns.NAT, all, []hns.Policy{mapped(0), nat, dsr, route, opaque}},
+		{
+			"everything on overlay", hns.Overlay, all,
+			[]hns.Policy{mapped(hns.LocalRoutedVIP), nat, dsr, route, hns.ProviderAddress{Address: addr("192.168.1.5")}, opaque},
+		},
+		{
+			"a mapping of one IPv6 address", hns.L2Bridge,
+			func(f *Facts) {
+				web := web
+				web.HostIP = addr("fd00::1")
+				f.Config.PortMappings = []config.PortMapping{web}
+			},
+			[]hns.Policy{hns.PortMapping{
+				Protocol: 6, InternalPort: 80, ExternalPort: 8080, VIP: addr("fd00::1"), Flags: hns.LocalRoutedVIP | hns.IPv6,
+			}},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := facts(tt.driver)
+			tt.change(&f)
+			got, err := Endpoint(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got.Policies, values); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The ACLs come last and are those of the table, for every cell of it.
+func TestEndpointACLs(t *testing.T) {
+	for _, d := range hns.Drivers() {
+		for _, i := range []hns.Isolation{hns.Process, hns.HyperV} {
+			t.Run(string(d)+" "+string(i), func(t *testing.T) {
+				f := facts(d)
+				f.Config.Isolation, f.Config.ACL.Program = i, true
+				f.Config.Routes = []hns.SDNRoute{{Destination: prefix("10.96.0.0/12")}}
+				got, err := Endpoint(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rules, err := acl.Defaults(d, i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := []hns.Policy{f.Config.Routes[0]}
+				for _, r := range rules {
+					want = append(want, r)
+				}
+				if diff := cmp.Diff(want, got.Policies, values); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestEndpointRefusals(t *testing.T) {
+	v6 := hns.Subnet{Prefix: prefix("fd00:1::/64")}
+	tests := []struct {
+		name   string
+		driver hns.Driver
+		change func(*Facts)
+		kind   error
+		want   string
+	}{
+		{"another driver", hns.Overlay, func(f *Facts) { f.Config.Driver = hns.NAT }, config.ErrInvalid, `driver: "nat" is configured, but the network is of type "overlay"`},
+		{"a network that is not for pods", "ics", func(*Facts) {}, config.ErrInvalid, `"ics", which pods cannot use`},
+		{"outside of the network", hns.L2Bridge, func(f *Facts) { f.Addresses[0].Addr = addr("10.9.0.5") }, ErrConflict, `10.9.0.5, which is outside of the network "net1" (10.1.0.0/24)`},
+		{"a network without subnets", hns.NAT, func(f *Facts) { f.Network.Subnets = nil }, ErrConflict, `has no subnet`},
+		{"two of one family", hns.L2Bridge, func(f *Facts) { f.Addresses = append(f.Addresses, Address{Addr: addr("10.1.0.6")}) }, ErrConflict, "IPAM gave 10.1.0.5 and 10.1.0.6"},
+		{
+			"IPv6 on an old HNS", hns.L2Bridge,
+			func(f *Facts) {
+				f.Network.Subnets, f.Addresses = []hns.Subnet{v6}, []Address{{Addr: addr("fd00:1::5")}}
+				f.Features = old19
+			},
+			ErrFeature, "IPv6 needs HNS 11.10 (Windows Server 2022); this node has 9.5",
+		},
+		{"IPv6 on overlay", hns.Overlay, func(f *Facts) { f.Addresses[0].Addr = addr("fd00:1::5") }, ErrConflict, "overlay networks have no IPv6"},
+		{
+			"port mapping on transparent", hns.Transparent,
+			func(f *Facts) { f.Config.PortMappings = []config.PortMapping{{Protocol: 6}} },
+			config.ErrInvalid, "runtimeConfig.portMappings: a transparent network maps no ports",
+		},
+		{
+			"loopback DSR on an old HNS", hns.L2Bridge,
+			func(f *Facts) { f.Config.LoopbackDSR, f.Features.Version.Minor, f.Features.Version.Major = true, 2, 9 },
+			ErrFeature, "loopbackDSR needs HNS 9.3",
+		},
+		{
+			"loopback DSR without an address", hns.L2Bridge,
+			func(f *Facts) { f.Config.LoopbackDSR, f.Addresses = true, nil },
+			ErrConflict, "loopbackDSR needs an IPv4 address",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := facts(tt.driver)
+			tt.change(&f)
+			_, err := Endpoint(f)
+			if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %v with %q", err, tt.kind, tt.want)
+			}
+		})
+	}
+}
+
+func TestNeedsFeatures(t *testing.T) {
+	v4, v6 := []Address{{Addr: addr("10.1.0.5")}}, []Address{{Addr: addr("10.1.0.5")}, {Addr: addr("fd00::5")}}
+	for _, tt := range []struct {
+		name      string
+		dsr       bool
+		addresses []Address
+		want      bool
+	}{
+		{"plain", false, v4, false},
+		{"IPv6", false, v6, true},
+		{"loopback DSR", true, v4, true},
+	} {
+		if got := NeedsFeatures(config.Config{LoopbackDSR: tt.dsr}, tt.addresses); got != tt.want {
+			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
