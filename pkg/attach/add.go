@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// Add puts a container's interface into its namespace and returns what HNS made
+// of it. An interface that is there already is returned as it is. After a
+// failure nothing that this call made is left, or the error says what is and the
+// next verb removes it.
+func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
+	namespace, err := a.namespace()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := at.IPAM.Validate(a.request()); err != nil {
+		return Result{}, err
+	}
+	network, err := at.network(ctx, a.Config)
+	if err != nil {
+		return Result{}, err
+	}
+	// Before IPAM is asked: what the network's driver cannot do.
+	if a.Config, err = a.Config.WithDriver(network.Driver); err != nil {
+		return Result{}, err
+	}
+	existing, err := at.HNS.EndpointsNamed(ctx, a.name())
+	if err != nil {
+		return Result{}, err
+	}
+	kept, err := at.adopt(ctx, a, network, namespace, existing)
+	if err != nil {
+		return Result{}, err
+	}
+	if kept != nil {
+		return Result{Endpoint: *kept, Namespace: namespace}, nil
+	}
+	return at.create(ctx, a, network, namespace)
+}
+
+// adopt returns the endpoint that an earlier ADD of this attachment made, put
+// into the namespace, or nil when there is none worth keeping. The others of
+// that name (half made, or on another network) are removed, so that a new one
+// can take their place.
+func (at Attacher) adopt(ctx context.Context, a Attachment, network hns.Network, namespace string, existing []hns.Endpoint) (*hns.Endpoint, error) {
+	local := slices.DeleteFunc(existing, func(e hns.Endpoint) bool { return e.Remote })
+	for _, e := range local {
+		if e.NetworkID == network.ID && e.NamespaceID != "" && e.NamespaceID != namespace {
+			return nil, fmt.Errorf("%w: endpoint %s of this container is in namespace %s, not in %s",
+				ErrForeign, e.Name, e.NamespaceID, namespace)
+		}
+	}
+	kept, err := at.keep(ctx, a, network, namespace, local)
+	if err != nil {
+		return nil, err
+	}
+	removed := false
+	for _, e := range local {
+		if kept != nil && e.ID == kept.ID {
+			continue
+		}
+		if err := at.remove(ctx, e); err != nil {
+			return nil, fmt.Errorf("replace what an earlier ADD left: %w", err)
+		}
+		removed = true
+	}
+	if removed && kept == nil {
+		if err := at.IPAM.Del(ctx, a.request()); err != nil {
+			return nil, fmt.Errorf("%w: replace what an earlier ADD left: %w", ErrIPAM, err)
+		}
+	}
+	return kept, nil
+}
+
+// keep returns the endpoint that is in the namespace already, or else attaches
+// one that is as wanted but in none.
+func (at Attacher) keep(ctx context.Context, a Attachment, network hns.Network, namespace string, local []hns.Endpoint) (*hns.Endpoint, error) {
+	for _, e := range local {
+		if e.NetworkID == network.ID && e.NamespaceID == namespace {
+			return &e, nil
+		}
+	}
+	for _, e := range local {
+		if e.NetworkID != network.ID || e.NamespaceID != "" {
+			continue
+		}
+		want, err := at.plan(ctx, a, network, heldBy(e))
+		if err != nil || len(plan.Diff(want, e)) > 0 {
+			continue
+		}
+		got, err := at.attach(ctx, namespace, e)
+		if err != nil {
+			return nil, err
+		}
+		return &got, nil
+	}
+	return nil, nil
+}
+
+// heldBy returns the addresses of an endpoint as IPAM would give them.
+func heldBy(e hns.Endpoint) ipam.Result {
+	var out ipam.Result
+	for _, p := range e.Addresses {
+		out.Addresses = append(out.Addresses, ipam.Address{Prefix: p})
+	}
+	return out
+}
+
+// create allocates addresses and makes the endpoint, undoing in reverse what it
+// made when a step fails.
+func (at Attacher) create(ctx context.Context, a Attachment, network hns.Network, namespace string) (_ Result, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, at.rollBack(ctx, a))
+		}
+	}()
+	given, err := at.IPAM.Add(ctx, a.request())
+	if err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrIPAM, err)
+	}
+	want, err := at.plan(ctx, a, network, given)
+	if err != nil {
+		return Result{}, err
+	}
+	made, err := at.HNS.CreateEndpoint(ctx, want)
+	if err != nil {
+		return Result{}, err
+	}
+	got, err := at.attach(ctx, namespace, made)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Endpoint: got, Namespace: namespace, Routes: given.Routes}, nil
+}
+
+// attach puts an endpoint into the namespace and reads back what became of it.
+func (at Attacher) attach(ctx context.Context, namespace string, e hns.Endpoint) (hns.Endpoint, error) {
+	if err := at.HNS.Attach(ctx, namespace, e.ID); err != nil && !errors.Is(err, hns.ErrAttached) {
+		return hns.Endpoint{}, namespaceError(err, namespace)
+	}
+	got, err := at.HNS.Endpoint(ctx, e.ID)
+	if err != nil {
+		return hns.Endpoint{}, err
+	}
+	if got.NamespaceID != namespace {
+		return hns.Endpoint{}, fmt.Errorf("%w: endpoint %s is in namespace %q, not in %s", ErrForeign, got.Name, got.NamespaceID, namespace)
+	}
+	return got, nil
+}
+
+// namespaceError tells a namespace that is gone from an endpoint that is.
+func namespaceError(err error, namespace string) error {
+	if errors.Is(err, hns.ErrNotFound) {
+		return fmt.Errorf("%w: there is no namespace %s on this node: %w", ErrNamespace, namespace, err)
+	}
+	return err
+}
+
+// plan gathers the facts and returns the wanted endpoint.
+func (at Attacher) plan(ctx context.Context, a Attachment, network hns.Network, given ipam.Result) (hns.Endpoint, error) {
+	facts := plan.Facts{Config: a.Config, Network: network, ContainerID: a.ContainerID, IfName: a.IfName}
+	for _, addr := range given.Addresses {
+		facts.Addresses = append(facts.Addresses, plan.Address{Addr: addr.Prefix.Addr(), Gateway: addr.Gateway})
+	}
+	if plan.NeedsFeatures(a.Config, facts.Addresses) {
+		features, err := at.HNS.Features(ctx)
+		if err != nil {
+			return hns.Endpoint{}, err
+		}
+		facts.Features = features
+	}
+	if facts.Config.DNS.IsZero() {
+		facts.Config.DNS = given.DNS
+	}
+	return plan.Endpoint(facts)
+}
+
+// rollBack removes what a failed create may have made: the endpoint is looked
+// up by name, since HNS can have made it although the call failed. It works
+// after ctx has ended.
+func (at Attacher) rollBack(ctx context.Context, a Attachment) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollBackTime)
+	defer cancel()
+	if err := at.takeDown(ctx, a); err != nil {
+		return fmt.Errorf("roll back: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attach_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/attach"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+func TestAddDel(t *testing.T) {
+	for _, p := range hnsemu.Profiles() {
+		for _, d := range hns.Drivers() {
+			t.Run(p.Name+" "+string(d), func(t *testing.T) {
+				n := newNode(t, p.Name)
+				n.namespace(netns1)
+				a := n.attachment(d, "c1", netns1)
+				r := n.mustAdd(a)
+				n.attached(a, r)
+				if got := r.Endpoint.Addresses[0]; got != netip.MustParsePrefix("10.1.0.10/16") {
+					t.Errorf("address %s, want 10.1.0.10/16", got)
+				}
+				if r.Endpoint.MAC == "" || len(r.Endpoint.Routes) != 1 || r.Namespace != netns1 {
+					t.Errorf("incomplete result: %+v", r)
+				}
+				n.mustDel(a)
+				n.nothingLeft("after DEL")
+			})
+		}
+	}
+}
+
+// The ACLs on the endpoint are those of the table, in both isolations.
+func TestAddProgramsACLs(t *testing.T) {
+	for _, d := range hns.Drivers() {
+		for _, i := range []hns.Isolation{hns.Process, hns.HyperV} {
+			t.Run(string(d)+" "+string(i), func(t *testing.T) {
+				n := newNode(t, "2022")
+				n.namespace(netns1)
+				r := n.mustAdd(n.configured(fmt.Sprintf(`"driver":%q,"isolation":%q,%s`, d, i, n.section(d)), "c1", netns1))
+				want, err := acl.Defaults(d, i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []hns.ACL
+				for _, p := range r.Endpoint.Policies {
+					if rule, ok := p.(hns.ACL); ok {
+						got = append(got, rule)
+					}
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestAddWithoutACLs(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	r := n.mustAdd(n.configured(`"driver":"l2bridge","acl":{"program":false},`+n.section(hns.L2Bridge), "c1", netns1))
+	for _, p := range r.Endpoint.Policies {
+		if rule, ok := p.(hns.ACL); ok {
+			t.Errorf("ACL %s was programmed", rule.ID)
+		}
+	}
+}
+
+func TestAddLetsHNSChooseTheAddress(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.configured(`"driver":"nat"`, "c1", netns1)
+	r := n.mustAdd(a)
+	n.attached(a, r)
+	if len(r.Endpoint.Routes) != 1 || !r.Endpoint.Routes[0].NextHop.IsValid() {
+		t.Errorf("no default route: %+v", r.Endpoint)
+	}
+	n.mustDel(a)
+	n.nothingLeft("after DEL")
+}
+
+func TestAddAgain(t *testing.T) {
+	tests := []struct {
+		name string
+		// between is what happens to the node after the first ADD.
+		between func(n *node, first attach.Result)
+		same    bool
+	}{
+		{"untouched", func(*node, attach.Result) {}, true},
+		{"detached", func(n *node, first attach.Result) {
+			if err := n.hns.Detach(context.Background(), netns1, first.Endpoint.ID); err != nil {
+				n.Fatal(err)
+			}
+		}, true},
+		{"half made", func(n *node, first attach.Result) {
+			ctx := context.Background()
+			if err := errors.Join(
+				n.hns.Detach(ctx, netns1, first.Endpoint.ID),
+				n.hns.SetPolicies(ctx, first.Endpoint.ID, nil),
+			); err != nil {
+				n.Fatal(err)
+			}
+		}, false},
+		{"network made anew", func(n *node, first attach.Result) {
+			if err := n.hns.DeleteNetwork(context.Background(), first.Endpoint.NetworkID); err != nil {
+				n.Fatal(err)
+			}
+		}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, "2022")
+			n.namespace(netns1)
+			a := n.attachment(hns.L2Bridge, "c1", netns1)
+			first := n.mustAdd(a)
+			tt.between(n, first)
+			second := n.mustAdd(a)
+			n.attached(a, second)
+			if same := first.Endpoint.ID == second.Endpoint.ID; same != tt.same {
+				t.Errorf("same endpoint: %t, want %t", same, tt.same)
+			}
+			if got := n.addresses(); len(got) != 1 {
+				t.Errorf("two ADDs hold %v", got)
+			}
+			n.mustDel(a)
+			n.nothingLeft("after DEL")
+		})
+	}
+}
+
+func TestAddRefusals(t *testing.T) {
+	tests := []struct {
+		name    string
+		arrange func(n *node) attach.Attachment
+		kind    error
+		text    string
+	}{
+		{"netns is no GUID", func(n *node) attach.Attachment { return n.attachment(hns.L2Bridge, "c1", "/proc/1/ns/net") },
+			attach.ErrNamespace, `CNI_NETNS: "/proc/1/ns/net" is not a GUID`},
+		{"netns is the zero GUID", func(n *node) attach.Attachment { return n.attachment(hns.L2Bridge, "c1", hns.ZeroGUID) },
+			attach.ErrNamespace, "zero GUID"},
+		{"no such namespace", func(n *node) attach.Attachment { return n.attachment(hns.L2Bridge, "c1", netns1) },
+			attach.ErrNamespace, "there is no namespace " + netns1},
+		{"no such network", func(n *node) attach.Attachment { return n.configured(`"driver":"l2bridge"`, "c1", netns1) },
+			attach.ErrNetworkMissing, `there is no HNS network "net1"`},
+		{"network of another type", func(n *node) attach.Attachment {
+			n.network(hns.L2Bridge, "10.1.0.0/16")
+			return n.configured(`"driver":"nat"`, "c1", netns1)
+		}, attach.ErrNetworkDiffers, "type: want nat, got l2bridge"},
+		{"network of another type, not ours", func(n *node) attach.Attachment {
+			n.network(hns.L2Bridge, "10.1.0.0/16")
+			return n.configured(`"driver":"l2tunnel"`, "c1", netns1)
+		}, config.ErrInvalid, `driver: "l2tunnel" is configured, but the network is of type "l2bridge"`},
+		{"network of another subnet", func(n *node) attach.Attachment {
+			n.network(hns.L2Bridge, "10.7.0.0/16")
+			return n.attachment(hns.L2Bridge, "c1", netns1)
+		}, attach.ErrNetworkDiffers, "subnets: want 10.1.0.0/16 via 10.1.0.1, got 10.7.0.0/16 via 10.7.0.1"},
+		{"IPAM outside of the network", func(n *node) attach.Attachment {
+			n.network(hns.L2Bridge, "10.7.0.0/16")
+			return n.configured(fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16"}]]}`, n.dir), "c1", netns1)
+		}, plan.ErrConflict, `outside of the network "net1" (10.7.0.0/16)`},
+		{"addresses used up", func(n *node) attach.Attachment {
+			n.network(hns.L2Bridge, "10.1.0.0/16")
+			return n.configured(fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16","rangeStart":"10.1.0.1","rangeEnd":"10.1.0.1"}]]}`, n.dir), "c1", netns1)
+		}, attach.ErrIPAM, "no IP addresses available"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, "2022")
+			a := tt.arrange(n)
+			if !strings.Contains(tt.text, "there is no namespace") {
+				n.namespace(netns1)
+			}
+			_, err := n.add(a)
+			if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("got %v, want %v with %q", err, tt.kind, tt.text)
+			}
+			n.nothingLeft("after the failed ADD")
+		})
+	}
+}
+
+// network makes the network net1 as an admin would.
+func (n *node) network(d hns.Driver, prefix string) {
+	n.Helper()
+	p := netip.MustParsePrefix(prefix)
+	_, err := n.hns.CreateNetwork(context.Background(), hns.Network{
+		Name: "net1", Driver: d,
+		Subnets: []hns.Subnet{{Prefix: p, Gateway: p.Addr().Next()}},
+	})
+	if err != nil {
+		n.Fatal(err)
+	}
+}
+
+// A container's endpoint that is in another namespace stays where it is.
+func TestAddIntoAnotherNamespace(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	n.namespace(netns2)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	r := n.mustAdd(a)
+	b := a
+	b.NetNS = netns2
+	if _, err := n.add(b); !errors.Is(err, attach.ErrForeign) {
+		t.Errorf("got %v, want ErrForeign", err)
+	}
+	n.attached(a, r)
+}
+
+func TestDelStates(t *testing.T) {
+	tests := []struct {
+		name    string
+		between func(n *node, a *attach.Attachment, r attach.Result)
+	}{
+		{"netns empty", func(_ *node, a *attach.Attachment, _ attach.Result) { a.NetNS = "" }},
+		{"namespace gone", func(n *node, a *attach.Attachment, _ attach.Result) {
+			if err := n.hns.DeleteNamespace(context.Background(), a.NetNS); err != nil {
+				n.Fatal(err)
+			}
+		}},
+		{"network gone", func(n *node, _ *attach.Attachment, r attach.Result) {
+			if err := n.hns.DeleteNetwork(context.Background(), r.Endpoint.NetworkID); err != nil {
+				n.Fatal(err)
+			}
+		}},
+		{"endpoint gone", func(n *node, _ *attach.Attachment, r attach.Result) {
+			if err := n.hns.DeleteEndpoint(context.Background(), r.Endpoint.ID); err != nil {
+				n.Fatal(err)
+			}
+		}},
+		{"node rebooted", func(n *node, a *attach.Attachment, _ attach.Result) {
+			if err := n.host.Reboot(); err != nil {
+				n.Fatal(err)
+			}
+			a.NetNS = ""
+		}},
+		{"DEL done before", func(n *node, a *attach.Attachment, _ attach.Result) { n.mustDel(*a) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, "2022")
+			n.namespace(netns1)
+			a := n.attachment(hns.L2Bridge, "c1", netns1)
+			r := n.mustAdd(a)
+			tt.between(n, &a, r)
+			n.mustDel(a)
+			n.nothingLeft("after DEL")
+		})
+	}
+}
+
+func TestDelBeforeAdd(t *testing.T) {
+	n := newNode(t, "2022")
+	n.mustDel(n.attachment(hns.L2Bridge, "c1", netns1))
+	n.nothingLeft("after DEL")
+}
+
+// While HNS cannot say that the endpoint is gone, its address stays reserved.
+func TestDelKeepsTheAddressOfALiveEndpoint(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	n.mustAdd(a)
+	for _, f := range []hnsemu.Fault{
+		{Proc: "HcnEnumerateEndpoints", Code: 0x80004005},
+		{Proc: "HcnDeleteEndpoint", Code: 0x80004005},
+		// It says that there is none, but there is.
+		{Proc: "HcnDeleteEndpoint", Code: 0x80070490},
+	} {
+		f.Nth, f.Kind = 1, hnsemu.FaultFail
+		if err := n.host.AddFault(f); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.del(a); err == nil {
+			t.Fatalf("DEL succeeded although %s failed", f.Proc)
+		}
+		if got := n.addresses(); len(got) != 1 {
+			t.Fatalf("%s failed, but the address was freed", f.Proc)
+		}
+	}
+	if err := n.host.ClearFaults(); err != nil {
+		t.Fatal(err)
+	}
+	n.mustDel(a)
+	n.nothingLeft("after DEL")
+}
+
+// An ADD whose own time is over still undoes what it made.
+func TestAddUndoesAfterItsDeadline(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	if err := n.host.AddFault(hnsemu.Fault{Proc: "HcnModifyNamespace", Nth: 1, Kind: hnsemu.FaultHang, After: true}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hangTime)
+	defer cancel()
+	if _, err := n.attacher(a).Add(ctx, a); !errors.Is(err, hns.ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	if ctx.Err() == nil {
+		t.Error("the deadline was not reached")
+	}
+	n.nothingLeft("after ADD")
+}
+
+// Ten ADDs that race make one network.
+func TestAddRace(t *testing.T) {
+	n := newNode(t, "2022")
+	const pods = 10
+	var wg sync.WaitGroup
+	for i := range pods {
+		netns := fmt.Sprintf("5e7ec6f4-3d7c-4b6e-8d6e-0000000001%02d", i)
+		n.namespace(netns)
+		a := n.attachment(hns.L2Bridge, fmt.Sprint("c", i), netns)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if _, err := n.add(a); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	wg.Wait()
+	s := n.state()
+	if len(s.Networks) != 1 || len(s.Endpoints) != pods || len(n.addresses()) != pods {
+		t.Errorf("%d networks, %d endpoints, %d addresses; want 1, %d, %d", len(s.Networks), len(s.Endpoints), len(n.addresses()), pods, pods)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	n := newNode(t, "2022")
+	ours := n.attachment(hns.L2Bridge, "c1", netns1)
+	theirs := n.configured(`"driver":"l2bridge"`, "c1", netns1)
+	status := func(a attach.Attachment) error { return n.attacher(a).Status(context.Background(), a.Config) }
+	if err := status(ours); err != nil {
+		t.Errorf("a network that ADD can make: %v", err)
+	}
+	if err := status(theirs); !errors.Is(err, attach.ErrNetworkMissing) {
+		t.Errorf("a network that is missing: %v", err)
+	}
+	n.network(hns.L2Bridge, "10.7.0.0/16")
+	if err := status(ours); !errors.Is(err, attach.ErrNetworkDiffers) {
+		t.Errorf("a network that differs: %v", err)
+	}
+	if err := n.host.StopService(); err != nil {
+		t.Fatal(err)
+	}
+	if err := status(ours); !errors.Is(err, hns.ErrUnavailable) {
+		t.Errorf("HNS stopped: %v", err)
+	}
+}
