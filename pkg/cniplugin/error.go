@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cniplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/attach"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// Error codes of Bulkhead's own. Those below 100 are the specification's.
+const (
+	// CodePanic is a bug in Bulkhead.
+	CodePanic uint = 100
+	// CodeNetworkMissing: the network does not exist and is not ours to make.
+	CodeNetworkMissing uint = 101
+	// CodeNetworkDiffers: the network exists, but not as configured.
+	CodeNetworkDiffers uint = 102
+	// CodeIPAM: no address could be had or given back.
+	CodeIPAM uint = 103
+	// CodeHNS: HNS refused.
+	CodeHNS uint = 104
+	// CodeFeature: this node's HNS cannot do what is asked.
+	CodeFeature uint = 105
+	// CodeInUse: the container's endpoint is in another namespace.
+	CodeInUse uint = 106
+)
+
+// class is what a kind of error means to a runtime and to an admin.
+type class struct {
+	kind   error
+	code   uint
+	advice string
+}
+
+// classes is searched in order: the first kind that the error is decides.
+var classes = []class{
+	{config.ErrSyntax, types.ErrDecodingFailure, "correct the JSON"},
+	{config.ErrUnsupported, types.ErrUnsupportedField, "remove it or use a version of bulkhead that has it"},
+	{config.ErrInvalid, types.ErrInvalidNetworkConfig, "correct the network configuration"},
+	{ipam.ErrConfig, types.ErrInvalidNetworkConfig, "correct the ipam section"},
+	{plan.ErrConflict, types.ErrInvalidNetworkConfig, "make the network configuration and the HNS network agree"},
+	{plan.ErrFeature, CodeFeature, "update Windows or remove what needs the newer version"},
+	{attach.ErrNamespace, types.ErrInvalidEnvironmentVariables, "the runtime must make the pod's namespace first"},
+	{attach.ErrForeign, CodeInUse, "remove the old sandbox of the pod"},
+	{hns.ErrBusy, types.ErrTryAgainLater, "try again, and look at the hns service if it lasts"},
+	{context.DeadlineExceeded, types.ErrTryAgainLater, "time ran out; try again"},
+	{hns.ErrUnavailable, types.ErrTryAgainLater, "start the hns service (Get-Service hns), then try again"},
+	{attach.ErrNetworkMissing, CodeNetworkMissing, "create the HNS network or add a network section"},
+	{attach.ErrNetworkDiffers, CodeNetworkDiffers, "change the configuration or remove the HNS network"},
+	{attach.ErrIPAM, CodeIPAM, "look at the ipam section and at the addresses in use"},
+	{hns.ErrUnsupported, CodeFeature, "this node's HNS cannot do it"},
+}
+
+// other is the class of an error that no kind claims.
+var other = class{code: CodeHNS, advice: "look at the details"}
+
+func classOf(err error) class {
+	for _, c := range classes {
+		if errors.Is(err, c.kind) {
+			return c
+		}
+	}
+	return other
+}
+
+// guarded turns what a verb fails with, a panic included, into the CNI error of
+// the outermost layer: skel drops what is wrapped around one.
+func guarded(verb string, f func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
+	return func(args *skel.CmdArgs) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = types.NewError(CodePanic, verb+" failed by a bug in bulkhead: please report it", fmt.Sprint(r))
+			}
+		}()
+		if err := f(args); err != nil {
+			return cniError(verb, args, err)
+		}
+		return nil
+	}
+}
+
+// cniError makes the error that a runtime reads.
+func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
+	c := classOf(err)
+	code := c.code
+	var delegated *types.Error
+	if errors.As(err, &delegated) && delegated.Code == types.ErrTryAgainLater {
+		code = delegated.Code
+	}
+	if verb == "STATUS" && code != types.ErrDecodingFailure {
+		code = types.ErrPluginNotAvailable
+	}
+	msg := fmt.Sprintf("%s: %s: %s", subject(verb, args), reason(err), c.advice)
+	details := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if verb == "DEL" {
+		msg, details = withoutNotFound(msg), withoutNotFound(details)
+	}
+	return types.NewError(code, msg, details)
+}
+
+// subject says what was attempted, for whom.
+func subject(verb string, args *skel.CmdArgs) string {
+	switch verb {
+	case "ADD":
+		return fmt.Sprintf("cannot attach %s of container %s", args.IfName, args.ContainerID)
+	case "DEL":
+		return fmt.Sprintf("cannot detach %s of container %s", args.IfName, args.ContainerID)
+	case "CHECK":
+		return fmt.Sprintf("cannot check %s of container %s", args.IfName, args.ContainerID)
+	case "GC":
+		return "cannot collect garbage"
+	default:
+		return "not ready for pods"
+	}
+}
+
+// reason is the first line of an error, with HNS's answer in words: codes and
+// native texts stand in the details.
+func reason(err error) string {
+	var native *hns.Error
+	if errors.As(err, &native) && !errors.Is(err, attach.ErrNamespace) {
+		if m, ok := native.Code.Meaning(); ok {
+			return fmt.Sprintf("%s %s: %s", native.Op, native.Object, m.Text)
+		}
+		if errors.Is(native, context.DeadlineExceeded) {
+			return fmt.Sprintf("%s %s: HNS did not answer in time", native.Op, native.Object)
+		}
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// withoutNotFound keeps an error of DEL from being swallowed: containerd's
+// go-cni takes any that says "not found" for success.
+func withoutNotFound(s string) string {
+	return strings.ReplaceAll(s, "not found", "missing")
+}
+
+// errVerb is the answer of a verb that this version does not have.
+func errVerb(verb string) error {
+	return fmt.Errorf("%w: %s is not there yet in this version of bulkhead", config.ErrUnsupported, verb)
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cniplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/attach"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+var args = &skel.CmdArgs{ContainerID: "c1", IfName: "eth0"}
+
+// Every kind of error that a verb can fail with has a code, alone and wrapped as
+// the verbs wrap it.
+func TestErrorCodes(t *testing.T) {
+	native := func(code hns.HRESULT) error { return &hns.Error{Op: "create endpoint", Object: "c1_net1", Code: code} }
+	tests := []struct {
+		name string
+		err  error
+		want uint
+	}{
+		{"not JSON", config.ErrSyntax, 6},
+		{"not there yet", config.ErrUnsupported, 2},
+		{"invalid configuration", config.ErrInvalid, 7},
+		{"invalid ipam section", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrConfig), 7},
+		{"configuration and network", plan.ErrConflict, 7},
+		{"too old for the configuration", plan.ErrFeature, 105},
+		{"no GUID", attach.ErrNamespace, 4},
+		{"no such namespace", fmt.Errorf("%w: %w", attach.ErrNamespace, native(hns.CodeNotFound)), 4},
+		{"another namespace", attach.ErrForeign, 106},
+		{"network missing", fmt.Errorf("%w: %w", attach.ErrNetworkMissing, native(hns.CodeNetworkNotFound)), 101},
+		{"network differs", attach.ErrNetworkDiffers, 102},
+		{"IPAM", attach.ErrIPAM, 103},
+		{"IPAM asks to try again", fmt.Errorf("%w: %w", attach.ErrIPAM, types.NewError(11, "later", "")), 11},
+		{"IPAM out of time", fmt.Errorf("%w: %w", attach.ErrIPAM, context.DeadlineExceeded), 11},
+		{"HNS hangs", &hns.Error{Op: "create endpoint", Err: context.DeadlineExceeded}, 11},
+		{"HNS stopped", native(hns.CodeServiceNotActive), 11},
+		{"HNS cut off", native(hns.CodeCallFailed), 11},
+		{"HNS refuses", native(0x803b001e), 104},
+		{"HNS cannot", native(0x80004001), 105},
+		{"unknown HRESULT", native(0x80001234), 104},
+		{"roll-back failed too", errors.Join(native(0x803b001e), native(0x803b000d)), 104},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := cniError("ADD", args, tt.err); got.Code != tt.want {
+				t.Errorf("got code %d (%s), want %d", got.Code, got.Msg, tt.want)
+			}
+		})
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	err := fmt.Errorf("outer: %w", &hns.Error{
+		Op: "create endpoint", Object: "c1_net1", Code: 0x803b001e,
+		Err: errors.New("hcnCreateEndpoint failed\nsecond line"),
+	})
+	got := cniError("ADD", args, err)
+	want := "cannot attach eth0 of container c1: create endpoint c1_net1: IP address is either invalid or not part of any configured subnet(s): look at the details"
+	if got.Msg != want {
+		t.Errorf("msg:\n got %s\nwant %s", got.Msg, want)
+	}
+	for _, part := range []string{"0x803b001e", "HCN_E_INVALID_IP", "hcnCreateEndpoint failed", "second line"} {
+		if !strings.Contains(got.Details, part) {
+			t.Errorf("details %q lack %q", got.Details, part)
+		}
+	}
+	if strings.Contains(got.Msg+got.Details, "\n") {
+		t.Errorf("more than one line: %q", got)
+	}
+}
+
+func TestHangText(t *testing.T) {
+	got := cniError("ADD", args, &hns.Error{Op: "create endpoint", Object: "c1_net1", Err: context.DeadlineExceeded})
+	want := "cannot attach eth0 of container c1: create endpoint c1_net1: HNS did not answer in time: try again, and look at the hns service if it lasts"
+	if got.Msg != want {
+		t.Errorf("msg:\n got %s\nwant %s", got.Msg, want)
+	}
+}
+
+// containerd's go-cni takes a DEL error with these words for success.
+func TestDelErrorsNeverSayNotFound(t *testing.T) {
+	for code := hns.HRESULT(0x803b0000); code < 0x803b0040; code++ {
+		err := errors.Join(attach.ErrIPAM, &hns.Error{Op: "find", Code: code, Err: hns.ErrNotFound})
+		if got := cniError("DEL", args, err).Error(); strings.Contains(got, "not found") {
+			t.Errorf("%s: %s", code, got)
+		}
+	}
+}
+
+func TestStatusIsNotAvailable(t *testing.T) {
+	if got := cniError("STATUS", args, attach.ErrNetworkMissing); got.Code != 50 {
+		t.Errorf("got %d, want 50", got.Code)
+	}
+}
+
+func TestPanicIsAnError(t *testing.T) {
+	err := guarded("ADD", func(*skel.CmdArgs) error { panic("boom") })(args)
+	var got *types.Error
+	if !errors.As(err, &got) || got.Code != CodePanic || got.Details != "boom" {
+		t.Errorf("got %v", err)
+	}
+}

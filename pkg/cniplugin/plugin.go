@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cniplugin speaks CNI: it turns what skel read into a Config and an
+// Attachment, hands over to attach, and prints the result or an error that has a
+// code and a sentence for a cluster admin. It is the only place that assigns CNI
+// error codes.
+package cniplugin
+
+import (
+	"context"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/attach"
+	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+)
+
+// Open connects to HNS. It is called once per verb, after the configuration was
+// found good.
+type Open func() (hns.Client, error)
+
+// Main carries out the verb in CNI_COMMAND and prints its result or error on
+// stdout; after an error it exits with status 1.
+func Main(open Open, about string) {
+	skel.PluginMainFuncs(Funcs(open), version.All, about)
+}
+
+// Funcs returns the verbs of the plugin.
+func Funcs(open Open) skel.CNIFuncs {
+	p := plugin{open: open}
+	return skel.CNIFuncs{
+		Add:    guarded("ADD", p.add),
+		Del:    guarded("DEL", p.del),
+		Check:  guarded("CHECK", p.check),
+		Status: guarded("STATUS", p.status),
+		GC:     guarded("GC", p.gc),
+	}
+}
+
+type plugin struct {
+	open Open
+}
+
+func (p plugin) add(args *skel.CmdArgs) error {
+	c, err := config.Parse(args.StdinData, args.Args)
+	if err != nil {
+		return err
+	}
+	at, err := p.attacher(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Add)
+	defer cancel()
+	res, err := at.Add(ctx, attachment(c, args))
+	if err != nil {
+		return err
+	}
+	return types.PrintResult(result(res, args.IfName), c.CNIVersion)
+}
+
+func (p plugin) del(args *skel.CmdArgs) error {
+	c, err := config.ParseLenient(args.StdinData, args.Args)
+	if err != nil {
+		return err
+	}
+	at, err := p.attacher(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Del)
+	defer cancel()
+	return at.Del(ctx, attachment(c, args))
+}
+
+func (p plugin) check(*skel.CmdArgs) error {
+	return errVerb("CHECK")
+}
+
+func (p plugin) gc(*skel.CmdArgs) error {
+	return errVerb("GC")
+}
+
+func (p plugin) status(args *skel.CmdArgs) error {
+	c, err := config.Parse(args.StdinData, "")
+	if err != nil {
+		return err
+	}
+	at, err := p.attacher(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Status)
+	defer cancel()
+	return at.Status(ctx, c)
+}
+
+// attacher connects to HNS and bounds every call to it.
+func (p plugin) attacher(c config.Config) (attach.Attacher, error) {
+	client, err := p.open()
+	if err != nil {
+		return attach.Attacher{}, err
+	}
+	return attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), IPAM: ipam.Open(c.IPAM.Type)}, nil
+}
+
+func attachment(c config.Config, args *skel.CmdArgs) attach.Attachment {
+	return attach.Attachment{
+		Config:      c,
+		ContainerID: args.ContainerID,
+		IfName:      args.IfName,
+		NetNS:       args.Netns,
+		Args:        args.Args,
+	}
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cniplugin
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/attach"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// result says in CNI's words what HNS made. The one interface bears the name
+// that the runtime asked for: containerd looks for it by that.
+func result(r attach.Result, ifName string) *current.Result {
+	out := &current.Result{
+		CNIVersion: current.ImplementedSpecVersion,
+		Interfaces: []*current.Interface{{
+			Name:    ifName,
+			Mac:     string(r.Endpoint.MAC),
+			Sandbox: r.Namespace,
+		}},
+		DNS: types.DNS{
+			Domain:      r.Endpoint.DNS.Domain,
+			Search:      r.Endpoint.DNS.Search,
+			Nameservers: r.Endpoint.DNS.Servers,
+			Options:     r.Endpoint.DNS.Options,
+		},
+	}
+	for _, a := range r.Endpoint.Addresses {
+		out.IPs = append(out.IPs, &current.IPConfig{
+			Interface: current.Int(0),
+			Address:   ipNet(a),
+			Gateway:   ip(gateway(r.Endpoint.Routes, a.Addr())),
+		})
+	}
+	for _, route := range routes(r) {
+		out.Routes = append(out.Routes, &types.Route{Dst: ipNet(route.Destination), GW: ip(route.NextHop)})
+	}
+	return out
+}
+
+// routes are the endpoint's, then those of IPAM that the endpoint lacks.
+func routes(r attach.Result) []hns.Route {
+	seen := map[netip.Prefix]bool{}
+	var out []hns.Route
+	for _, list := range [][]hns.Route{r.Endpoint.Routes, r.Routes} {
+		for _, route := range list {
+			if !seen[route.Destination] {
+				seen[route.Destination] = true
+				out = append(out, route)
+			}
+		}
+	}
+	return out
+}
+
+// gateway returns the next hop of the default route of the address's family,
+// zero when there is none.
+func gateway(routes []hns.Route, a netip.Addr) netip.Addr {
+	for _, r := range routes {
+		if r.Destination.Bits() == 0 && r.NextHop.Is6() == a.Is6() && !r.NextHop.IsUnspecified() {
+			return r.NextHop
+		}
+	}
+	return netip.Addr{}
+}
+
+func ipNet(p netip.Prefix) net.IPNet {
+	return net.IPNet{IP: ip(p.Addr()), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// ip returns nil for the zero address, which JSON leaves out.
+func ip(a netip.Addr) net.IP {
+	if !a.IsValid() {
+		return nil
+	}
+	return a.AsSlice()
+}
