@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs the linters over the Linux and the Windows build, tests included.
+# Installs the pinned golangci-lint into .build/bin when it is not there.
+set -o errexit -o nounset -o pipefail
+cd "$(dirname "$0")/.."
+
+version=v2.15.0
+lint=$PWD/.build/bin/golangci-lint
+if [[ ! -x $lint || $($lint version) != *"${version#v}"* ]]; then
+  echo "lint: installing golangci-lint $version"
+  GOBIN=$PWD/.build/bin go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$version"
+fi
+
+unformatted=$(git ls-files '*.go' | xargs gofmt -l)
+if [[ -n $unformatted ]]; then
+  echo "lint: not formatted by gofmt: $unformatted" >&2
+  exit 1
+fi
+go mod tidy -diff
+for goos in linux windows; do
+  echo "lint: GOOS=$goos"
+  GOOS=$goos CGO_ENABLED=0 go build ./...
+  GOOS=$goos CGO_ENABLED=0 go vet ./...
+  GOOS=$goos CGO_ENABLED=0 "$lint" run ./...
+done
+echo "lint: clean for linux and windows"

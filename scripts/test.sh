@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs every test: the packages on Linux with the race detector, the same
+# packages' Windows tests and the whole processes under Wine, short fuzzing, and
+# hcsshim's own integration suite against the emulator. Installs what it lacks
+# and leaves nothing running. The last line says how many tests ran.
+set -o errexit -o nounset -o pipefail
+cd "$(dirname "$0")/.."
+
+# shellcheck source=scripts/wine.sh
+source scripts/wine.sh
+trap wine_down EXIT
+export BULKHEAD_REQUIRE_WINE=1
+log=$(mktemp -d)
+failed=0
+
+# run NAME COMMAND...: runs a part of the tests, keeps its log, shows what fails.
+run() {
+  local name=$1 start=$SECONDS
+  shift
+  echo "test: $name"
+  if "$@" >"$log/$name.log" 2>&1; then
+    echo "test: $name took $((SECONDS - start)) s"
+  else
+    failed=1
+    echo "test: $name FAILED; its last lines:" >&2
+    grep -v -E '^ *(=== |--- PASS|PASS$)' "$log/$name.log" | tail -n 80 >&2
+  fi
+}
+
+wine_up
+run linux go test -race -shuffle=on -v ./pkg/... ./plugins/...
+run windows env GOOS=windows CGO_ENABLED=0 go test -v -exec "$PWD/scripts/wine.sh run" \
+  ./pkg/hns ./pkg/acl ./pkg/config ./pkg/plan ./pkg/ipam ./pkg/bounded ./pkg/hcndoc ./pkg/cniplugin ./pkg/hnsemu/emuclient ./pkg/hnstest
+run processes go test -v -timeout 30m ./test/...
+for target in pkg/config:FuzzParse pkg/hcndoc:FuzzDecode pkg/hcndoc:FuzzParsePolicy; do
+  run "fuzz-${target#*:}" go test -run '^$' -fuzz "^${target#*:}\$" -fuzztime 15s "./${target%:*}"
+done
+run hcsshim scripts/hcsshim-suite.sh
+tail -n 1 "$log/hcsshim.log"
+
+count() { cat "$log"/*.log | grep -c -E "^ *--- $1" || true; }
+passed=$(count PASS) skipped=$(count SKIP) broken=$(count FAIL)
+echo "tests: $passed passed, $broken failed, $skipped skipped"
+exit "$failed"

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Bulkhead-emu is the plugin on the emulated HNS at HNSEMU_ADDR instead of
+// Windows' own, for people who debug it on Linux. It is a program apart, so no
+// release can contain the emulator.
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/cniplugin"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/wire"
+)
+
+func main() {
+	cniplugin.Main(open, "CNI plugin bulkhead on an emulated HNS")
+}
+
+func open() (hns.Client, error) {
+	addr := os.Getenv("HNSEMU_ADDR")
+	if addr == "" {
+		return nil, &hns.Error{Op: "open", Object: "HNS", Err: errors.New("HNSEMU_ADDR is not set; it must hold the address that hnsemud prints")}
+	}
+	c, err := wire.Dial(addr)
+	if err != nil {
+		return nil, &hns.Error{Op: "open", Object: "HNS", Code: hns.NewHRESULT(0x6ba), Err: err}
+	}
+	return emuclient.New(c, "bulkhead-emu"), nil
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/test/wine"
+)
+
+// For every driver and every native call that the executable makes in an ADD:
+// the call fails, or the connection is cut off before or after it is carried
+// out; the DEL that follows leaves nothing.
+func TestSweepAdd(t *testing.T) {
+	faults := []hnsemu.Fault{
+		{Kind: hnsemu.FaultFail, Code: 0x80004005},
+		{Kind: hnsemu.FaultCut},
+		{Kind: hnsemu.FaultCut, After: true},
+	}
+	var mu sync.Mutex
+	cases := 0
+	t.Run("drivers", func(t *testing.T) {
+		drivers(t, func(t *testing.T, d hns.Driver) {
+			t.Parallel()
+			for _, f := range faults {
+				calls := 0
+				for sweepAdd(t, d, f, calls+1) {
+					calls++
+				}
+				if calls < 15 {
+					t.Errorf("%s: an ADD made only %d native calls", f, calls)
+				}
+				mu.Lock()
+				cases += calls
+				mu.Unlock()
+			}
+		})
+	})
+	t.Logf("sweep: %d cases of (driver, fault, native call)", cases)
+}
+
+// sweepAdd makes the nth native call of an ADD suffer the fault and reports
+// whether the ADD had that many.
+func sweepAdd(t *testing.T, d hns.Driver, f hnsemu.Fault, nth int) bool {
+	t.Helper()
+	p := newPlugin(t, "2022")
+	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(d)}
+	if err := p.node.Host.ResetLog(); err != nil {
+		t.Fatal(err)
+	}
+	f.Nth = nth
+	if err := p.node.Host.AddFault(f); err != nil {
+		t.Fatal(err)
+	}
+	r := p.run(c)
+	struck := p.struck()
+	if err := p.node.Host.ClearFaults(); err != nil {
+		t.Fatal(err)
+	}
+	when := fmt.Sprintf("%s at call %d (%s)", f, nth, struck)
+	if r.Code == 0 {
+		if _, err := added(r); err != nil {
+			t.Errorf("%s: ADD: %v", when, err)
+		}
+	} else if _, err := refused(r); err != nil {
+		t.Errorf("%s: ADD: %v", when, err)
+	}
+	c.verb = "DEL"
+	if err := deleted(p.run(c)); err != nil {
+		t.Errorf("%s: %v", when, err)
+	}
+	p.nothingLeft(when)
+	return struck != ""
+}
+
+// struck returns the native call that a fault acted on, empty for none.
+func (p *plugin) struck() string {
+	p.Helper()
+	calls, err := p.node.Host.Calls()
+	if err != nil {
+		p.Fatal(err)
+	}
+	for _, c := range calls {
+		if c.Fault != "" {
+			return c.Proc
+		}
+	}
+	return ""
+}
+
+// A call that hangs ends in time, as code 11, and DEL repairs.
+func TestHang(t *testing.T) {
+	for _, f := range []hnsemu.Fault{
+		{Proc: "HcnCreateEndpoint", Nth: 1, Kind: hnsemu.FaultHang, After: true},
+		{Proc: "HcnModifyNamespace", Nth: 1, Kind: hnsemu.FaultHang},
+	} {
+		t.Run(f.Proc, func(t *testing.T) {
+			p := newPlugin(t, "2022")
+			c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(hns.Overlay, `"timeouts":{"call":"2s"}`)}
+			if err := p.node.Host.AddFault(f); err != nil {
+				t.Fatal(err)
+			}
+			r := p.run(c)
+			e, err := refused(r)
+			if err != nil || e.Code != 11 {
+				t.Errorf("got %+v, %v", e, err)
+			}
+			if r.Elapsed.Seconds() > 20 {
+				t.Errorf("took %s with calls of 2s", r.Elapsed)
+			}
+			if err := p.node.Host.ClearFaults(); err != nil {
+				t.Fatal(err)
+			}
+			c.verb = "DEL"
+			if err := deleted(p.run(c)); err != nil {
+				t.Error(err)
+			}
+			p.nothingLeft("after DEL")
+		})
+	}
+}
+
+// killTime is long enough for a program under Wine to reach its last call.
+const killTime = 10 * time.Second
+
+// kubelet's patience ends, containerd kills the ADD wherever it is: DEL repairs.
+func TestKilledAdd(t *testing.T) {
+	for _, proc := range []string{"HcnCreateNetwork", "HcnCreateEndpoint", "HcnModifyNamespace", "HcnCloseNamespace"} {
+		t.Run(proc, func(t *testing.T) {
+			p := newPlugin(t, "2022")
+			c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(hns.L2Bridge)}
+			if err := p.node.Host.AddFault(hnsemu.Fault{Proc: proc, Nth: 1, Kind: hnsemu.FaultHang, After: true}); err != nil {
+				t.Fatal(err)
+			}
+			if r := p.node.Run(t, wine.Cmd{Path: p.exe, Stdin: c.conf, Env: c.environment(p), Timeout: killTime}); !r.Killed {
+				t.Fatalf("the ADD ended by itself: %+v", r)
+			}
+			if err := p.node.Host.ClearFaults(); err != nil {
+				t.Fatal(err)
+			}
+			c.verb, c.netns = "DEL", ""
+			if err := deleted(p.run(c)); err != nil {
+				t.Error(err)
+			}
+			p.nothingLeft("after DEL")
+		})
+	}
+}
