@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // overlay returns a client of a node with an overlay network and two endpoints.
@@ -204,4 +206,58 @@ func TestRouteDocuments(t *testing.T) {
 	id := fmt.Sprint(made["ID"])
 	c.sameJSON(fill(wantV1), made)
 	c.sameJSON(fill(wantV2), c.query("SdnRoute", id, ""))
+}
+
+// TestTakenID: an id of an object that is there is refused, whichever way the
+// client chose it.
+func TestTakenID(t *testing.T) {
+	c, e, _ := overlay(t, "2025")
+	network := c.enumerate("Networks", "")[0]
+	for class, id := range map[string]string{
+		"Network":      network,
+		"Endpoint":     e,
+		"Namespace":    c.create("Namespace", `{}`),
+		"LoadBalancer": c.create("LoadBalancer", v2(`"HostComputeEndpoints":["`+e+`"]`)),
+		"SdnRoute":     c.create("SdnRoute", v2(`"HostComputeEndpoints":["`+e+`"]`)),
+	} {
+		for _, way := range []struct{ parameter, document string }{
+			{"", `{"ID":"` + id + `"}`},
+			{"", `{"ID":"{` + strings.ToUpper(id) + `}"}`},
+			{strings.ToUpper(id), `{}`},
+			{unknownID, `{"ID":"` + id + `"}`},
+		} {
+			args := []string{way.parameter, way.document}
+			if class == "Endpoint" {
+				args = append([]string{c.open("Network", network)}, args...)
+			}
+			if got := c.call("HcnCreate"+class, args...).Code; got != codeObjectExists {
+				t.Errorf("%s %+v: %s", class, way, got)
+			}
+		}
+	}
+}
+
+// TestChosenID: the id of the document goes before that of the parameter, and
+// the zero GUID is none (hns.md section 1.1).
+func TestChosenID(t *testing.T) {
+	const other = "11111111-2222-3333-4444-555555555555"
+	for _, tc := range []struct{ parameter, document, want string }{
+		{"", `{"ID":"` + unknownID + `"}`, unknownID},
+		{hns.ZeroGUID, `{"ID":"` + strings.ToUpper(unknownID) + `"}`, unknownID},
+		{other, `{"ID":"` + unknownID + `"}`, unknownID},
+		{other, `{}`, other},
+		{other, `{"ID":"` + hns.ZeroGUID + `"}`, other},
+		{"{" + other + "}", `{"ID":""}`, other},
+		{"", `{}`, ""},
+		{hns.ZeroGUID, `{}`, ""},
+	} {
+		c := newClient(t, "2025")
+		got := c.id("Namespace", c.must("HcnCreateNamespace", tc.parameter, tc.document).Handle)
+		if tc.want == "" && got != hns.ZeroGUID && len(got) == 36 {
+			continue
+		}
+		if got != tc.want {
+			t.Errorf("%q, %s: id %s, want %s", tc.parameter, tc.document, got, tc.want)
+		}
+	}
 }

@@ -98,6 +98,7 @@ func (h *Host) StopService() error {
 // on. What it forgets shows when it starts again.
 func (h *Host) stop() {
 	h.stopped = true
+	h.run++
 	h.release("", true)
 	h.store.handles = deadHandles(h.store.handles)
 }

@@ -242,3 +242,31 @@ func TestLateCompletion(t *testing.T) {
 		}
 	})
 }
+
+// TestCutByStop: a call that is under way when the service ends is cut off, and
+// is not carried out by the service that starts after it.
+func TestCutByStop(t *testing.T) {
+	for name, event := range map[string]func(*Host) error{
+		"stop": (*Host).StopService, "restart": (*Host).RestartService, "reboot": (*Host).Reboot,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClient(t, "2025")
+				if err := c.SetLatency(time.Minute, false); err != nil {
+					t.Fatal(err)
+				}
+				answer := make(chan string)
+				go func() {
+					answer <- answerOf(c.Call(t.Context(), Call{Client: "test", Proc: "HcnCreateNetwork", Args: []string{"", `{"Name":"n"}`}}))
+				}()
+				time.Sleep(time.Second)
+				if err := event(c.Host); err != nil {
+					t.Fatal(err)
+				}
+				if got := <-answer; got != "cut" || c.names() != "" {
+					t.Errorf("answer %q, networks %q", got, c.names())
+				}
+			})
+		})
+	}
+}

@@ -28,18 +28,24 @@ type Host struct {
 	unknowns Unknowns
 	node     Node
 	stopped  bool
-	store    store
-	journal  journal
-	faults   []*armedFault
-	hangs    map[*hang]bool
-	latency  time.Duration
-	serial   bool
+	// run counts the runs of the service: a call belongs to the one that it began
+	// in, and is cut off when that ends.
+	run     int
+	store   store
+	journal journal
+	faults  []*armedFault
+	hangs   map[*hang]bool
+	latency time.Duration
+	serial  bool
 }
 
 var _ Caller = (*Host)(nil)
 
 // New returns a node with one network adapter and nothing on it.
 func New(p Profile) *Host {
+	if p.AddressTaken == 0 {
+		p.AddressTaken = codeAddressTaken
+	}
 	return &Host{
 		profile: p,
 		now:     time.Now,
@@ -87,15 +93,15 @@ func (h *Host) serve(ctx context.Context, c Call, fault *Fault) (Reply, string, 
 // gives up meanwhile does not stop HNS: the call is carried out all the same.
 func (h *Host) carryOut(ctx context.Context, c Call) (Reply, string, error) {
 	h.mu.Lock()
-	latency, serial := h.latency, h.serial
+	latency, serial, run := h.latency, h.serial, h.run
 	h.mu.Unlock()
 	if latency == 0 && !serial {
-		reply, reason := h.execute(c)
-		return reply, reason, nil
+		return h.execute(c, run)
 	}
 	type result struct {
 		reply  Reply
 		reason string
+		err    error
 	}
 	answer := make(chan result, 1)
 	go func() {
@@ -104,29 +110,33 @@ func (h *Host) carryOut(ctx context.Context, c Call) (Reply, string, error) {
 			defer func() { <-h.turn }()
 		}
 		time.Sleep(latency)
-		reply, reason := h.execute(c)
+		reply, reason, err := h.execute(c, run)
 		if ctx.Err() != nil {
 			h.discard(reply.Handle)
 		}
-		answer <- result{reply, reason}
+		answer <- result{reply, reason, err}
 	}()
 	select {
 	case r := <-answer:
-		return r.reply, r.reason, nil
+		return r.reply, r.reason, r.err
 	case <-ctx.Done():
 		return Reply{}, "", ctx.Err()
 	}
 }
 
-// execute carries out a call at once.
-func (h *Host) execute(c Call) (Reply, string) {
+// execute carries out a call at once, if the service still runs as it did when
+// the call began.
+func (h *Host) execute(c Call, run int) (Reply, string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.run != run {
+		return Reply{}, "the service ended during the call", ErrCut
+	}
 	reply, err := h.dispatch(c)
 	if err != nil {
-		return h.failed(c.Proc, codeOf(err)), reasonOf(err)
+		return h.failed(c.Proc, codeOf(err)), reasonOf(err), nil
 	}
-	return reply, ""
+	return reply, "", nil
 }
 
 // dispatch finds the function. Functions that this DLL does not export are

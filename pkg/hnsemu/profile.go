@@ -19,7 +19,8 @@ type Profile struct {
 	Version hns.Version
 	// Build is the build of Windows.
 	Build int
-	// AddressTaken is the answer to an address that is in use or reserved.
+	// AddressTaken is the answer to an address that is in use or reserved;
+	// 0x803b002f when it is 0.
 	AddressTaken hns.HRESULT
 	// ErrorsInBody makes HNSCall succeed and put the error into its answer, as
 	// WS2016 does always and WS2019 sometimes (Azure/azure-container-networking#715).

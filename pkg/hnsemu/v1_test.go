@@ -112,6 +112,9 @@ var requestsV1 = []struct {
 	{"POST /policylists/", `{"References":["/endpoints/<E>"],"Policies":[{"Type":"ROUTE","NeedEncap":1}]}`, 0x803b001b, ""},
 	{"POST /policylists/", `{"References":["/endpoints/<E>"]}`, 0x803b000d, ""},
 	{"POST /policylists/", `[]`, 0x803b001b, ""},
+	{"POST /endpoints/<e>", `{"Policies":[5]}`, 0x803b001b, ""},
+	{"POST /networks/", `{"Name":"m","Subnets":[{}],"Policies":[{"Type":5}]}`, 0x803b000e, ""},
+	{"POST /networks/", `{"Name":"m","Type":"nat","Subnets":[{}]}`, 0, `"AddressPrefix":"172.16.0.0/20"`},
 	{"POST /accelnet/", `{"MacAddressList":[{"MacAddress":"x"}]}`, 0x803b001b, ""},
 	{"POST /accelnet/", `[]`, 0x803b001b, ""},
 	{"PUT /accelnet/", ``, 0x80070490, ""},
@@ -230,6 +233,39 @@ func TestAccelnet(t *testing.T) {
 		}
 		if i == 1 && !strings.Contains(c.dump(), "management mac 00-15-5D-38-01-00\n") {
 			t.Errorf("dump:\n%s", c.dump())
+		}
+	}
+}
+
+// TestPolicyLists: load balancers and routes go by their policy list in v1.
+func TestPolicyLists(t *testing.T) {
+	c, e, f := overlay(t, "2022")
+	lists := map[string]string{
+		"LoadBalancers": `{"Type":"ELB","VIPs":["1.1.1.1"],"Protocol":6,"InternalPort":80,"ExternalPort":80}`,
+		"SdnRoutes":     `{"Type":"ROUTE","DestinationPrefix":"10.0.0.0/8"}`,
+	}
+	for plural, policy := range lists {
+		create := func(references string) string {
+			made := c.outputV1("POST", "/policylists/", `{"References":[`+references+`],"Policies":[`+policy+`]}`)
+			return fmt.Sprint(made["ID"])
+		}
+		first := create(`"/endpoints/` + e + `"`)
+		if got := c.enumerate(plural, ""); len(got) != 1 || !strings.EqualFold(got[0], first) {
+			t.Errorf("%s: %v, made %s", plural, got, first)
+		}
+		c.v1("DELETE", "/policylists/"+first, "")
+		// hcsshim adds an endpoint by deleting the list and making another.
+		second := create(`"/endpoints/` + e + `","/endpoints/` + strings.ToUpper(f) + `"`)
+		got := c.outputV1("GET", "/policylists/"+second, "")["References"]
+		want := []string{"/endpoints/" + strings.ToUpper(e), "/endpoints/" + strings.ToUpper(f)}
+		if marshal(got) != marshal(want) {
+			t.Errorf("%s: references %v, want %v", plural, got, want)
+		}
+		if reply, _ := c.v1("DELETE", "/policylists/"+second, ""); reply.Code != 0 {
+			t.Errorf("%s: delete: %s", plural, reply.Code)
+		}
+		if reply, _ := c.v1("DELETE", "/policylists/"+second, ""); reply.Code != 0x80070490 {
+			t.Errorf("%s: delete again: %s", plural, reply.Code)
 		}
 	}
 }

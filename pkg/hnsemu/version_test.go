@@ -136,7 +136,7 @@ func TestVersions(t *testing.T) {
 				version hns.Version
 				want    string
 			}{{tc.without, tc.before}, {tc.with, tc.after}} {
-				c := client{t, New(Profile{Version: side.version, AddressTaken: codeAddressTaken}), "test"}
+				c := client{t, New(Profile{Version: side.version}), "test"}
 				if got := tc.observe(c); got != side.want {
 					t.Errorf("HNS %s: %s, want %s", side.version, got, side.want)
 				}
