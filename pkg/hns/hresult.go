@@ -4,6 +4,7 @@ package hns
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -38,7 +39,19 @@ type Meaning struct {
 	Text string
 	// Kind is one of the kinds of this package, or nil.
 	Kind error
+	// Cause is what the code usually means on a node, and Advice what its admin
+	// can do about it, in the imperative. Both are parts of a sentence, without
+	// a full stop, and never say "not found": containerd's go-cni takes an error
+	// of DEL that does for success.
+	Cause, Advice string
 }
+
+// meanings lists, sorted by code, every HRESULT that HNS is known to answer.
+var meanings = slices.Concat(systemMeanings, hcnMeanings)
+
+// Meanings returns the explanation of every HRESULT that HNS is known to answer,
+// sorted by code. The slice is the caller's.
+func Meanings() []Meaning { return slices.Clone(meanings) }
 
 // NewHRESULT restores the facility that hcsshim strips from Win32 errors: 0x490
 // becomes 0x80070490. Whole codes and 0 stay as they are.
