@@ -36,7 +36,8 @@ const (
 	CodeInUse uint = 106
 )
 
-// class is what a kind of error means to a runtime and to an admin.
+// class is what a kind of error means to a runtime and to an admin. Where the
+// advice depends on HNS's code it is empty.
 type class struct {
 	kind   error
 	code   uint
@@ -53,17 +54,17 @@ var classes = []class{
 	{plan.ErrFeature, CodeFeature, "update Windows or remove what needs the newer version"},
 	{attach.ErrNamespace, types.ErrInvalidEnvironmentVariables, "the runtime must make the pod's namespace first"},
 	{attach.ErrForeign, CodeInUse, "remove the old sandbox of the pod"},
-	{hns.ErrBusy, types.ErrTryAgainLater, "try again, and look at the hns service if it lasts"},
-	{context.DeadlineExceeded, types.ErrTryAgainLater, "time ran out; try again"},
-	{hns.ErrUnavailable, types.ErrTryAgainLater, "start the hns service (Get-Service hns), then try again"},
+	{context.DeadlineExceeded, types.ErrTryAgainLater, "try again, and look at the hns service (Get-Service hns) if it lasts"},
+	{hns.ErrBusy, types.ErrTryAgainLater, ""},
+	{hns.ErrUnavailable, types.ErrTryAgainLater, ""},
 	{attach.ErrNetworkMissing, CodeNetworkMissing, "create the HNS network or add a network section"},
 	{attach.ErrNetworkDiffers, CodeNetworkDiffers, "change the configuration or remove the HNS network"},
 	{attach.ErrIPAM, CodeIPAM, "look at the ipam section and at the addresses in use"},
-	{hns.ErrUnsupported, CodeFeature, "this node's HNS cannot do it"},
+	{hns.ErrUnsupported, CodeFeature, ""},
 }
 
 // other is the class of an error that no kind claims.
-var other = class{code: CodeHNS, advice: "look at the details"}
+var other = class{code: CodeHNS}
 
 func classOf(err error) class {
 	for _, c := range classes {
@@ -101,7 +102,7 @@ func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
 	if verb == "STATUS" && code != types.ErrDecodingFailure {
 		code = types.ErrPluginNotAvailable
 	}
-	msg := fmt.Sprintf("%s: %s: %s", subject(verb, args), reason(err), c.advice)
+	msg := fmt.Sprintf("%s: %s: %s", subject(verb, args), reason(err), advice(c, err))
 	details := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if verb == "DEL" {
 		msg, details = withoutNotFound(msg), withoutNotFound(details)
@@ -139,6 +140,20 @@ func reason(err error) string {
 	}
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
+}
+
+// advice is the class's, or what HNS's code calls for.
+func advice(c class, err error) string {
+	if c.advice != "" {
+		return c.advice
+	}
+	var native *hns.Error
+	if errors.As(err, &native) {
+		if m, ok := native.Code.Meaning(); ok {
+			return m.Advice
+		}
+	}
+	return "see the details, and the hns service (Get-Service hns)"
 }
 
 // withoutNotFound keeps an error of DEL from being swallowed: containerd's

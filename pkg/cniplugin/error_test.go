@@ -67,7 +67,7 @@ func TestErrorText(t *testing.T) {
 		Err: errors.New("hcnCreateEndpoint failed\nsecond line"),
 	})
 	got := cniError("ADD", args, err)
-	want := "cannot attach eth0 of container c1: create endpoint c1_net1: IP address is either invalid or not part of any configured subnet(s): look at the details"
+	want := "cannot attach eth0 of container c1: create endpoint c1_net1: IP address is either invalid or not part of any configured subnet(s): compare the IPAM range with the network's subnets (Get-HnsNetwork) and make them agree"
 	if got.Msg != want {
 		t.Errorf("msg:\n got %s\nwant %s", got.Msg, want)
 	}
@@ -83,7 +83,7 @@ func TestErrorText(t *testing.T) {
 
 func TestHangText(t *testing.T) {
 	got := cniError("ADD", args, &hns.Error{Op: "create endpoint", Object: "c1_net1", Err: context.DeadlineExceeded})
-	want := "cannot attach eth0 of container c1: create endpoint c1_net1: HNS did not answer in time: try again, and look at the hns service if it lasts"
+	want := "cannot attach eth0 of container c1: create endpoint c1_net1: HNS did not answer in time: try again, and look at the hns service (Get-Service hns) if it lasts"
 	if got.Msg != want {
 		t.Errorf("msg:\n got %s\nwant %s", got.Msg, want)
 	}
