@@ -83,6 +83,25 @@ type Route struct {
 	NextHop     netip.Addr
 }
 
+// String returns "0.0.0.0/0 via 10.1.0.1".
+func (r Route) String() string {
+	if !r.NextHop.IsValid() {
+		return r.Destination.String()
+	}
+	return r.Destination.String() + " via " + r.NextHop.String()
+}
+
+// Gateway returns the next hop of the endpoint's default route of a's family,
+// zero when it has none.
+func (e Endpoint) Gateway(a netip.Addr) netip.Addr {
+	for _, r := range e.Routes {
+		if r.Destination.Bits() == 0 && r.NextHop.Is6() == a.Is6() && !r.NextHop.IsUnspecified() {
+			return r.NextHop
+		}
+	}
+	return netip.Addr{}
+}
+
 // Namespace is a network namespace. Windows backs it by a compartment once a
 // container is started in it.
 type Namespace struct {

@@ -51,6 +51,22 @@ func (d delegate) Del(ctx context.Context, r Request) error {
 	return nil
 }
 
+// Check executes the plugin's CHECK.
+func (d delegate) Check(ctx context.Context, r Request) error {
+	if err := invoke.DelegateCheck(ctx, d.name, r.Conf, nil); err != nil {
+		return fmt.Errorf("IPAM plugin %s: %w", d.name, err)
+	}
+	return nil
+}
+
+// GC executes the plugin's GC; who is valid stands in the configuration.
+func (d delegate) GC(ctx context.Context, conf []byte, _ []Holder) error {
+	if err := invoke.DelegateGC(ctx, d.name, conf, nil); err != nil {
+		return fmt.Errorf("IPAM plugin %s: %w", d.name, err)
+	}
+	return nil
+}
+
 // Status executes the plugin's STATUS.
 func (d delegate) Status(ctx context.Context, conf []byte) error {
 	if err := invoke.DelegateStatus(ctx, d.name, conf, nil); err != nil {

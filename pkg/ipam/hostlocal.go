@@ -93,22 +93,48 @@ func takeContained(set *allocator.RangeSet, ips []net.IP) (net.IP, []net.IP) {
 // Del needs no more of the configuration than where the files are, so ranges
 // that were changed or broken since ADD cannot keep an address.
 func (hostLocal) Del(ctx context.Context, r Request) error {
-	var conf struct {
-		Name string
-		IPAM struct{ DataDir string }
+	return withStore(ctx, r.Conf, func(store *disk.Store) error { return release(store, r) })
+}
+
+// Check looks for an address of the request's interface.
+func (hostLocal) Check(ctx context.Context, r Request) error {
+	return withStore(ctx, r.Conf, func(store *disk.Store) error {
+		if !store.FindByID(r.ContainerID, r.IfName) {
+			return fmt.Errorf("host-local holds no address for %s of container %s", r.IfName, r.ContainerID)
+		}
+		return nil
+	})
+}
+
+// withStore runs f on the address files that a configuration names.
+func withStore(ctx context.Context, conf []byte, f func(*disk.Store) error) error {
+	where, err := location(conf)
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal(r.Conf, &conf); err != nil {
-		return fmt.Errorf("%w: ipam: %w", ErrConfig, err)
-	}
-	_, err := bounded.Do(ctx, func() (struct{}, error) {
-		store, err := disk.New(conf.Name, conf.IPAM.DataDir)
+	_, err = bounded.Do(ctx, func() (struct{}, error) {
+		store, err := disk.New(where.Name, where.IPAM.DataDir)
 		if err != nil {
 			return struct{}{}, fmt.Errorf("open the address files: %w", err)
 		}
 		defer store.Close()
-		return struct{}{}, release(store, r)
+		return struct{}{}, f(store)
 	})
 	return err
+}
+
+// place is where the address files are.
+type place struct {
+	Name string
+	IPAM struct{ DataDir string }
+}
+
+func location(conf []byte) (place, error) {
+	var p place
+	if err := json.Unmarshal(conf, &p); err != nil {
+		return place{}, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
+	}
+	return p, nil
 }
 
 // Status checks that the section can be used.

@@ -28,6 +28,11 @@ type Request struct {
 	Conf []byte
 }
 
+// Holder is an interface of a container that may hold addresses.
+type Holder struct {
+	ContainerID, IfName string
+}
+
 // Result is what an IPAM plugin answered.
 type Result struct {
 	Addresses []Address
@@ -53,6 +58,12 @@ type Plugin interface {
 	// Del releases what the request's container and interface hold. Nothing to
 	// release is success, and so is a configuration that has changed since Add.
 	Del(ctx context.Context, r Request) error
+	// Check fails when the request's interface holds no address. Plugins that
+	// keep no book succeed.
+	Check(ctx context.Context, r Request) error
+	// GC releases what is held by nobody in keep. It goes on after a single
+	// failure and reports them all.
+	GC(ctx context.Context, conf []byte, keep []Holder) error
 	// Status fails when Add could not work now, whoever asks.
 	Status(ctx context.Context, conf []byte) error
 }
@@ -78,4 +89,6 @@ type none struct{}
 func (none) Validate(Request) error                       { return nil }
 func (none) Add(context.Context, Request) (Result, error) { return Result{}, nil }
 func (none) Del(context.Context, Request) error           { return nil }
+func (none) Check(context.Context, Request) error         { return nil }
+func (none) GC(context.Context, []byte, []Holder) error   { return nil }
 func (none) Status(context.Context, []byte) error         { return nil }

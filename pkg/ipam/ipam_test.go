@@ -60,8 +60,8 @@ func hostLocalConf(t *testing.T, dir, ranges string, more ...string) []byte {
 	return conf(t, fmt.Sprintf(`{"type":"host-local","dataDir":%q,"ranges":%s}`, dir, ranges), more...)
 }
 
-// held returns the addresses that files in dir reserve, with their owners.
-func held(t *testing.T, dir string) map[string]string {
+// heldIn returns the addresses that files in dir reserve, with their owners.
+func heldIn(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir, "net1"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -97,7 +97,7 @@ func TestHostLocalAddDel(t *testing.T) {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
 	wantHeld := map[string]string{"10.1.0.2": "c1\r\neth0", "fd00::2": "c1\r\neth0"}
-	if diff := cmp.Diff(wantHeld, held(t, dir)); diff != "" {
+	if diff := cmp.Diff(wantHeld, heldIn(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	for range 2 {
@@ -105,7 +105,7 @@ func TestHostLocalAddDel(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := held(t, dir); len(got) != 0 {
+	if got := heldIn(t, dir); len(got) != 0 {
 		t.Errorf("after DEL: %v", got)
 	}
 }
@@ -120,7 +120,7 @@ func TestHostLocalAddAgainHoldsOneAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := held(t, dir); len(got) != 2 {
+	if got := heldIn(t, dir); len(got) != 2 {
 		t.Errorf("three ADDs hold %v, want one address of each family", got)
 	}
 }
@@ -169,7 +169,7 @@ func TestHostLocalExhausted(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no IP addresses available") {
 		t.Fatalf("got %v", err)
 	}
-	if got := held(t, dir); len(got) != 1 {
+	if got := heldIn(t, dir); len(got) != 1 {
 		t.Errorf("a failed ADD holds %v", got)
 	}
 }
@@ -185,7 +185,7 @@ func TestHostLocalDelWithChangedConf(t *testing.T) {
 	if err := p.Del(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
-	if got := held(t, dir); len(got) != 0 {
+	if got := heldIn(t, dir); len(got) != 0 {
 		t.Errorf("after DEL: %v", got)
 	}
 }
@@ -207,7 +207,7 @@ func TestHostLocalDelOnlyItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"10.1.0.3": "c1\r\neth1", "10.1.0.4": "c2\r\neth0", "10.1.0.5": "c2\r\neth1"}
-	if diff := cmp.Diff(want, held(t, dir)); diff != "" {
+	if diff := cmp.Diff(want, heldIn(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
@@ -331,5 +331,33 @@ func TestValidateTouchesNothing(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("Validate made %v (%v)", entries, err)
+	}
+}
+
+func TestHostLocalCheckAndGC(t *testing.T) {
+	dir := tempDir(t)
+	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}]]`)
+	p, ctx := Open("host-local"), context.Background()
+	for _, id := range []string{"c1", "c2", "c3"} {
+		if _, err := p.Add(ctx, Request{ContainerID: id, IfName: "eth0", Conf: c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A file that a killed host-local had not written to yet.
+	if err := os.WriteFile(filepath.Join(dir, "net1", "10.1.0.99"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.GC(ctx, c, []Holder{{"c2", "eth0"}, {"c3", "eth1"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"10.1.0.3": "c2\r\neth0", "fd00::3": "c2\r\neth0"}
+	if diff := cmp.Diff(want, heldIn(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if err := p.Check(ctx, Request{ContainerID: "c2", IfName: "eth0", Conf: c}); err != nil {
+		t.Error(err)
+	}
+	if err := p.Check(ctx, Request{ContainerID: "c1", IfName: "eth0", Conf: c}); err == nil {
+		t.Error("CHECK of c1, which holds nothing, succeeds")
 	}
 }

@@ -86,6 +86,12 @@ func loadStatic(r Request) (Result, error) {
 // Del has nothing to release.
 func (static) Del(context.Context, Request) error { return nil }
 
+// Check has no book to look into.
+func (static) Check(context.Context, Request) error { return nil }
+
+// GC has nothing to collect.
+func (static) GC(context.Context, []byte, []Holder) error { return nil }
+
 // Status checks that the section can be used; it cannot run out of addresses.
 func (s static) Status(_ context.Context, conf []byte) error {
 	return s.Validate(Request{Conf: conf})

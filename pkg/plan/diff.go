@@ -87,8 +87,8 @@ func subnetsText(subnets []hns.Subnet) string {
 }
 
 // Diff lists how an endpoint differs from the wanted one. What HNS chooses when
-// it is not asked (id, MAC, DNS of the network, addresses) counts only when want
-// says it. Policies that other agents added are not a difference.
+// it is not asked (id, MAC, DNS of the network, addresses, routes) counts only
+// when want says it. Policies that other agents added are not a difference.
 func Diff(want, got hns.Endpoint) []Difference {
 	var ds []Difference
 	add := func(field, w, g string) {
@@ -106,10 +106,22 @@ func Diff(want, got hns.Endpoint) []Difference {
 			ds = append(ds, Difference{"addresses", a.String(), list(got.Addresses)})
 		}
 	}
+	for _, r := range want.Routes {
+		if !slices.Contains(got.Routes, r) {
+			ds = append(ds, Difference{"routes", r.String(), list(got.Routes)})
+		}
+	}
+	if !want.DNS.IsZero() {
+		add("dns", dnsText(want.DNS), dnsText(got.DNS))
+	}
 	for _, p := range missingPolicies(want.Policies, got.Policies) {
 		ds = append(ds, Difference{"policies", policyText(p), "none like it"})
 	}
 	return ds
+}
+
+func dnsText(d hns.DNS) string {
+	return fmt.Sprintf("domain %q, search %v, servers %v, options %v", d.Domain, d.Search, d.Servers, d.Options)
 }
 
 // missingPolicies returns the wanted policies that got lacks, counting repeats.

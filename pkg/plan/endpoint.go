@@ -56,6 +56,20 @@ func EndpointName(containerID, network, ifName string) string {
 	return name
 }
 
+// ParseEndpointName returns the container and the interface that an endpoint on a
+// network is named for, and whether the name has the form of EndpointName.
+func ParseEndpointName(name, network string) (containerID, ifName string, ok bool) {
+	if id, found := strings.CutSuffix(name, "_"+network); found {
+		return id, "eth0", id != ""
+	}
+	i := strings.LastIndex(name, "_"+network+"_")
+	if i <= 0 {
+		return "", "", false
+	}
+	ifName = name[i+len(network)+2:]
+	return name[:i], ifName, ifName != ""
+}
+
 // NeedsFeatures reports whether the plan of an endpoint depends on the HNS
 // version, so that a caller without need is spared the question.
 func NeedsFeatures(c config.Config, addresses []Address) bool {

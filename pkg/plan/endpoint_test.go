@@ -55,6 +55,35 @@ func TestEndpointName(t *testing.T) {
 	}
 }
 
+func TestParseEndpointName(t *testing.T) {
+	tests := []struct {
+		name, network, container, ifName string
+		ok                               bool
+	}{
+		{"c1_net1", "net1", "c1", "eth0", true},
+		{"c1_net1_eth1", "net1", "c1", "eth1", true},
+		{"a_b_net1", "net1", "a_b", "eth0", true},
+		{"a_net1_b_net1_eth1", "net1", "a_net1_b", "eth1", true},
+		{"c1_net2", "net1", "", "", false},
+		{"_net1", "net1", "", "", false},
+		{"_net1_eth1", "net1", "", "", false},
+		{"c1_net1_", "net1", "", "", false},
+		{"cbr0_ep", "net1", "", "", false},
+		{"12345678-eth0", "net1", "", "", false},
+		{"Ethernet", "net1", "", "", false},
+		{"", "net1", "", "", false},
+	}
+	for _, tt := range tests {
+		container, ifName, ok := ParseEndpointName(tt.name, tt.network)
+		if ok != tt.ok || ok && (container != tt.container || ifName != tt.ifName) {
+			t.Errorf("%q: got %q, %q, %t", tt.name, container, ifName, ok)
+		}
+		if ok && EndpointName(container, tt.network, ifName) != tt.name {
+			t.Errorf("%q does not survive", tt.name)
+		}
+	}
+}
+
 func TestEndpoint(t *testing.T) {
 	v6 := hns.Subnet{Prefix: prefix("fd00:1::/64"), Gateway: addr("fd00:1::1")}
 	v4Default := hns.Route{Destination: prefix("0.0.0.0/0"), NextHop: addr("10.1.0.1")}
