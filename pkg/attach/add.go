@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
@@ -33,7 +32,7 @@ func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
 	if a.Config, err = a.Config.WithDriver(network.Driver); err != nil {
 		return Result{}, err
 	}
-	existing, err := at.HNS.EndpointsNamed(ctx, a.name())
+	existing, err := at.local(ctx, a)
 	if err != nil {
 		return Result{}, err
 	}
@@ -51,8 +50,7 @@ func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
 // into the namespace, or nil when there is none worth keeping. The others of
 // that name (half made, or on another network) are removed, so that a new one
 // can take their place.
-func (at Attacher) adopt(ctx context.Context, a Attachment, network hns.Network, namespace string, existing []hns.Endpoint) (*hns.Endpoint, error) {
-	local := slices.DeleteFunc(existing, func(e hns.Endpoint) bool { return e.Remote })
+func (at Attacher) adopt(ctx context.Context, a Attachment, network hns.Network, namespace string, local []hns.Endpoint) (*hns.Endpoint, error) {
 	for _, e := range local {
 		if e.NetworkID == network.ID && e.NamespaceID != "" && e.NamespaceID != namespace {
 			return nil, fmt.Errorf("%w: endpoint %s of this container is in namespace %s, not in %s",
@@ -110,7 +108,7 @@ func (at Attacher) keep(ctx context.Context, a Attachment, network hns.Network, 
 func heldBy(e hns.Endpoint) ipam.Result {
 	var out ipam.Result
 	for _, p := range e.Addresses {
-		out.Addresses = append(out.Addresses, ipam.Address{Prefix: p})
+		out.Addresses = append(out.Addresses, ipam.Address{Prefix: p, Gateway: e.Gateway(p.Addr())})
 	}
 	return out
 }

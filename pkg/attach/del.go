@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -20,15 +21,11 @@ func (at Attacher) Del(ctx context.Context, a Attachment) error {
 // takeDown deletes the attachment's endpoints, makes sure that they are gone,
 // and only then frees the addresses.
 func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
-	name := a.name()
-	found, err := at.HNS.EndpointsNamed(ctx, name)
+	found, err := at.local(ctx, a)
 	if err != nil {
 		return err
 	}
 	for _, e := range found {
-		if e.Remote {
-			continue
-		}
 		if err := at.remove(ctx, e); err != nil {
 			return err
 		}
@@ -37,6 +34,12 @@ func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil
+}
+
+// local returns the attachment's endpoints, without remote ones of the name.
+func (at Attacher) local(ctx context.Context, a Attachment) ([]hns.Endpoint, error) {
+	found, err := at.HNS.EndpointsNamed(ctx, a.name())
+	return slices.DeleteFunc(found, func(e hns.Endpoint) bool { return e.Remote }), err
 }
 
 // remove detaches and deletes an endpoint and proves that it is gone. A failed

@@ -34,6 +34,10 @@ const (
 	CodeFeature uint = 105
 	// CodeInUse: the container's endpoint is in another namespace.
 	CodeInUse uint = 106
+	// CodeGone: CHECK finds no endpoint of the container.
+	CodeGone uint = 107
+	// CodeDiffers: CHECK finds the endpoint different from what ADD made.
+	CodeDiffers uint = 108
 )
 
 // class is what a kind of error means to a runtime and to an admin. Where the
@@ -59,6 +63,8 @@ var classes = []class{
 	{hns.ErrUnavailable, types.ErrTryAgainLater, ""},
 	{attach.ErrNetworkMissing, CodeNetworkMissing, "create the HNS network or add a network section"},
 	{attach.ErrNetworkDiffers, CodeNetworkDiffers, "change the configuration or remove the HNS network"},
+	{attach.ErrGone, CodeGone, "restart the pod"},
+	{attach.ErrDiffers, CodeDiffers, "restart the pod, and see who changes HNS endpoints"},
 	{attach.ErrIPAM, CodeIPAM, "look at the ipam section and at the addresses in use"},
 	{hns.ErrUnsupported, CodeFeature, ""},
 }
@@ -160,9 +166,4 @@ func advice(c class, err error) string {
 // go-cni takes any that says "not found" for success.
 func withoutNotFound(s string) string {
 	return strings.ReplaceAll(s, "not found", "missing")
-}
-
-// errVerb is the answer of a verb that this version does not have.
-func errVerb(verb string) error {
-	return fmt.Errorf("%w: %s is not there yet in this version of bulkhead", config.ErrUnsupported, verb)
 }

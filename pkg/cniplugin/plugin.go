@@ -78,12 +78,40 @@ func (p plugin) del(args *skel.CmdArgs) error {
 	return at.Del(ctx, attachment(c, args))
 }
 
-func (p plugin) check(*skel.CmdArgs) error {
-	return errVerb("CHECK")
+func (p plugin) check(args *skel.CmdArgs) error {
+	c, err := config.Parse(args.StdinData, args.Args)
+	if err != nil {
+		return err
+	}
+	promised, err := promise(args)
+	if err != nil {
+		return err
+	}
+	at, err := p.attacher(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Add)
+	defer cancel()
+	return at.Check(ctx, attachment(c, args), promised)
 }
 
-func (p plugin) gc(*skel.CmdArgs) error {
-	return errVerb("GC")
+func (p plugin) gc(args *skel.CmdArgs) error {
+	c, err := config.ParseLenient(args.StdinData, "")
+	if err != nil {
+		return err
+	}
+	valid, err := validAttachments(args.StdinData)
+	if err != nil {
+		return err
+	}
+	at, err := p.attacher(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Add)
+	defer cancel()
+	return at.GC(ctx, c, valid)
 }
 
 func (p plugin) status(args *skel.CmdArgs) error {

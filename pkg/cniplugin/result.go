@@ -34,7 +34,7 @@ func result(r attach.Result, ifName string) *current.Result {
 		out.IPs = append(out.IPs, &current.IPConfig{
 			Interface: current.Int(0),
 			Address:   ipNet(a),
-			Gateway:   ip(gateway(r.Endpoint.Routes, a.Addr())),
+			Gateway:   ip(r.Endpoint.Gateway(a.Addr())),
 		})
 	}
 	for _, route := range routes(r) {
@@ -56,17 +56,6 @@ func routes(r attach.Result) []hns.Route {
 		}
 	}
 	return out
-}
-
-// gateway returns the next hop of the default route of the address's family,
-// zero when there is none.
-func gateway(routes []hns.Route, a netip.Addr) netip.Addr {
-	for _, r := range routes {
-		if r.Destination.Bits() == 0 && r.NextHop.Is6() == a.Is6() && !r.NextHop.IsUnspecified() {
-			return r.NextHop
-		}
-	}
-	return netip.Addr{}
 }
 
 func ipNet(p netip.Prefix) net.IPNet {

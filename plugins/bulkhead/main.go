@@ -32,6 +32,6 @@ func help(args []string) int {
 	}
 	fmt.Printf("bulkhead %s, a CNI plugin for Windows nodes.\n\n"+
 		"containerd runs it as the configuration in its conf directory says, with CNI_COMMAND\n"+
-		"set to ADD, DEL, STATUS or VERSION and the network configuration on standard input.\n", version)
+		"set to ADD, DEL, CHECK, GC, STATUS or VERSION and the network configuration on standard input.\n", version)
 	return 0
 }

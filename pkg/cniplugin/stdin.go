@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cniplugin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/attach"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+)
+
+// promise reads from prevResult what ADD said of the interface of CNI_IFNAME.
+// Addresses without an interface index are taken for its own, as go-cni does.
+func promise(args *skel.CmdArgs) (attach.Promise, error) {
+	prev, err := prevResult(args.StdinData)
+	if err != nil {
+		return attach.Promise{}, err
+	}
+	var out attach.Promise
+	index := -1
+	for i, iface := range prev.Interfaces {
+		if iface.Name == args.IfName {
+			index = i
+			if out.MAC, err = hns.ParseMAC(iface.Mac); err != nil {
+				return attach.Promise{}, invalid(fmt.Sprintf("prevResult.interfaces[%d].mac", i), err.Error())
+			}
+		}
+	}
+	for i, ip := range prev.IPs {
+		if ip.Interface != nil && *ip.Interface != index {
+			continue
+		}
+		p, ok := prefixOf(ip.Address)
+		if !ok {
+			return attach.Promise{}, invalid(fmt.Sprintf("prevResult.ips[%d].address", i), "not an address with a prefix length")
+		}
+		gateway, _ := netip.AddrFromSlice(ip.Gateway)
+		out.Addresses = append(out.Addresses, ipam.Address{Prefix: p, Gateway: gateway.Unmap()})
+	}
+	return out, nil
+}
+
+func prevResult(stdin []byte) (*current.Result, error) {
+	var conf types.PluginConf
+	if err := json.Unmarshal(stdin, &conf); err != nil {
+		return nil, invalid("prevResult", err.Error())
+	}
+	if conf.RawPrevResult == nil {
+		return nil, invalid("prevResult", "missing; CHECK compares with the result of ADD")
+	}
+	if err := version.ParsePrevResult(&conf); err != nil {
+		return nil, invalid("prevResult", err.Error())
+	}
+	prev, err := current.NewResultFromResult(conf.PrevResult)
+	if err != nil {
+		return nil, invalid("prevResult", err.Error())
+	}
+	return prev, nil
+}
+
+func prefixOf(n net.IPNet) (netip.Prefix, bool) {
+	addr, ok := netip.AddrFromSlice(n.IP)
+	ones, bits := n.Mask.Size()
+	addr = addr.Unmap()
+	return netip.PrefixFrom(addr, ones), ok && bits == addr.BitLen()
+}
+
+// validAttachments reads who is alive. A list that is absent is an error: taken
+// for an empty one, it would cost every pod its endpoint.
+func validAttachments(stdin []byte) ([]ipam.Holder, error) {
+	var conf struct {
+		// Attachments is what libcni sends besides, for older plugins.
+		Valid       *[]types.GCAttachment `json:"cni.dev/valid-attachments"`
+		Attachments *[]types.GCAttachment `json:"cni.dev/attachments"`
+	}
+	if err := json.Unmarshal(stdin, &conf); err != nil {
+		return nil, invalid("cni.dev/valid-attachments", err.Error())
+	}
+	list := conf.Valid
+	if list == nil {
+		list = conf.Attachments
+	}
+	if list == nil {
+		return nil, invalid("cni.dev/valid-attachments", "missing; GC needs to know which attachments are alive")
+	}
+	out := []ipam.Holder{}
+	for i, a := range *list {
+		if a.ContainerID == "" || a.IfName == "" {
+			return nil, invalid(fmt.Sprintf("cni.dev/valid-attachments[%d]", i), "containerID or ifname is missing")
+		}
+		out = append(out, ipam.Holder{ContainerID: a.ContainerID, IfName: a.IfName})
+	}
+	return out, nil
+}
+
+func invalid(path, problem string) error {
+	return &config.Error{Path: path, Problem: problem, Err: config.ErrInvalid}
+}
