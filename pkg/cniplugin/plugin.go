@@ -8,6 +8,7 @@ package cniplugin
 
 import (
 	"context"
+	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
@@ -51,17 +52,13 @@ func (p plugin) add(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	at, err := p.attacher(c)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Add)
-	defer cancel()
-	res, err := at.Add(ctx, attachment(c, args))
-	if err != nil {
-		return err
-	}
-	return types.PrintResult(result(res, args.IfName), c.CNIVersion)
+	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
+		res, err := at.Add(ctx, attachment(c, args))
+		if err != nil {
+			return err
+		}
+		return types.PrintResult(result(res, args.IfName), c.CNIVersion)
+	})
 }
 
 func (p plugin) del(args *skel.CmdArgs) error {
@@ -69,13 +66,9 @@ func (p plugin) del(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	at, err := p.attacher(c)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Del)
-	defer cancel()
-	return at.Del(ctx, attachment(c, args))
+	return p.within(c, c.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
+		return at.Del(ctx, attachment(c, args))
+	})
 }
 
 func (p plugin) check(args *skel.CmdArgs) error {
@@ -87,13 +80,9 @@ func (p plugin) check(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	at, err := p.attacher(c)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Add)
-	defer cancel()
-	return at.Check(ctx, attachment(c, args), promised)
+	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
+		return at.Check(ctx, attachment(c, args), promised)
+	})
 }
 
 func (p plugin) gc(args *skel.CmdArgs) error {
@@ -105,36 +94,33 @@ func (p plugin) gc(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	at, err := p.attacher(c)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Add)
-	defer cancel()
-	return at.GC(ctx, c, valid)
+	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
+		return at.GC(ctx, c, valid)
+	})
 }
 
+// status parses as strictly as ADD does: a configuration that ADD would refuse
+// is not ready for pods.
 func (p plugin) status(args *skel.CmdArgs) error {
 	c, err := config.Parse(args.StdinData, "")
 	if err != nil {
 		return err
 	}
-	at, err := p.attacher(c)
+	return p.within(c, c.Timeouts.Status, func(ctx context.Context, at attach.Attacher) error {
+		return at.Status(ctx, c)
+	})
+}
+
+// within connects to HNS and carries out a verb in its time, with every call to
+// HNS bounded.
+func (p plugin) within(c config.Config, limit time.Duration, verb func(context.Context, attach.Attacher) error) error {
+	client, err := p.open()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeouts.Status)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return at.Status(ctx, c)
-}
-
-// attacher connects to HNS and bounds every call to it.
-func (p plugin) attacher(c config.Config) (attach.Attacher, error) {
-	client, err := p.open()
-	if err != nil {
-		return attach.Attacher{}, err
-	}
-	return attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), IPAM: ipam.Open(c.IPAM.Type)}, nil
+	return verb(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), IPAM: ipam.Open(c.IPAM.Type)})
 }
 
 func attachment(c config.Config, args *skel.CmdArgs) attach.Attachment {
