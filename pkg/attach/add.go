@@ -13,7 +13,8 @@ import (
 )
 
 // Add puts a container's interface into its namespace and returns what HNS made
-// of it. An interface that is there already is returned as it is. After a
+// of it. An interface that is there already is returned as it is, also when
+// another container of the pod brought it. After a
 // failure nothing that this call made is left, or the error says what is and the
 // next verb removes it.
 func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
@@ -30,6 +31,9 @@ func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
 	}
 	// Before IPAM is asked: what the network's driver cannot do.
 	if a.Config, err = a.Config.WithDriver(network.Driver); err != nil {
+		return Result{}, err
+	}
+	if a, err = at.owned(ctx, a, network, namespace); err != nil {
 		return Result{}, err
 	}
 	existing, err := at.local(ctx, a)

@@ -41,6 +41,9 @@ func (at Attacher) Check(ctx context.Context, a Attachment, promised Promise) er
 	if err != nil {
 		return err
 	}
+	if a, err = at.owned(ctx, a, network, namespace); err != nil {
+		return err
+	}
 	got, err := at.only(ctx, a)
 	if err != nil {
 		return err

@@ -62,8 +62,13 @@ func TestCheckFinds(t *testing.T) {
 		{"detached", func(n *node, _ *attach.Attachment, r attach.Result, _ *attach.Promise) error {
 			return n.hns.Detach(ctx, netns1, r.Endpoint.ID)
 		}, attach.ErrDiffers, []string{"namespace: want " + netns1 + ", got none"}},
-		{"in another namespace", func(_ *node, a *attach.Attachment, _ attach.Result, _ *attach.Promise) error {
+		{"no such namespace", func(_ *node, a *attach.Attachment, _ attach.Result, _ *attach.Promise) error {
 			a.NetNS = netns2
+			return nil
+		}, attach.ErrNamespace, []string{"there is no namespace " + netns2}},
+		{"in another namespace", func(n *node, a *attach.Attachment, _ attach.Result, _ *attach.Promise) error {
+			a.NetNS = netns2
+			n.namespace(netns2)
 			return nil
 		}, attach.ErrDiffers, []string{"namespace: want " + netns2 + ", got " + netns1}},
 		{"an ACL removed and another address and MAC promised", func(n *node, _ *attach.Attachment, r attach.Result, p *attach.Promise) error {
