@@ -108,7 +108,7 @@ func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
 	if verb == "STATUS" && code != types.ErrDecodingFailure {
 		code = types.ErrPluginNotAvailable
 	}
-	msg := fmt.Sprintf("%s: %s: %s", subject(verb, args), reason(err), advice(c, err))
+	msg := fmt.Sprintf("%s: %s: %s", subject(verb, args), reason(c, err), advice(c, err))
 	details := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if verb == "DEL" {
 		msg, details = withoutNotFound(msg), withoutNotFound(details)
@@ -120,11 +120,11 @@ func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
 func subject(verb string, args *skel.CmdArgs) string {
 	switch verb {
 	case "ADD":
-		return fmt.Sprintf("cannot attach %s of container %s", args.IfName, args.ContainerID)
+		return "cannot attach " + whose(args)
 	case "DEL":
-		return fmt.Sprintf("cannot detach %s of container %s", args.IfName, args.ContainerID)
+		return "cannot detach " + whose(args)
 	case "CHECK":
-		return fmt.Sprintf("cannot check %s of container %s", args.IfName, args.ContainerID)
+		return whose(args) + " is not in order"
 	case "GC":
 		return "cannot collect garbage"
 	default:
@@ -132,19 +132,42 @@ func subject(verb string, args *skel.CmdArgs) string {
 	}
 }
 
-// reason is the first line of an error, with HNS's answer in words: codes and
-// native texts stand in the details.
-func reason(err error) string {
+// whose names the interface and its owner: the pod where CNI_ARGS tell it, which
+// may be what is wrong, and the container.
+func whose(args *skel.CmdArgs) string {
+	pod := map[string]string{}
+	for _, arg := range strings.Split(args.Args, ";") {
+		if key, value, ok := strings.Cut(arg, "="); ok {
+			pod[key] = value
+		}
+	}
+	if name := pod["K8S_POD_NAME"]; name != "" {
+		return fmt.Sprintf("%s of pod %s/%s (container %s)", args.IfName, pod["K8S_POD_NAMESPACE"], name, args.ContainerID)
+	}
+	return fmt.Sprintf("%s of container %s", args.IfName, args.ContainerID)
+}
+
+// reason is the first line of an error in words: the sentence of the package that
+// gave it its kind, or the text of HNS's code. Codes and native texts stand in
+// the details.
+func reason(c class, err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
 	var native *hns.Error
-	if errors.As(err, &native) && !errors.Is(err, attach.ErrNamespace) {
+	ofHNS := errors.As(err, &native)
+	switch {
+	case ofHNS && errors.Is(native, context.DeadlineExceeded):
+		return fmt.Sprintf("%s %s: HNS did not answer in time", native.Op, native.Object)
+	case c.advice != "":
+		line = strings.TrimPrefix(line, c.kind.Error()+": ")
+		if ofHNS {
+			line = strings.TrimSuffix(line, ": "+native.Error())
+		}
+		return line
+	case ofHNS:
 		if m, ok := native.Code.Meaning(); ok {
 			return fmt.Sprintf("%s %s: %s", native.Op, native.Object, m.Text)
 		}
-		if errors.Is(native, context.DeadlineExceeded) {
-			return fmt.Sprintf("%s %s: HNS did not answer in time", native.Op, native.Object)
-		}
 	}
-	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
 }
 

@@ -81,6 +81,22 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
+// Where the package that refused has a sentence of its own, the admin reads that
+// and what to do; HNS's answer stands in the details.
+func TestOwnSentences(t *testing.T) {
+	native := &hns.Error{Op: "find namespace", Object: "x", Code: hns.CodeNotFound}
+	err := fmt.Errorf("%w: there is no namespace x on this node: %w", attach.ErrNamespace, native)
+	pod := &skel.CmdArgs{ContainerID: "c1", IfName: "eth0", Args: "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web"}
+	got := cniError("ADD", pod, err)
+	want := "cannot attach eth0 of pod default/web (container c1): there is no namespace x on this node: the runtime must make the pod's namespace first"
+	if got.Msg != want {
+		t.Errorf("msg:\n got %s\nwant %s", got.Msg, want)
+	}
+	if !strings.Contains(got.Details, "0x80070490") {
+		t.Errorf("details %q lack the code", got.Details)
+	}
+}
+
 func TestHangText(t *testing.T) {
 	got := cniError("ADD", args, &hns.Error{Op: "create endpoint", Object: "c1_net1", Err: context.DeadlineExceeded})
 	want := "cannot attach eth0 of container c1: create endpoint c1_net1: HNS did not answer in time: try again, and look at the hns service (Get-Service hns) if it lasts"
