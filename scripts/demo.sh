@@ -19,4 +19,4 @@ wine_up
 echo "demo: building bulkhead.exe and the program that plays containerd"
 GOOS=windows CGO_ENABLED=0 go build -trimpath -o "$build/" ./plugins/bulkhead ./test/runtime
 trap : INT # the demo cleans up, then this does
-"$build/demo" "$@"
+"$build/demo" "$@" 8>&-

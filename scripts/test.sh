@@ -33,10 +33,11 @@ run() {
 }
 
 wine_up
-run linux go test -race -shuffle=on -v ./pkg/... ./plugins/...
+run linux go test -count=1 -race -shuffle=on -v ./pkg/... ./plugins/...
 run windows env GOOS=windows CGO_ENABLED=0 go test -v -exec "$PWD/scripts/wine.sh run" \
   ./pkg/hns ./pkg/acl ./pkg/config ./pkg/plan ./pkg/ipam ./pkg/bounded ./pkg/hcndoc ./pkg/cniplugin ./pkg/hnsemu/emuclient ./pkg/hnstest
-run processes go test -v -timeout 30m ./test/...
+# Not from the cache: it does not see that bulkhead.exe is built anew.
+run processes go test -count=1 -v -timeout 30m ./test/...
 for target in pkg/config:FuzzParse pkg/hcndoc:FuzzDecode pkg/hcndoc:FuzzParsePolicy; do
   run "fuzz-${target#*:}" go test -run '^$' -fuzz "^${target#*:}\$" -fuzztime 15s "./${target%:*}"
 done

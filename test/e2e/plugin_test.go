@@ -7,9 +7,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -141,17 +139,17 @@ func deleted(r wine.Result) error {
 	return nil
 }
 
-// addresses returns the files that hold addresses.
+// addresses returns the files that hold addresses, of whatever network.
 func (p *plugin) addresses() []string {
 	p.Helper()
-	entries, err := os.ReadDir(filepath.Join(p.dir, "net1"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	files, err := filepath.Glob(filepath.Join(p.dir, "*", "*"))
+	if err != nil {
 		p.Fatal(err)
 	}
 	var out []string
-	for _, e := range entries {
-		if e.Name() != "lock" && !strings.HasPrefix(e.Name(), "last_reserved_ip") {
-			out = append(out, e.Name())
+	for _, f := range files {
+		if name := filepath.Base(f); name != "lock" && !strings.HasPrefix(name, "last_reserved_ip") {
+			out = append(out, name)
 		}
 	}
 	return out

@@ -32,12 +32,13 @@ func TestConflists(t *testing.T) {
 
 func runConflist(t *testing.T, file string) {
 	p := newPlugin(t, "2022")
-	conf := filepath.Join(p.dir, "conf.conflist")
+	scratch := t.TempDir()
+	conf := filepath.Join(scratch, "conf.conflist")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dataDir, err := json.Marshal(wine.WindowsPath(filepath.Join(p.dir, "networks")))
+	dataDir, err := json.Marshal(wine.WindowsPath(p.dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func runConflist(t *testing.T, file string) {
 	args := func(verb, id string, more ...string) []string {
 		return append([]string{
 			verb, "--conf", wine.WindowsPath(conf), "--plugins", wine.WindowsPath(filepath.Dir(p.exe)),
-			"--cache", wine.WindowsPath(filepath.Join(p.dir, "cache")), "--id", id, "--pod", "web",
+			"--cache", wine.WindowsPath(filepath.Join(scratch, "cache")), "--id", id, "--pod", "web",
 		}, more...)
 	}
 	netns := map[string]string{}
@@ -69,6 +70,9 @@ func runConflist(t *testing.T, file string) {
 		}
 	}
 	p.twoPods(isolation)
+	if held := p.addresses(); strings.Contains(moved, "host-local") && len(held) != 2 {
+		t.Errorf("IPAM holds %v for two pods", held)
+	}
 	for _, id := range []string{"c1", "c2"} {
 		if err := p.node.Host.StopContainer(id); err != nil {
 			t.Fatal(err)
@@ -77,7 +81,6 @@ func runConflist(t *testing.T, file string) {
 			t.Fatalf("DEL of %s: %s%s", id, r.Stdout, r.Stderr)
 		}
 	}
-	p.dir = filepath.Join(p.dir, "networks")
 	p.nothingLeft("after both DELs")
 }
 
