@@ -31,6 +31,7 @@ func loadHostLocal(r Request) (*allocator.IPAMConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
 	}
+	useNetworkGateways(conf, r.Conf)
 	return conf, nil
 }
 
@@ -54,6 +55,12 @@ func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 		ips, err := allocate(conf, store, r)
 		if err != nil {
 			return Result{}, err
+		}
+		known := gatewaysIn(r.Conf)
+		for _, ip := range ips {
+			if !known.has(ip.Gateway) {
+				ip.Gateway = nil // host-local's guess: the network may have another
+			}
 		}
 		return fromCNI(&current.Result{IPs: ips, Routes: conf.Routes})
 	})

@@ -91,7 +91,8 @@ func TestHostLocalAddDel(t *testing.T) {
 	}
 	want := Result{Addresses: []Address{
 		{netip.MustParsePrefix("10.1.0.2/24"), netip.MustParseAddr("10.1.0.1")},
-		{netip.MustParsePrefix("fd00::2/64"), netip.MustParseAddr("fd00::1")},
+		// The guess fd00::1 is nobody's word: the network decides.
+		{netip.MustParsePrefix("fd00::2/64"), netip.Addr{}},
 	}}
 	if diff := cmp.Diff(want, got, byValue, prefixByValue); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
@@ -359,5 +360,37 @@ func TestHostLocalCheckAndGC(t *testing.T) {
 	}
 	if err := p.Check(ctx, Request{ContainerID: "c1", IfName: "eth0", Conf: c}); err == nil {
 		t.Error("CHECK of c1, which holds nothing, succeeds")
+	}
+}
+
+// The network's gateway is the pod's, and no pod gets it as an address; a range's
+// own gateway wins.
+func TestHostLocalGateways(t *testing.T) {
+	network := `"network":{"subnets":[{"prefix":"10.1.0.0/29","gateway":"10.1.0.6"}]}`
+	tests := []struct {
+		name, ranges string
+		more         []string
+		want         []string
+	}{
+		{"network's", `[[{"subnet":"10.1.0.0/29"}]]`, []string{network}, []string{"10.1.0.1 10.1.0.6", "10.1.0.2 10.1.0.6", "10.1.0.3 10.1.0.6", "10.1.0.4 10.1.0.6", "10.1.0.5 10.1.0.6"}},
+		{"range's", `[[{"subnet":"10.1.0.0/29","gateway":"10.1.0.5"}]]`, []string{network}, []string{"10.1.0.1 10.1.0.5", "10.1.0.2 10.1.0.5", "10.1.0.3 10.1.0.5", "10.1.0.4 10.1.0.5", "10.1.0.6 10.1.0.5"}},
+		{"nobody's", `[[{"subnet":"10.1.0.0/30"}]]`, nil, []string{"10.1.0.2 invalid IP"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := tempDir(t)
+			c := hostLocalConf(t, dir, tt.ranges, tt.more...)
+			var got []string
+			for i := 0; ; i++ {
+				r, err := Open("host-local").Add(context.Background(), Request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Conf: c})
+				if err != nil {
+					break // used up
+				}
+				got = append(got, r.Addresses[0].Prefix.Addr().String()+" "+r.Addresses[0].Gateway.String())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("addresses and gateways (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -97,22 +99,36 @@ func TestDiff(t *testing.T) {
 }
 
 func TestNetwork(t *testing.T) {
-	section := &config.Network{Subnets: []hns.Subnet{{Prefix: prefix("10.1.0.0/24")}}}
+	section := &config.Network{
+		Subnets: []hns.Subnet{{Prefix: prefix("10.1.0.0/24"), VSID: 4096}}, Adapter: "Ethernet",
+		ProviderAddress: addr("192.168.1.5"), VXLANPort: 4790,
+		MACPool: []hns.MACRange{{Start: "00:15:5d:00:00:00", End: "00:15:5d:00:0f:ff"}}, NonPersistent: true,
+	}
+	full := hns.Network{
+		Name: "n", Driver: hns.Overlay, Subnets: section.Subnets, Adapter: "Ethernet",
+		ProviderAddress: section.ProviderAddress, VXLANPort: 4790, MACPool: section.MACPool, NonPersistent: true,
+	}
 	tests := []struct {
 		name string
 		conf config.Config
-		want bool
+		want hns.Network
+		ours bool
 	}{
-		{"a section", config.Config{Name: "n", Driver: hns.L2Bridge, Network: section}, true},
-		{"nat needs none", config.Config{Name: "n", Driver: hns.NAT}, true},
-		{"others do", config.Config{Name: "n", Driver: hns.L2Bridge}, false},
-		{"no driver, no section", config.Config{Name: "n"}, false},
+		{"a section; the pod's DNS is not the network's", config.Config{
+			Name: "n", Driver: hns.Overlay, Network: section, DNS: hns.DNS{Domain: "d"},
+		}, full, true},
+		{"nat needs none", config.Config{Name: "n", Driver: hns.NAT}, hns.Network{Name: "n", Driver: hns.NAT}, true},
+		{"others do", config.Config{Name: "n", Driver: hns.L2Bridge}, hns.Network{Name: "n", Driver: hns.L2Bridge}, false},
+		{"no driver, no section", config.Config{Name: "n"}, hns.Network{Name: "n"}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ours := Network(tt.conf)
-			if ours != tt.want || got.Name != "n" || got.Driver != tt.conf.Driver {
-				t.Errorf("got %+v, %t; want ours %t", got, ours, tt.want)
+			if ours != tt.ours {
+				t.Errorf("ours: %t, want %t", ours, tt.ours)
+			}
+			if diff := cmp.Diff(tt.want, got, values); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}

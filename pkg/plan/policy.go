@@ -78,7 +78,9 @@ func loopbackDSR(f Facts) ([]hns.Policy, error) {
 }
 
 // Network returns the network that the configuration owns, and whether it owns
-// one. A nat network needs no network section: HNS then picks its subnet.
+// one. A nat network needs no network section: HNS then picks its subnet. It has
+// no DNS: the configuration's, which the runtime may have changed for one pod,
+// is each endpoint's.
 func Network(c config.Config) (hns.Network, bool) {
 	if c.Network == nil {
 		return hns.Network{Name: c.Name, Driver: c.Driver}, c.Driver == hns.NAT
@@ -91,7 +93,6 @@ func Network(c config.Config) (hns.Network, bool) {
 		ProviderAddress: c.Network.ProviderAddress,
 		VXLANPort:       c.Network.VXLANPort,
 		MACPool:         c.Network.MACPool,
-		DNS:             c.DNS,
 		NonPersistent:   c.Network.NonPersistent,
 	}, true
 }
