@@ -76,8 +76,8 @@ func (at Attacher) adopt(ctx context.Context, a Attachment, network hns.Network,
 		removed = true
 	}
 	if removed && kept == nil {
-		if err := at.IPAM.Del(ctx, a.request()); err != nil {
-			return nil, fmt.Errorf("%w: replace what an earlier ADD left: %w", ErrIPAM, err)
+		if err := at.free(ctx, a); err != nil {
+			return nil, fmt.Errorf("replace what an earlier ADD left: %w", err)
 		}
 	}
 	return kept, nil
@@ -119,29 +119,46 @@ func heldBy(e hns.Endpoint) ipam.Result {
 
 // create allocates addresses and makes the endpoint, undoing in reverse what it
 // made when a step fails.
-func (at Attacher) create(ctx context.Context, a Attachment, network hns.Network, namespace string) (_ Result, err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, at.rollBack(ctx, a))
-		}
-	}()
-	given, err := at.IPAM.Add(ctx, a.request())
+func (at Attacher) create(ctx context.Context, a Attachment, network hns.Network, namespace string) (Result, error) {
+	given, err := at.allocate(ctx, a)
 	if err != nil {
-		return Result{}, fmt.Errorf("%w: %w", ErrIPAM, err)
+		return Result{}, at.rollBack(ctx, a, err)
 	}
 	want, err := at.plan(ctx, a, network, given)
 	if err != nil {
-		return Result{}, err
+		return Result{}, at.rollBack(ctx, a, err)
 	}
 	made, err := at.HNS.CreateEndpoint(ctx, want)
+	if err != nil && gaveUp(err) {
+		// HNS can make the endpoint yet: its address stays reserved until DEL.
+		return Result{}, at.undo(ctx, a, err, at.removeAll)
+	}
 	if err != nil {
-		return Result{}, err
+		return Result{}, at.rollBack(ctx, a, err)
 	}
 	got, err := at.attach(ctx, namespace, made)
 	if err != nil {
-		return Result{}, err
+		return Result{}, at.rollBack(ctx, a, err)
 	}
-	return Result{Endpoint: got, Namespace: namespace, Routes: given.Routes}, nil
+	if len(got.Addresses) == 0 {
+		err := fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
+			plan.ErrConflict, network.Name, got.Name)
+		return Result{}, at.rollBack(ctx, a, err)
+	}
+	return Result{Endpoint: got, Namespace: namespace}, nil
+}
+
+// allocate asks IPAM. Where one is configured, no address is a failure: HNS would
+// choose one that IPAM does not know.
+func (at Attacher) allocate(ctx context.Context, a Attachment) (ipam.Result, error) {
+	given, err := at.IPAM.Add(ctx, a.request())
+	if err == nil && len(given.Addresses) == 0 && a.Config.IPAM.Type != "" {
+		err = fmt.Errorf("IPAM plugin %s gave no address", a.Config.IPAM.Type)
+	}
+	if err != nil {
+		return ipam.Result{}, fmt.Errorf("%w: %w", ErrIPAM, err)
+	}
+	return given, nil
 }
 
 // attach puts an endpoint into the namespace and reads back what became of it.
@@ -186,14 +203,35 @@ func (at Attacher) plan(ctx context.Context, a Attachment, network hns.Network, 
 	return plan.Endpoint(facts)
 }
 
-// rollBack removes what a failed create may have made: the endpoint is looked
-// up by name, since HNS can have made it although the call failed. It works
-// after ctx has ended.
-func (at Attacher) rollBack(ctx context.Context, a Attachment) error {
+// failedUndo is a failure whose undoing failed, too. It is what the failure is:
+// only its text tells of the undoing.
+type failedUndo struct {
+	error
+	undo error
+}
+
+func (e failedUndo) Error() string { return e.error.Error() + "\nroll back: " + e.undo.Error() }
+func (e failedUndo) Unwrap() error { return e.error }
+
+// rollBack removes what a failed create made, addresses included, and returns the
+// failure. The endpoint is looked up by name, since HNS can have made it although
+// the call failed.
+func (at Attacher) rollBack(ctx context.Context, a Attachment, failure error) error {
+	return at.undo(ctx, a, failure, at.takeDown)
+}
+
+// undo carries out the undoing of a failure, also after ctx has ended, and
+// returns the failure.
+func (at Attacher) undo(ctx context.Context, a Attachment, failure error, undoing func(context.Context, Attachment) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollBackTime)
 	defer cancel()
-	if err := at.takeDown(ctx, a); err != nil {
-		return fmt.Errorf("roll back: %w", err)
+	if err := undoing(ctx, a); err != nil {
+		return failedUndo{failure, err}
 	}
-	return nil
+	return failure
+}
+
+// gaveUp reports whether HNS was not waited for, so that it may go on.
+func gaveUp(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

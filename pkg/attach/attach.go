@@ -58,8 +58,6 @@ type Attachment struct {
 type Result struct {
 	Endpoint  hns.Endpoint
 	Namespace string
-	// Routes are those of IPAM; HNS honours the endpoint's default routes only.
-	Routes []hns.Route
 }
 
 // name returns the name of the attachment's endpoint.

@@ -18,6 +18,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
@@ -317,6 +318,74 @@ func TestAddUndoesAfterItsDeadline(t *testing.T) {
 		t.Error("the deadline was not reached")
 	}
 	n.nothingLeft("after ADD")
+}
+
+// lateCreate is an HNS that carries out CreateEndpoint when nobody waits any more.
+type lateCreate struct {
+	hns.Client
+	late func(create func())
+}
+
+func (c lateCreate) CreateEndpoint(_ context.Context, want hns.Endpoint) (hns.Endpoint, error) {
+	c.late(func() { _, _ = c.Client.CreateEndpoint(context.Background(), want) })
+	return hns.Endpoint{}, &hns.Error{Op: "create endpoint", Object: want.Name, Err: context.DeadlineExceeded}
+}
+
+// HNS makes the endpoint after ADD has given up and undone: its address must not
+// be another pod's by then, and DEL takes both.
+func TestEndpointThatComesLate(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	n.namespace(netns2)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	var create func()
+	real := n.hns
+	n.hns = lateCreate{real, func(f func()) { create = f }}
+	if _, err := n.add(a); !errors.Is(err, hns.ErrBusy) {
+		t.Fatalf("got %v, want ErrBusy", err)
+	}
+	n.hns = real
+	create()
+	other := n.attachment(hns.L2Bridge, "c2", netns2)
+	r := n.mustAdd(other)
+	if held := n.addresses(); len(held) != 2 {
+		t.Errorf("addresses %v, want those of both", held)
+	}
+	n.mustDel(a)
+	n.attached(other, r)
+	n.mustDel(other)
+	n.nothingLeft("after both DELs")
+}
+
+// What IPAM was asked for and did not give is a failure, as HNS would choose an
+// address that nobody keeps book of; so is a pod without any.
+func TestAddWithoutAddress(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	at := attach.Attacher{HNS: n.hns, IPAM: ipam.Open("")}
+	if _, err := at.Add(context.Background(), a); !errors.Is(err, attach.ErrIPAM) {
+		t.Errorf("IPAM that gives nothing: got %v, want ErrIPAM", err)
+	}
+	n.nothingLeft("after ADD")
+}
+
+// The code that a runtime sees is that of the failure, not of its undoing.
+func TestFailureOutlivesItsUndoing(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	for _, f := range []hnsemu.Fault{
+		{Proc: "HcnCreateEndpoint", Nth: 1, Kind: hnsemu.FaultFail, Code: 0x803b001e},
+		{Proc: "HcnEnumerateEndpoints", Nth: 2, Kind: hnsemu.FaultFail, Code: 0x80070426},
+	} {
+		if err := n.host.AddFault(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := n.add(n.attachment(hns.L2Bridge, "c1", netns1))
+	if !errors.Is(err, hns.ErrInvalid) || errors.Is(err, hns.ErrUnavailable) || !strings.Contains(err.Error(), "roll back: ") {
+		t.Errorf("got %v, want ErrInvalid alone, with the undoing in its text", err)
+	}
 }
 
 // Ten ADDs that race make one network.

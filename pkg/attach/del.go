@@ -18,9 +18,16 @@ func (at Attacher) Del(ctx context.Context, a Attachment) error {
 	return at.takeDown(ctx, a)
 }
 
-// takeDown deletes the attachment's endpoints, makes sure that they are gone,
-// and only then frees the addresses.
+// takeDown removes the attachment's endpoints, and only then frees the addresses.
 func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
+	if err := at.removeAll(ctx, a); err != nil {
+		return err
+	}
+	return at.free(ctx, a)
+}
+
+// removeAll deletes the attachment's endpoints and makes sure that they are gone.
+func (at Attacher) removeAll(ctx context.Context, a Attachment) error {
 	found, err := at.local(ctx, a)
 	if err != nil {
 		return err
@@ -30,6 +37,11 @@ func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// free gives the attachment's addresses back. Nothing may use them any more.
+func (at Attacher) free(ctx context.Context, a Attachment) error {
 	if err := at.IPAM.Del(ctx, a.request()); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}

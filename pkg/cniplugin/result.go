@@ -10,7 +10,6 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/attach"
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // result says in CNI's words what HNS made. The one interface bears the name
@@ -37,23 +36,8 @@ func result(r attach.Result, ifName string) *current.Result {
 			Gateway:   ip(r.Endpoint.Gateway(a.Addr())),
 		})
 	}
-	for _, route := range routes(r) {
+	for _, route := range r.Endpoint.Routes {
 		out.Routes = append(out.Routes, &types.Route{Dst: ipNet(route.Destination), GW: ip(route.NextHop)})
-	}
-	return out
-}
-
-// routes are the endpoint's, then those of IPAM that the endpoint lacks.
-func routes(r attach.Result) []hns.Route {
-	seen := map[netip.Prefix]bool{}
-	var out []hns.Route
-	for _, list := range [][]hns.Route{r.Endpoint.Routes, r.Routes} {
-		for _, route := range list {
-			if !seen[route.Destination] {
-				seen[route.Destination] = true
-				out = append(out, route)
-			}
-		}
 	}
 	return out
 }

@@ -67,9 +67,10 @@ func Parse(stdin []byte, cniArgs string) (Config, error) {
 }
 
 // ParseLenient reads a configuration for the verbs that must work with whatever
-// is there: DEL, GC and STATUS. It fails only for what is not a JSON object or
-// has no name. Of the rest it takes each part that is right, and the default
-// where one is wrong.
+// is there: DEL and GC. It fails only for what is not a JSON object, has no name,
+// or has an ipam section that names no plugin: its addresses could not be freed.
+// Of the rest it takes each part that is right, and the default where one is
+// wrong.
 func ParseLenient(stdin []byte, cniArgs string) (Config, error) {
 	doc, err := parseDocument(stdin)
 	if err != nil {
@@ -77,6 +78,9 @@ func ParseLenient(stdin []byte, cniArgs string) (Config, error) {
 	}
 	c := defaults(stdin)
 	if c.Name, err = doc.text("name"); err != nil {
+		return Config{}, err
+	}
+	if err := readIPAM(doc, &c); err != nil {
 		return Config{}, err
 	}
 	c.Type, _ = doc.text("type")

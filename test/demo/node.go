@@ -51,10 +51,8 @@ func startNode(o options, d hns.Driver, i hns.Isolation) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, err := os.MkdirTemp("", "bulkhead-demo-")
-	if err != nil {
-		return nil, err
-	}
+	// In the build folder, where an interrupted demo leaves it to the next one.
+	cache := filepath.Join(filepath.Dir(o.exe), "cache")
 	n := &node{
 		options: o, driver: d, isolation: i, host: hnsemu.New(profile), cache: cache,
 		conf: filepath.Join(o.conf, confName(d, i)), addr: listener.Addr().String(),
@@ -74,7 +72,7 @@ func startNode(o options, d hns.Driver, i hns.Isolation) (*node, error) {
 		}
 	}
 	// What an interrupted demo left behind is not this one's business.
-	return n, os.RemoveAll(n.data)
+	return n, errors.Join(os.RemoveAll(n.data), os.RemoveAll(cache))
 }
 
 func confName(d hns.Driver, i hns.Isolation) string {
