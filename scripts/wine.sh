@@ -37,7 +37,14 @@ wine_setenv() {
   # "n": ours and no other; empty: no installers of Mono and Gecko, no menus.
   WINEDLLOVERRIDES='computenetwork,vmcompute,bcryptprimitives=n;mscoree,mshtml,winemenubuilder.exe='
   LC_ALL=C.UTF-8 # arguments and variables outside ASCII
-  export WINELOADER WINESERVER WINEPREFIX WINEARCH WINEDEBUG WINEDLLOVERRIDES LC_ALL
+  # Wine maps a page at 0x7ffe0000 when a program starts. Linux puts the heap at
+  # random into the gigabyte above 0x7d005000, so one start in 8000 finds that
+  # page taken and ends without a word, with status 1.
+  WINELAUNCHER=
+  if setarch --addr-no-randomize true 2>/dev/null; then
+    WINELAUNCHER='setarch --addr-no-randomize'
+  fi
+  export WINELOADER WINESERVER WINELAUNCHER WINEPREFIX WINEARCH WINEDEBUG WINEDLLOVERRIDES LC_ALL
   unset DISPLAY WAYLAND_DISPLAY
 }
 
@@ -91,7 +98,7 @@ wine_prefix() {
 # neither our output nor our locks.
 wine_start() {
   "$WINESERVER" "-p$wine_linger" </dev/null >"$WINEPREFIX.log" 2>&1 8>&- 9>&- || true # 2: it runs
-  "$WINELOADER" "$@" </dev/null >>"$WINEPREFIX.log" 2>&1 8>&- 9>&- && return
+  $WINELAUNCHER "$WINELOADER" "$@" </dev/null >>"$WINEPREFIX.log" 2>&1 8>&- 9>&- && return
   echo "wine.sh: $* failed:" >&2
   cat "$WINEPREFIX.log" >&2
   return 1
@@ -116,7 +123,7 @@ wine_up() {
   exec 9>&-
 }
 
-wine_run() { "$WINELOADER" "$@" 8>&-; }
+wine_run() { $WINELAUNCHER "$WINELOADER" "$@" 8>&-; }
 
 wine_down() {
   [[ -d $WINEPREFIX ]] || return 0

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,7 +123,8 @@ func (n *node) runtimeCommand(verb string, p *pod, more ...string) ([]byte, erro
 		n.runtime, verb, "--conf", windowsPath(n.conf), "--plugins", windowsPath(filepath.Dir(n.exe)),
 		"--cache", windowsPath(n.cache), "--id", p.id, "--pod", p.name,
 	}, more...)
-	cmd := exec.CommandContext(ctx, os.Getenv("WINELOADER"), args...)
+	line := slices.Concat(strings.Fields(os.Getenv("WINELAUNCHER")), []string{os.Getenv("WINELOADER")}, args)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "HNSEMU_ADDR="+n.addr)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

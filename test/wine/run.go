@@ -71,7 +71,8 @@ func (e *Env) Exec(ctx context.Context, c Cmd) (Result, error) {
 	defer cancel()
 
 	id := fmt.Sprintf("%s.%d.", e.id, e.runs.Add(1))
-	cmd := exec.CommandContext(ctx, lookup(e.vars, "WINELOADER"), append([]string{c.Path}, c.Args...)...)
+	args := slices.Concat(strings.Fields(lookup(e.vars, "WINELAUNCHER")), []string{lookup(e.vars, "WINELOADER"), c.Path}, c.Args)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = slices.Concat(e.vars, []string{"HNSEMU_ADDR=" + e.Addr, marker + "=" + id}, c.Env)
 	cmd.Dir = c.Dir
 	cmd.Stdin = strings.NewReader(c.Stdin)
