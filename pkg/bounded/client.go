@@ -54,6 +54,10 @@ func (b client) Network(ctx context.Context, name string) (hns.Network, error) {
 	})
 }
 
+func (b client) ListNetworks(ctx context.Context) ([]hns.Network, error) {
+	return bound(ctx, b.perCall, "list networks", "", b.c.ListNetworks)
+}
+
 func (b client) CreateNetwork(ctx context.Context, want hns.Network) (hns.Network, error) {
 	return bound(ctx, b.perCall, "create network", want.Name, func(ctx context.Context) (hns.Network, error) {
 		return b.c.CreateNetwork(ctx, want)
@@ -108,6 +112,10 @@ func (b client) Namespace(ctx context.Context, id string) (hns.Namespace, error)
 	})
 }
 
+func (b client) ListNamespaces(ctx context.Context) ([]hns.Namespace, error) {
+	return bound(ctx, b.perCall, "list namespaces", "", b.c.ListNamespaces)
+}
+
 func (b client) CreateNamespace(ctx context.Context, id string) (hns.Namespace, error) {
 	return bound(ctx, b.perCall, "create namespace", id, func(ctx context.Context) (hns.Namespace, error) {
 		return b.c.CreateNamespace(ctx, id)
@@ -129,5 +137,17 @@ func (b client) Attach(ctx context.Context, namespaceID, endpointID string) erro
 func (b client) Detach(ctx context.Context, namespaceID, endpointID string) error {
 	return boundErr(ctx, b.perCall, "detach endpoint", endpointID+" from namespace "+namespaceID, func(ctx context.Context) error {
 		return b.c.Detach(ctx, namespaceID, endpointID)
+	})
+}
+
+func (b client) AttachContainer(ctx context.Context, namespaceID, containerID string) error {
+	return boundErr(ctx, b.perCall, "attach container", containerID+" to namespace "+namespaceID, func(ctx context.Context) error {
+		return b.c.AttachContainer(ctx, namespaceID, containerID)
+	})
+}
+
+func (b client) DetachContainer(ctx context.Context, namespaceID, containerID string) error {
+	return boundErr(ctx, b.perCall, "detach container", containerID+" from namespace "+namespaceID, func(ctx context.Context) error {
+		return b.c.DetachContainer(ctx, namespaceID, containerID)
 	})
 }

@@ -5,6 +5,7 @@ package bounded
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -33,6 +34,7 @@ func (s slow) Features(context.Context) (hns.Features, error) { return hns.Featu
 func (s slow) Network(context.Context, string) (hns.Network, error) {
 	return hns.Network{Name: "n"}, s.wait()
 }
+func (s slow) ListNetworks(context.Context) ([]hns.Network, error) { return nil, s.wait() }
 func (s slow) CreateNetwork(context.Context, hns.Network) (hns.Network, error) {
 	return hns.Network{}, s.wait()
 }
@@ -52,18 +54,22 @@ func (s slow) DeleteEndpoint(context.Context, string) error            { return 
 func (s slow) Namespace(context.Context, string) (hns.Namespace, error) {
 	return hns.Namespace{}, s.wait()
 }
+func (s slow) ListNamespaces(context.Context) ([]hns.Namespace, error) { return nil, s.wait() }
 func (s slow) CreateNamespace(context.Context, string) (hns.Namespace, error) {
 	return hns.Namespace{}, s.wait()
 }
-func (s slow) DeleteNamespace(context.Context, string) error { return s.wait() }
-func (s slow) Attach(context.Context, string, string) error  { return s.wait() }
-func (s slow) Detach(context.Context, string, string) error  { return s.wait() }
+func (s slow) DeleteNamespace(context.Context, string) error         { return s.wait() }
+func (s slow) Attach(context.Context, string, string) error          { return s.wait() }
+func (s slow) Detach(context.Context, string, string) error          { return s.wait() }
+func (s slow) AttachContainer(context.Context, string, string) error { return s.wait() }
+func (s slow) DetachContainer(context.Context, string, string) error { return s.wait() }
 
 // methods calls every method of an hns.Client.
 func methods() map[string]func(context.Context, hns.Client) error {
 	return map[string]func(context.Context, hns.Client) error{
-		"Features": func(ctx context.Context, c hns.Client) error { _, err := c.Features(ctx); return err },
-		"Network":  func(ctx context.Context, c hns.Client) error { _, err := c.Network(ctx, "o"); return err },
+		"Features":     func(ctx context.Context, c hns.Client) error { _, err := c.Features(ctx); return err },
+		"Network":      func(ctx context.Context, c hns.Client) error { _, err := c.Network(ctx, "o"); return err },
+		"ListNetworks": func(ctx context.Context, c hns.Client) error { _, err := c.ListNetworks(ctx); return err },
 		"CreateNetwork": func(ctx context.Context, c hns.Client) error {
 			_, err := c.CreateNetwork(ctx, hns.Network{})
 			return err
@@ -79,14 +85,20 @@ func methods() map[string]func(context.Context, hns.Client) error {
 		"SetPolicies":     func(ctx context.Context, c hns.Client) error { return c.SetPolicies(ctx, "o", nil) },
 		"DeleteEndpoint":  func(ctx context.Context, c hns.Client) error { return c.DeleteEndpoint(ctx, "o") },
 		"Namespace":       func(ctx context.Context, c hns.Client) error { _, err := c.Namespace(ctx, "o"); return err },
+		"ListNamespaces":  func(ctx context.Context, c hns.Client) error { _, err := c.ListNamespaces(ctx); return err },
 		"CreateNamespace": func(ctx context.Context, c hns.Client) error { _, err := c.CreateNamespace(ctx, "o"); return err },
 		"DeleteNamespace": func(ctx context.Context, c hns.Client) error { return c.DeleteNamespace(ctx, "o") },
 		"Attach":          func(ctx context.Context, c hns.Client) error { return c.Attach(ctx, "n", "o") },
 		"Detach":          func(ctx context.Context, c hns.Client) error { return c.Detach(ctx, "n", "o") },
+		"AttachContainer": func(ctx context.Context, c hns.Client) error { return c.AttachContainer(ctx, "n", "o") },
+		"DetachContainer": func(ctx context.Context, c hns.Client) error { return c.DetachContainer(ctx, "n", "o") },
 	}
 }
 
 func TestClient(t *testing.T) {
+	if got, want := len(methods()), reflect.TypeFor[hns.Client]().NumMethod(); got != want {
+		t.Errorf("%d methods are tested, want all %d", got, want)
+	}
 	for name, method := range methods() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { testMethod(t, method) })

@@ -26,14 +26,6 @@ func Open() (hns.Client, error) {
 
 type service struct{}
 
-func (service) Version(context.Context) (hns.Version, error) {
-	g, err := call(hcn.GetGlobals)
-	if err != nil {
-		return hns.Version{}, versionFailure(err)
-	}
-	return hns.Version(g.Version), nil
-}
-
 func (service) List(_ context.Context, kind hcndoc.Kind, document []byte) ([][]byte, error) {
 	query, err := parse[hcn.HostComputeQuery](document)
 	if err != nil {

@@ -5,8 +5,11 @@ package hcnclient
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/windows"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnstest"
@@ -48,5 +51,56 @@ func TestWithoutHNS(t *testing.T) {
 	}
 	if _, err := c.Features(t.Context()); !errors.Is(err, hns.ErrUnsupported) {
 		t.Errorf("Features: %v, want ErrUnsupported", err)
+	}
+	_, err := c.ListNetworks(t.Context())
+	if !errors.Is(err, hns.ErrUnsupported) || !strings.Contains(err.Error(), "HNSCall") {
+		t.Errorf("ListNetworks: %v, want ErrUnsupported that names the function", err)
+	}
+}
+
+// TestMissingFunction: a DLL that is there and too old.
+func TestMissingFunction(t *testing.T) {
+	err := find(windows.NewLazySystemDLL("kernel32.dll").NewProc("HNSCall"))
+	var e *hns.Error
+	if !errors.As(err, &e) || !errors.Is(err, hns.ErrUnsupported) {
+		t.Errorf("got %v, want ErrUnsupported", err)
+	}
+}
+
+func TestUnsendable(t *testing.T) {
+	_, err := service{}.Call(t.Context(), "GET", "/networks/\x00", nil)
+	var e *hns.Error
+	if !errors.As(err, &e) || !errors.Is(err, hns.ErrInvalid) {
+		t.Errorf("got %v, want ErrInvalid", err)
+	}
+}
+
+// nodeVar says what TestUnderWine has done to the emulated HNS.
+const nodeVar = "HNSEMU_NODE"
+
+// TestNamesOutsideASCII: HNS speaks UTF-16.
+func TestNamesOutsideASCII(t *testing.T) {
+	if os.Getenv(nodeVar) != "podnet 以太网 𝟙" {
+		t.Skip("SKIPPED: there is no network of such a name")
+	}
+	list, err := open(t).ListNetworks(t.Context())
+	if err != nil || len(list) != 1 || list[0].Name != os.Getenv(nodeVar) {
+		t.Errorf("got %+v, %v; want %q", list, err, os.Getenv(nodeVar))
+	}
+}
+
+func TestStopped(t *testing.T) {
+	if os.Getenv(nodeVar) != "stopped" {
+		t.Skip("SKIPPED: the emulated HNS runs, if any")
+	}
+	c := open(t)
+	_, features := c.Features(t.Context())
+	_, networks := c.ListNetworks(t.Context())
+	_, namespaces := c.ListNamespaces(t.Context())
+	for what, err := range map[string]error{"Features": features, "ListNetworks": networks, "ListNamespaces": namespaces} {
+		var e *hns.Error
+		if !errors.As(err, &e) || !errors.Is(err, hns.ErrUnavailable) || e.Code != hns.CodeServiceNotActive {
+			t.Errorf("%s: %v, want %s", what, err, hns.CodeServiceNotActive)
+		}
 	}
 }

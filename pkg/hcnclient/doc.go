@@ -2,6 +2,6 @@
 
 // Package hcnclient is the hns.Client on the HNS of this machine. It is the only
 // importer of hcsshim in the product and decides nothing: package hcndoc makes
-// the documents, hcsshim carries them, and what comes back is given the whole
-// HRESULT that hcsshim shortens.
+// the documents, hcsshim carries them, but for those of schema 1, and what comes
+// back is given the whole HRESULT that hcsshim shortens.
 package hcnclient

@@ -25,16 +25,18 @@ func TestDocuments(t *testing.T) {
 		t.Skip("SKIPPED: the goldens of package hcndoc are not beside this program")
 	}
 	read := map[string]func([]byte) error{
-		"network.json":              parses[hcn.HostComputeNetwork],
-		"endpoint.json":             parses[hcn.HostComputeEndpoint],
-		"namespace.json":            parses[hcn.HostComputeNamespace],
-		"namespace-with-id.json":    parses[hcn.HostComputeNamespace],
-		"namespace-attach.json":     parses[hcn.ModifyNamespaceSettingRequest],
-		"namespace-detach.json":     parses[hcn.ModifyNamespaceSettingRequest],
-		"endpoint-policies.json":    parses[hcn.ModifyEndpointSettingRequest],
-		"endpoint-no-policies.json": parses[hcn.ModifyEndpointSettingRequest],
-		"query-all.json":            parses[hcn.HostComputeQuery],
-		"query-name.json":           parses[hcn.HostComputeQuery],
+		"network.json":                    parses[hcn.HostComputeNetwork],
+		"endpoint.json":                   parses[hcn.HostComputeEndpoint],
+		"namespace.json":                  parses[hcn.HostComputeNamespace],
+		"namespace-with-id.json":          parses[hcn.HostComputeNamespace],
+		"namespace-attach.json":           parses[hcn.ModifyNamespaceSettingRequest],
+		"namespace-detach.json":           parses[hcn.ModifyNamespaceSettingRequest],
+		"namespace-attach-container.json": parses[hcn.ModifyNamespaceSettingRequest],
+		"namespace-detach-container.json": parses[hcn.ModifyNamespaceSettingRequest],
+		"endpoint-policies.json":          parses[hcn.ModifyEndpointSettingRequest],
+		"endpoint-no-policies.json":       parses[hcn.ModifyEndpointSettingRequest],
+		"query-all.json":                  parses[hcn.HostComputeQuery],
+		"query-name.json":                 parses[hcn.HostComputeQuery],
 	}
 	for _, path := range paths {
 		b, err := os.ReadFile(path)

@@ -39,27 +39,14 @@ func call[T any](f func() (T, error)) (got T, err error) {
 // An *hcn.HcnError does not unwrap to the error inside it, and the type of that
 // one is internal to hcsshim, but not so its field.
 func code(err error) hns.HRESULT {
-	inner := hcn.HcnError{}.HcsError
-	if outer := (*hcn.HcnError)(nil); errors.As(err, &outer) {
-		inner = outer.HcsError
-	} else if !errors.As(err, &inner) {
+	var outer *hcn.HcnError
+	if !errors.As(err, &outer) {
 		return 0
 	}
 	var number syscall.Errno
-	if !errors.As(inner.Err, &number) {
+	if !errors.As(outer.Err, &number) {
 		// hcsshim also fails when HNS leaves an error record and no HRESULT.
 		return hns.CodeGenFailure
 	}
 	return hns.NewHRESULT(uint32(number))
-}
-
-// versionFailure makes an answer without an HRESULT one that is unsupported: it
-// is how the versions of HNS fail that cannot tell their version (hcsshim
-// hcn/hcnsupport.go).
-func versionFailure(err error) error {
-	var e *hns.Error
-	if errors.As(err, &e) && e.Code == 0 {
-		return &hns.Error{Err: fmt.Errorf("%w: %w", hns.ErrUnsupported, e.Err)}
-	}
-	return err
 }

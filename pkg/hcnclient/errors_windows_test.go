@@ -15,12 +15,12 @@ import (
 
 func zero[T any](*T) *T { return new(T) }
 
-// native returns an error as hcsshim's functions do; v1 is that of HNSCall,
-// whose type cannot be named.
-func native(cause error) (v2, v1 error) {
+// native returns an error as hcsshim's functions do. The type of what is inside
+// cannot be named.
+func native(cause error) error {
 	inner := zero(hcn.HcnError{}.HcsError)
 	inner.Err = cause
-	return &hcn.HcnError{HcsError: inner}, inner
+	return &hcn.HcnError{HcsError: inner}
 }
 
 func TestCode(t *testing.T) {
@@ -34,8 +34,8 @@ func TestCode(t *testing.T) {
 		{nil, hns.CodeGenFailure},
 	}
 	for _, tt := range tests {
-		v2, v1 := native(tt.cause)
-		for _, err := range []error{v2, v1, fmt.Errorf("wrapped: %w", v2)} {
+		err := native(tt.cause)
+		for _, err := range []error{err, fmt.Errorf("wrapped: %w", err)} {
 			if got := code(err); got != tt.want {
 				t.Errorf("code(%T %v) = %s, want %s", err, tt.cause, got, tt.want)
 			}
@@ -49,8 +49,8 @@ func TestCode(t *testing.T) {
 }
 
 func TestCall(t *testing.T) {
-	v2, _ := native(syscall.Errno(0x490))
-	if _, err := call(func() (int, error) { return 0, v2 }); !errors.Is(err, hns.ErrNotFound) {
+	failure := native(syscall.Errno(0x490))
+	if _, err := call(func() (int, error) { return 0, failure }); !errors.Is(err, hns.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 	if got, err := call(func() (int, error) { return 7, nil }); got != 7 || err != nil {
@@ -70,17 +70,4 @@ func TestCall(t *testing.T) {
 		}
 	}()
 	_, _ = call(func() (int, error) { panic("other") })
-}
-
-func TestVersionFailure(t *testing.T) {
-	_, stopped := native(syscall.Errno(0x426))
-	for want, err := range map[error]error{
-		hns.ErrUnavailable: stopped,
-		hns.ErrUnsupported: errors.New("hnsCall: The parameter is incorrect"),
-	} {
-		_, err := call(func() (int, error) { return 0, err })
-		if got := versionFailure(err); !errors.Is(got, want) {
-			t.Errorf("got %v, want %v", got, want)
-		}
-	}
 }

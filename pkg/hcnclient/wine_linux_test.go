@@ -39,6 +39,36 @@ func TestUnderWine(t *testing.T) {
 	}
 }
 
+// TestNodes runs the tests that need a node in a state of its own.
+func TestNodes(t *testing.T) {
+	const name = "podnet 以太网 𝟙"
+	for _, tt := range []struct {
+		test, node string
+		prepare    func(*hnsemu.Host) error
+	}{
+		{"TestNamesOutsideASCII", name, func(h *hnsemu.Host) error {
+			_, err := emuclient.New(h, "test").CreateNetwork(t.Context(), hns.Network{Name: name, Driver: hns.NAT})
+			return err
+		}},
+		{"TestStopped", "stopped", (*hnsemu.Host).StopService},
+	} {
+		t.Run(tt.test, func(t *testing.T) {
+			env := wine.Start(t, "2022")
+			if err := tt.prepare(env.Host); err != nil {
+				t.Fatal(err)
+			}
+			got := env.Run(t, wine.Cmd{
+				Path: env.BuildTest(t, "./pkg/hcnclient"),
+				Args: []string{"-test.v", "-test.run", tt.test},
+				Env:  []string{"HNSEMU_NODE=" + tt.node},
+			})
+			if got.Code != 0 || !strings.Contains(got.Stdout, "--- PASS: "+tt.test) {
+				t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
+			}
+		})
+	}
+}
+
 // calls returns the functions called and what they answered.
 func calls(t *testing.T, h *hnsemu.Host) []string {
 	t.Helper()

@@ -34,8 +34,9 @@ var notFound = map[Kind]hns.HRESULT{
 // native calls that hcsshim makes. It fails with *hns.Error; the operation and
 // the object are filled in by the client.
 type Service interface {
-	// Version asks for the version of HNS.
-	Version(ctx context.Context) (hns.Version, error)
+	// Call makes a request of the older API, schema 1, and returns the whole
+	// answer. A request without a document has an empty one.
+	Call(ctx context.Context, method, path string, document []byte) ([]byte, error)
 	// List returns the objects that query selects. It enumerates their ids and
 	// then opens one after the other, so it fails with ErrNotFound when one goes
 	// away in between.
@@ -54,8 +55,8 @@ func NewClient(s Service) hns.Client { return client{s} }
 type client struct{ s Service }
 
 func (c client) Features(ctx context.Context) (hns.Features, error) {
-	v, err := c.s.Version(ctx)
-	return hns.Features{Version: v}, fail("ask for the HNS version", "", err)
+	v, err := get(ctx, c.s, "/globals/version", DecodeVersion)
+	return hns.Features{Version: v}, fail("ask for the HNS version", "", tooOld(err))
 }
 
 func (c client) Network(ctx context.Context, name string) (hns.Network, error) {
@@ -63,6 +64,11 @@ func (c client) Network(ctx context.Context, name string) (hns.Network, error) {
 		return strings.EqualFold(n.Name, name)
 	})
 	return first(Networks, "find network", name, list, err)
+}
+
+func (c client) ListNetworks(ctx context.Context) ([]hns.Network, error) {
+	list, err := get(ctx, c.s, "/networks/", DecodeNetworks)
+	return list, fail("list networks", "", err)
 }
 
 func (c client) CreateNetwork(ctx context.Context, want hns.Network) (hns.Network, error) {
@@ -128,6 +134,11 @@ func (c client) Namespace(ctx context.Context, id string) (hns.Namespace, error)
 	return first(Namespaces, "find namespace", id, list, err)
 }
 
+func (c client) ListNamespaces(ctx context.Context) ([]hns.Namespace, error) {
+	list, err := find(ctx, c.s, Namespaces, nil, DecodeNamespace, func(hns.Namespace) bool { return true })
+	return list, fail("list namespaces", "", err)
+}
+
 func (c client) CreateNamespace(ctx context.Context, id string) (hns.Namespace, error) {
 	const op = "create namespace"
 	want, err := optionalGUID(id)
@@ -143,21 +154,44 @@ func (c client) DeleteNamespace(ctx context.Context, id string) error {
 }
 
 func (c client) Attach(ctx context.Context, namespaceID, endpointID string) error {
-	err := c.resource(ctx, namespaceID, endpointID, EncodeAttach)
+	err := c.endpoint(ctx, namespaceID, endpointID, EncodeAttach)
 	return fail("attach endpoint", endpointID+" to namespace "+namespaceID, err)
 }
 
 func (c client) Detach(ctx context.Context, namespaceID, endpointID string) error {
-	err := c.resource(ctx, namespaceID, endpointID, EncodeDetach)
+	err := c.endpoint(ctx, namespaceID, endpointID, EncodeDetach)
 	return fail("detach endpoint", endpointID+" from namespace "+namespaceID, err)
 }
 
-func (c client) resource(ctx context.Context, namespaceID, endpointID string, encode func(string) ([]byte, error)) error {
+func (c client) AttachContainer(ctx context.Context, namespaceID, containerID string) error {
+	err := c.container(ctx, namespaceID, containerID, EncodeAttachContainer)
+	return fail("attach container", containerID+" to namespace "+namespaceID, err)
+}
+
+func (c client) DetachContainer(ctx context.Context, namespaceID, containerID string) error {
+	err := c.container(ctx, namespaceID, containerID, EncodeDetachContainer)
+	return fail("detach container", containerID+" from namespace "+namespaceID, err)
+}
+
+// endpoint adds an endpoint to a namespace or removes it.
+func (c client) endpoint(ctx context.Context, namespaceID, endpointID string, encode func(string) ([]byte, error)) error {
 	e, err := guid(endpointID)
 	if err != nil {
 		return err
 	}
-	document, err := encode(e)
+	return c.resource(ctx, namespaceID, e, encode)
+}
+
+// container adds a container to a namespace or removes it.
+func (c client) container(ctx context.Context, namespaceID, containerID string, encode func(string) ([]byte, error)) error {
+	if containerID == "" {
+		return fmt.Errorf("the container id is empty: %w", hns.ErrInvalid)
+	}
+	return c.resource(ctx, namespaceID, containerID, encode)
+}
+
+func (c client) resource(ctx context.Context, namespaceID, id string, encode func(string) ([]byte, error)) error {
+	document, err := encode(id)
 	if err != nil {
 		return err
 	}
@@ -178,6 +212,15 @@ func (c client) delete(ctx context.Context, kind Kind, id string) error {
 		return err
 	}
 	return c.s.Delete(ctx, kind, id)
+}
+
+// get makes a v1 request that changes nothing.
+func get[T any](ctx context.Context, s Service, path string, decode func([]byte) (T, error)) (T, error) {
+	answer, err := s.Call(ctx, "GET", path, nil)
+	if err != nil {
+		return *new(T), err
+	}
+	return decode(answer)
 }
 
 func create[W, T any](ctx context.Context, s Service, kind Kind, want W, encode func(W) ([]byte, error), decode func([]byte) (T, error)) (T, error) {

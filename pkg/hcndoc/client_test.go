@@ -39,9 +39,9 @@ func (s *script) next(format string, args ...any) ([][]byte, error) {
 	return documents, a.err
 }
 
-func (s *script) Version(context.Context) (hns.Version, error) {
-	_, err := s.next("version")
-	return hns.Version{Major: 13, Minor: 3}, err
+func (s *script) Call(_ context.Context, method, path string, document []byte) ([]byte, error) {
+	d, err := s.next("call %s %s %s", method, path, document)
+	return append(d, nil)[0], err
 }
 
 func (s *script) List(_ context.Context, kind Kind, query []byte) ([][]byte, error) {
@@ -134,9 +134,10 @@ func TestWhatIsAsked(t *testing.T) {
 		ask  func(hns.Client) error
 		want string
 	}{
-		{"features", func(c hns.Client) error { _, err := c.Features(ctx); return err }, `version`},
+		{"features", func(c hns.Client) error { _, err := c.Features(ctx); return err }, `call GET /globals/version `},
 		{"network", func(c hns.Client) error { _, err := c.Network(ctx, "n"); return err },
 			`list Network ` + query + `Name\":\"n\"}"}`},
+		{"list networks", func(c hns.Client) error { _, err := c.ListNetworks(ctx); return err }, `call GET /networks/ `},
 		{"delete network", func(c hns.Client) error { return c.DeleteNetwork(ctx, upper(networkID)) },
 			`delete Network ` + networkID},
 		{"endpoint", func(c hns.Client) error { _, err := c.Endpoint(ctx, upper(endpointID)); return err },
@@ -153,6 +154,8 @@ func TestWhatIsAsked(t *testing.T) {
 			`delete Endpoint ` + endpointID},
 		{"namespace", func(c hns.Client) error { _, err := c.Namespace(ctx, upper(namespaceID)); return err },
 			`list Namespace ` + query + `ID\":\"` + namespaceID + `\"}"}`},
+		{"list namespaces", func(c hns.Client) error { _, err := c.ListNamespaces(ctx); return err },
+			`list Namespace {"SchemaVersion":{"Major":2,"Minor":0}}`},
 		{"create namespace", func(c hns.Client) error { _, err := c.CreateNamespace(ctx, upper(namespaceID)); return err },
 			`create Namespace {"ID":"` + namespaceID + `","SchemaVersion":{"Major":2,"Minor":0}}`},
 		{"delete namespace", func(c hns.Client) error { return c.DeleteNamespace(ctx, upper(namespaceID)) },
@@ -161,6 +164,10 @@ func TestWhatIsAsked(t *testing.T) {
 			`modify Namespace ` + namespaceID + ` {"ResourceType":"Endpoint","RequestType":"Add","Settings":{"EndpointId":"` + endpointID + `"}}`},
 		{"detach", func(c hns.Client) error { return c.Detach(ctx, upper(namespaceID), upper(endpointID)) },
 			`modify Namespace ` + namespaceID + ` {"ResourceType":"Endpoint","RequestType":"Remove","Settings":{"EndpointId":"` + endpointID + `"}}`},
+		{"attach container", func(c hns.Client) error { return c.AttachContainer(ctx, upper(namespaceID), "Runtime's Own") },
+			`modify Namespace ` + namespaceID + ` {"ResourceType":"Container","RequestType":"Add","Settings":{"ContainerId":"Runtime's Own"}}`},
+		{"detach container", func(c hns.Client) error { return c.DetachContainer(ctx, upper(namespaceID), "c1") },
+			`modify Namespace ` + namespaceID + ` {"ResourceType":"Container","RequestType":"Remove","Settings":{"ContainerId":"c1"}}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -199,6 +206,10 @@ func TestInvalidIDs(t *testing.T) {
 		"attach":                      c.Attach(ctx, namespaceID, none),
 		"detach from":                 c.Detach(ctx, none, endpointID),
 		"detach":                      c.Detach(ctx, namespaceID, none),
+		"attach container to":         c.AttachContainer(ctx, none, "c1"),
+		"attach no container":         c.AttachContainer(ctx, namespaceID, ""),
+		"detach container from":       c.DetachContainer(ctx, none, "c1"),
+		"detach no container":         c.DetachContainer(ctx, namespaceID, ""),
 	} {
 		if !errors.Is(err, hns.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // stable checks what must hold for any document: one that does not decode is
@@ -51,7 +53,14 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Add([]byte(`{"ID":"` + networkID + `","Type":3,"Dns":{"Search":[]},"Resources":[{"Type":0,"Data":{"Id":"x"}}]}`))
+	f.Add([]byte(networksAnswer))
 	f.Fuzz(func(t *testing.T, document []byte) {
+		if got, err := DecodeNetworks(document); err != nil && got != nil {
+			t.Errorf("%s: %v came with %+v", document, err, got)
+		}
+		if got, err := DecodeVersion(document); err != nil && got != (hns.Version{}) {
+			t.Errorf("%s: %v came with %+v", document, err, got)
+		}
 		stable(t, document, DecodeNetwork, EncodeNetwork)
 		stable(t, document, DecodeEndpoint, EncodeEndpoint)
 		if got, err := DecodeNamespace(document); err != nil && !reflect.ValueOf(got).IsZero() {

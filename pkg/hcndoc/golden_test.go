@@ -73,6 +73,8 @@ func TestRequestDocuments(t *testing.T) {
 		file(t, "namespace-with-id.json")(EncodeNamespace(namespaceID)),
 		file(t, "namespace-attach.json")(EncodeAttach(endpointID)),
 		file(t, "namespace-detach.json")(EncodeDetach(endpointID)),
+		file(t, "namespace-attach-container.json")(EncodeAttachContainer("4c7a9d0f")),
+		file(t, "namespace-detach-container.json")(EncodeDetachContainer("4c7a9d0f")),
 		file(t, "endpoint-policies.json")(EncodePolicies(samples[hns.NAT].endpoint.Policies)),
 		file(t, "endpoint-no-policies.json")(EncodePolicies(nil)),
 		file(t, "query-all.json")(EncodeQuery(nil)),

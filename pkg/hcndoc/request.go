@@ -19,8 +19,12 @@ type policiesSettings struct {
 	Policies []policyDoc
 }
 
-type resourceSettings struct {
-	EndpointID string `json:"EndpointId"`
+type endpointSettings struct {
+	ID string `json:"EndpointId"`
+}
+
+type containerSettings struct {
+	ID string `json:"ContainerId"`
 }
 
 // EncodePolicies returns the document that replaces the policies of an
@@ -39,13 +43,25 @@ func EncodePolicies(policies []hns.Policy) ([]byte, error) {
 // EncodeAttach returns the document that adds an endpoint to the namespace that
 // is modified with it.
 func EncodeAttach(endpointID string) ([]byte, error) {
-	return json.Marshal(request{"Endpoint", "Add", resourceSettings{endpointID}})
+	return json.Marshal(request{"Endpoint", "Add", endpointSettings{endpointID}})
 }
 
 // EncodeDetach returns the document that takes an endpoint out of the namespace
 // that is modified with it.
 func EncodeDetach(endpointID string) ([]byte, error) {
-	return json.Marshal(request{"Endpoint", "Remove", resourceSettings{endpointID}})
+	return json.Marshal(request{"Endpoint", "Remove", endpointSettings{endpointID}})
+}
+
+// EncodeAttachContainer returns the document that lets a container use the
+// namespace that is modified with it.
+func EncodeAttachContainer(containerID string) ([]byte, error) {
+	return json.Marshal(request{"Container", "Add", containerSettings{containerID}})
+}
+
+// EncodeDetachContainer returns the document that takes a container out of the
+// namespace that is modified with it.
+func EncodeDetachContainer(containerID string) ([]byte, error) {
+	return json.Marshal(request{"Container", "Remove", containerSettings{containerID}})
 }
 
 // Filter selects objects by their members; none selects all. The names are

@@ -22,6 +22,12 @@ type Client interface {
 type Networks interface {
 	// Network returns the network of that name, or ErrNotFound.
 	Network(ctx context.Context, name string) (Network, error)
+	// ListNetworks returns all networks of the node, in no order. It is one
+	// native call however many there are, and fills in less than Network does:
+	// ID, Name, Driver, Adapter and, of each subnet, Prefix, Gateway, VLAN and
+	// VSID. The other fields are zero. Adapter may be empty where Network says
+	// it, and is where HNS chose the adapter itself.
+	ListNetworks(ctx context.Context) ([]Network, error)
 	// CreateNetwork makes a network and returns it as HNS filled it in. The id
 	// is HNS's to choose. A name that is taken is ErrExists.
 	CreateNetwork(ctx context.Context, want Network) (Network, error)
@@ -53,6 +59,8 @@ type Endpoints interface {
 type Namespaces interface {
 	// Namespace returns the namespace with that id, or ErrNotFound.
 	Namespace(ctx context.Context, id string) (Namespace, error)
+	// ListNamespaces returns all namespaces, in no order.
+	ListNamespaces(ctx context.Context) ([]Namespace, error)
 	// CreateNamespace makes a namespace with that id, or with one of HNS's
 	// choice when id is empty.
 	CreateNamespace(ctx context.Context, id string) (Namespace, error)
@@ -66,4 +74,15 @@ type Namespaces interface {
 	// Detach takes an endpoint out of a namespace. A missing namespace or
 	// endpoint is ErrNotFound.
 	Detach(ctx context.Context, namespaceID, endpointID string) error
+	// AttachContainer lets a container use a namespace, which gets its
+	// compartment and with it the interfaces of its endpoints. The id is the
+	// runtime's, any string but the empty one, which is ErrInvalid. A missing
+	// namespace is ErrNotFound. A container that is in it already, or that
+	// Windows does not run, may be an error or not: no source says what HNS
+	// does. The emulator accepts both.
+	AttachContainer(ctx context.Context, namespaceID, containerID string) error
+	// DetachContainer takes a container out of a namespace. A missing namespace
+	// is ErrNotFound. A container that is not in it may be ErrNotFound, as the
+	// emulator has it, or no error: no source says what HNS does.
+	DetachContainer(ctx context.Context, namespaceID, containerID string) error
 }

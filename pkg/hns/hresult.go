@@ -18,12 +18,14 @@ const (
 	CodeServiceNotActive HRESULT = 0x80070426
 	CodeNotFound         HRESULT = 0x80070490
 	CodeCallFailed       HRESULT = 0x800706be
+	CodeObjectExists     HRESULT = 0x80071392
 	CodeNetworkNotFound  HRESULT = 0x803b0001
 	CodeEndpointNotFound HRESULT = 0x803b0002
 	CodeNetworkExists    HRESULT = 0x803b0010
 	CodePortExists       HRESULT = 0x803b0013
 	CodeInvalidGUID      HRESULT = 0x803b0019
 	CodeEndpointInANetns HRESULT = 0x803b002b
+	CodeAddressReserved  HRESULT = 0x803b002f
 	CodeTornDown         HRESULT = 0x803b0031
 	facilityWin32        HRESULT = 0x80070000
 	win32CodeMax         HRESULT = 0xffff

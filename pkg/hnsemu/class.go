@@ -181,11 +181,16 @@ func (c *class) lookUp(h *Host, text string) (object, error) {
 	if o := h.store.find(c, id); o != nil {
 		return o, nil
 	}
+	return nil, c.none(h, id)
+}
+
+// none is the answer to the id of no object.
+func (c *class) none(h *Host, id string) error {
 	code := c.missing
 	if h.unknowns.GenericNotFound {
 		code = hns.CodeNotFound
 	}
-	return nil, refuse(code, "no %s %s", c.name, id)
+	return refuse(code, "no %s %s", c.name, id)
 }
 
 // parseGUID reads a GUID parameter; none is the zero GUID.

@@ -5,8 +5,6 @@ package hnsemu
 import (
 	"net/netip"
 	"slices"
-
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // States of an endpoint (hns.md section 4.3).
@@ -326,7 +324,7 @@ func (h *Host) findEndpoint(id string) (*endpoint, error) {
 	}
 	o := h.store.find(endpointClass, normal)
 	if o == nil {
-		return nil, refuse(hns.CodeEndpointNotFound, "no endpoint %q", id)
+		return nil, endpointClass.none(h, id)
 	}
 	return o.(*endpoint), nil
 }

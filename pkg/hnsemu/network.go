@@ -52,8 +52,9 @@ type network struct {
 	// dns is what endpoints get that have none of their own.
 	dns      dnsDoc
 	policies []policy
-	// adapter is the uplink of an external network.
-	adapter string
+	// adapter is the uplink of an external network, asked the one that a client
+	// of v1 named.
+	adapter, asked string
 	// managementIP is the node's address on the uplink, which shows up some
 	// time after the network was created.
 	managementIP netip.Addr

@@ -198,8 +198,8 @@ func (n *network) wantedUplink() (string, func(Adapter) bool) {
 	byName := func(name string) (string, func(Adapter) bool) {
 		return name, func(a Adapter) bool { return strings.EqualFold(a.Name, name) }
 	}
-	if n.adapter != "" {
-		return byName(n.adapter)
+	if n.asked != "" {
+		return byName(n.asked)
 	}
 	for _, p := range n.policies {
 		var s struct {

@@ -128,7 +128,7 @@ func (d networkDoc) readV2(n *network) (err error) {
 // readV1 reads the members that v1 has for itself.
 func (d networkDoc) readV1(n *network) (err error) {
 	n.dns = dnsDoc{Search: splitList(d.DNSSuffix), ServerList: splitList(d.DNSServerList)}
-	n.adapter = d.NetworkAdapterName
+	n.asked = d.NetworkAdapterName
 	if n.policies, err = parsePoliciesV1(d.Policies); err != nil {
 		return err
 	}

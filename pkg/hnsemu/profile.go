@@ -86,8 +86,9 @@ type Unknowns struct {
 	// ReAddFails: adding an endpoint to the namespace it is in already answers
 	// 0x803b002b instead of success.
 	ReAddFails bool
-	// GenericNotFound: Open and Delete of an unknown network or endpoint answer
-	// 0x80070490 instead of the typed codes 0x803b0001 and 0x803b0002.
+	// GenericNotFound: Open and Delete of an unknown network or endpoint, and
+	// adding an unknown endpoint to a namespace, answer 0x80070490 instead of
+	// the typed codes 0x803b0001 and 0x803b0002.
 	GenericNotFound bool
 	// DenyPerDirection: an ACL makes only its own direction default to deny,
 	// instead of both.

@@ -29,9 +29,10 @@ var unknownCases = map[string]struct {
 		return fmt.Sprintf("%x %x", uint32(c.attach(s, e)), uint32(c.attach(s, e)))
 	}, "0 0", "0 803b002b"},
 	"GenericNotFound": {func(c client) string {
-		return fmt.Sprintf("%x %x %x", uint32(c.call("HcnOpenEndpoint", unknownID).Code),
-			uint32(c.call("HcnDeleteEndpoint", unknownID).Code), uint32(c.call("HcnOpenNetwork", unknownID).Code))
-	}, "803b0002 803b0002 803b0001", "80070490 80070490 80070490"},
+		return fmt.Sprintf("%x %x %x %x", uint32(c.call("HcnOpenEndpoint", unknownID).Code),
+			uint32(c.call("HcnDeleteEndpoint", unknownID).Code), uint32(c.call("HcnOpenNetwork", unknownID).Code),
+			uint32(c.attach(c.create("Namespace", `{}`), unknownID)))
+	}, "803b0002 803b0002 803b0001 803b0002", "80070490 80070490 80070490 80070490"},
 	"DenyPerDirection": {func(c client) string {
 		e := c.createEndpoint(c.network("L2Bridge", "n"), with("ACL", `{"Action":"Allow","Direction":"In","RuleType":"Switch","Priority":1000}`))
 		return c.evaluateTCP(e)

@@ -155,7 +155,7 @@ func (n *network) v1(h *Host) any {
 	}{
 		ID: n.upperID(), Name: n.name, Type: n.spelling, Policies: policiesV1(n.policies),
 		MacPools: n.poolDocs(), DNSSuffix: n.dns.suffix(), DNSServerList: strings.Join(n.dns.ServerList, ","),
-		NetworkAdapterName: n.adapter, SwitchGUID: n.switchID(), Flags: n.flags, State: n.state,
+		NetworkAdapterName: n.namedAdapter(), SwitchGUID: n.switchID(), Flags: n.flags, State: n.state,
 		Version: versionNumber(h.profile.Version), Subnets: []subnetV1{},
 	}
 	if ip := n.managed(h); ip.IsValid() {
@@ -170,6 +170,19 @@ func (n *network) v1(h *Host) any {
 		doc.Subnets = append(doc.Subnets, s.v1())
 	}
 	return doc
+}
+
+// namedAdapter returns the adapter that the client named. One that HNS chose is
+// not said: dumps of such networks have no NetworkAdapterName (microsoft/SDN#269,
+// moby/moby#38306).
+func (n *network) namedAdapter() string {
+	for _, p := range n.policies {
+		var s struct{ NetworkAdapterName string }
+		if p.kind == "NetAdapterName" && p.read(&s) == nil {
+			return s.NetworkAdapterName
+		}
+	}
+	return n.asked
 }
 
 // subnetObject is the ObjectType of subnets.

@@ -143,6 +143,35 @@ func TestV1Requests(t *testing.T) {
 	}
 }
 
+// TestAdapterV1: v1 names the uplink that the client named, in whichever schema,
+// and none that HNS chose.
+func TestAdapterV1(t *testing.T) {
+	for _, tc := range []struct{ name, document, want string }{
+		{"chosen by HNS", networkDocument("L2Bridge", "n", ""), "<nil>"},
+		{"named by v1", `{"Name":"n","Type":"l2bridge","NetworkAdapterName":"ethernet",` + fmt.Sprintf(v1Subnet, "") + `}`, "ethernet"},
+		{
+			"named by v2", networkDocument("L2Bridge", "n",
+				`"Policies":[{"Type":"NetAdapterName","Settings":{"NetworkAdapterName":"Ethernet"}}],`), "Ethernet",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newClient(t, "2025")
+			if reply := c.call("HcnCreateNetwork", "", tc.document); reply.Code != 0 {
+				t.Fatalf("%s: %s", reply.Code, c.lastReason())
+			}
+			var list []map[string]any
+			_, output := c.v1("GET", "/networks/", "")
+			c.decode(string(output), &list)
+			if got := fmt.Sprint(list[0]["NetworkAdapterName"]); len(list) != 1 || got != tc.want {
+				t.Errorf("got %s, want %s in %s", got, tc.want, output)
+			}
+			if state, _ := c.State(); state.Networks[0].Adapter != "Ethernet" {
+				t.Errorf("the uplink is %q", state.Networks[0].Adapter)
+			}
+		})
+	}
+}
+
 // TestErrorsInBody is the other style of errors (hns.md section 1.4).
 func TestErrorsInBody(t *testing.T) {
 	p, _ := ProfileNamed("2019")

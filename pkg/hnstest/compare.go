@@ -120,6 +120,33 @@ func (e *env) sameNetwork(want, got hns.Network) {
 	}
 }
 
+// inList returns the network of that id as the list has it, nil when it has none.
+func (e *env) inList(id string) (*hns.Network, error) {
+	list, err := e.ListNetworks(e.Context())
+	if i := slices.IndexFunc(list, func(n hns.Network) bool { return n.ID == id }); i >= 0 {
+		return &list[i], err
+	}
+	return nil, err
+}
+
+// listed checks that the list says of a network what it promises to say, and no
+// more. It may leave the adapter out.
+func (e *env) listed(n hns.Network) {
+	e.Helper()
+	got, err := e.inList(n.ID)
+	e.must(err)
+	if got == nil {
+		e.Fatalf("network %s %s is not listed", n.Name, n.ID)
+	}
+	want := hns.Network{ID: n.ID, Name: n.Name, Driver: n.Driver, Subnets: n.Subnets, Adapter: got.Adapter}
+	if n.Adapter != "" && got.Adapter != "" && !strings.EqualFold(n.Adapter, got.Adapter) {
+		e.Errorf("network %s is listed with adapter %q, want %q", n.Name, got.Adapter, n.Adapter)
+	}
+	if d := cmp.Diff(want, *got, options); d != "" {
+		e.Errorf("network %s in the list (-want +got):\n%s", n.Name, d)
+	}
+}
+
 // isID checks that an id has the form that package hns promises.
 func (e *env) isID(what, id string) {
 	e.Helper()

@@ -27,6 +27,10 @@ type flawed struct {
 	list      func([]hns.Endpoint) []hns.Endpoint
 	policies  func([]hns.Policy) []hns.Policy
 	failure   func(error) error
+	// These change what the lists say, and drop requests for containers.
+	networks   func([]hns.Network) []hns.Network
+	namespaces func([]hns.Namespace) []hns.Namespace
+	container  func(error) error
 }
 
 func apply[T any](change func(T) T, v T) T {
@@ -73,6 +77,23 @@ func (f flawed) SetPolicies(ctx context.Context, id string, policies []hns.Polic
 func (f flawed) Namespace(ctx context.Context, id string) (hns.Namespace, error) {
 	n, err := f.Client.Namespace(ctx, id)
 	return apply(f.namespace, n), apply(f.failure, err)
+}
+
+func (f flawed) ListNetworks(ctx context.Context) ([]hns.Network, error) {
+	list, err := f.Client.ListNetworks(ctx)
+	return apply(f.networks, list), err
+}
+
+func (f flawed) ListNamespaces(ctx context.Context) ([]hns.Namespace, error) {
+	list, err := f.Client.ListNamespaces(ctx)
+	return apply(f.namespaces, list), err
+}
+
+func (f flawed) AttachContainer(ctx context.Context, namespaceID, containerID string) error {
+	if f.container != nil {
+		return f.container(nil)
+	}
+	return f.Client.AttachContainer(ctx, namespaceID, containerID)
 }
 
 // flaws maps what is wrong to a case that must notice.
@@ -138,6 +159,37 @@ var flaws = map[string]struct {
 			}
 			return errors.New(err.Error())
 		}}},
+	"the list lacks the VSID": {"networks: read_back", flawed{
+		networks: func(list []hns.Network) []hns.Network {
+			for i := range list {
+				for j := range list[i].Subnets {
+					list[i].Subnets[j].VSID = 0
+				}
+			}
+			return list
+		}}},
+	"the list lacks the driver": {"networks: list", flawed{
+		networks: func(list []hns.Network) []hns.Network {
+			for i := range list {
+				list[i].Driver = ""
+			}
+			return list
+		}}},
+	"networks are listed twice": {"networks: list", flawed{
+		networks: func(list []hns.Network) []hns.Network { return append(list, list...) }}},
+	"the list of namespaces is empty": {"namespaces: list", flawed{
+		namespaces: func([]hns.Namespace) []hns.Namespace { return nil }}},
+	"the list of namespaces lacks their members": {"namespaces: list", flawed{
+		namespaces: func(list []hns.Namespace) []hns.Namespace {
+			for i := range list {
+				list[i].Endpoints = nil
+			}
+			return list
+		}}},
+	"containers are not attached": {"question: container_that_Windows_does_not_run", flawed{
+		container: func(error) error { return nil }}},
+	"containers are never refused": {"namespaces: containers", flawed{
+		container: func(error) error { return nil }}},
 	"failures are swallowed": {"networks: absent", flawed{
 		failure: func(error) error { return nil }}},
 }

@@ -4,6 +4,7 @@ package hnstest
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -16,6 +17,8 @@ var namespaceCases = []testCase{
 	{name: "namespaces: two endpoints", run: twoEndpoints},
 	{name: "namespaces: two namespaces", run: twoNamespaces},
 	{name: "namespaces: deleted endpoint leaves", run: deletedEndpointLeaves},
+	{name: "namespaces: list", run: listNamespaces},
+	{name: "namespaces: containers", run: namespaceContainers},
 	{name: "namespaces: delete", run: deleteNamespace},
 }
 
@@ -130,6 +133,59 @@ func deletedEndpointLeaves(e *env) {
 	got, err := e.Namespace(e.Context(), ns.ID)
 	if err != nil || len(got.Endpoints) > 0 {
 		e.Errorf("namespace is %+v, %v; want it empty", got, err)
+	}
+}
+
+func listNamespaces(e *env) {
+	pod := e.createEndpoint(e.endpoint(e.anyNetwork()))
+	full, empty := e.createNamespace(""), e.createNamespace("")
+	e.must(e.Attach(e.Context(), full.ID, pod.ID))
+	for _, id := range []string{full.ID, empty.ID} {
+		want, err := e.Namespace(e.Context(), id)
+		e.must(err)
+		if got := e.namespaceInList(id); got == nil || !equal(want, *got) {
+			e.Errorf("listed as %+v, found as %+v", got, want)
+		}
+	}
+	e.must(e.DeleteNamespace(e.Context(), empty.ID))
+	if got := e.namespaceInList(empty.ID); got != nil {
+		e.Errorf("a namespace that is gone is listed: %+v", got)
+	}
+}
+
+// namespaceInList returns the namespace of that id as the list has it, nil when
+// it has none.
+func (e *env) namespaceInList(id string) *hns.Namespace {
+	e.Helper()
+	list, err := e.ListNamespaces(e.Context())
+	e.must(err)
+	if i := slices.IndexFunc(list, func(n hns.Namespace) bool { return n.ID == id }); i >= 0 {
+		return &list[i]
+	}
+	return nil
+}
+
+func namespaceContainers(e *env) {
+	ctx := e.Context()
+	const container = Prefix + "container"
+	e.fails("AttachContainer to a missing namespace", e.AttachContainer(ctx, guid(), container), hns.ErrNotFound)
+	e.fails("DetachContainer from a missing namespace", e.DetachContainer(ctx, guid(), container), hns.ErrNotFound)
+	e.fails("AttachContainer to no id", e.AttachContainer(ctx, "none", container), hns.ErrInvalid)
+	e.fails("DetachContainer from no id", e.DetachContainer(ctx, "none", container), hns.ErrInvalid)
+	ns := e.createNamespace("")
+	e.fails("AttachContainer of none", e.AttachContainer(ctx, ns.ID, ""), hns.ErrInvalid)
+	e.fails("DetachContainer of none", e.DetachContainer(ctx, ns.ID, ""), hns.ErrInvalid)
+	e.holds(ns, container, false)
+}
+
+// holds checks whether a namespace lists a container, in whatever letter case.
+func (e *env) holds(ns hns.Namespace, container string, want bool) {
+	e.Helper()
+	got, err := e.Namespace(e.Context(), ns.ID)
+	e.must(err)
+	same := func(id string) bool { return strings.EqualFold(id, container) }
+	if slices.ContainsFunc(got.Containers, same) != want {
+		e.Errorf("namespace %s lists the containers %v, so %s: %v; want %v", ns.ID, got.Containers, container, !want, want)
 	}
 }
 

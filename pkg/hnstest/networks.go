@@ -15,6 +15,7 @@ var networkCases = []testCase{
 	{name: "networks: every wish is kept", run: fullNetwork, makesNetworks: true},
 	{name: "networks: dual stack", run: dualStackNetwork, makesNetworks: true},
 	{name: "networks: nat without a subnet", run: natWithoutSubnet, makesNetworks: true},
+	{name: "networks: list", run: listNetworks},
 	{name: "networks: name taken", run: networkNameTaken},
 	{name: "networks: invalid", run: invalidNetwork},
 	{name: "networks: delete", run: deleteNetwork, makesNetworks: true},
@@ -43,6 +44,7 @@ func readNetworkBack(e *env) {
 		} else if !equal(created, found) {
 			e.Errorf("%s: made as %+v, found as %+v", driver, created, found)
 		}
+		e.listed(found)
 		// One adapter carries one external switch, so they take turns.
 		e.must(e.DeleteNetwork(e.Context(), upper(created.ID)))
 	}
@@ -64,6 +66,7 @@ func fullNetwork(e *env) {
 	}
 	got := e.createNetwork(bridge)
 	e.sameNetwork(bridge, got)
+	e.listed(got)
 	if mac := e.createEndpoint(e.endpoint(got)).MAC; mac < bridge.MACPool[0].Start || mac > bridge.MACPool[0].End {
 		e.Errorf("endpoint has MAC %s, which is not in the pool", mac)
 	}
@@ -73,7 +76,9 @@ func fullNetwork(e *env) {
 	if e.features.VXLANPort() {
 		overlay.VXLANPort = 8472
 	}
-	e.sameNetwork(overlay, e.createNetwork(overlay))
+	got = e.createNetwork(overlay)
+	e.sameNetwork(overlay, got)
+	e.listed(got)
 }
 
 func dualStackNetwork(e *env) {
@@ -86,6 +91,7 @@ func dualStackNetwork(e *env) {
 	})
 	n := e.createNetwork(want)
 	e.sameNetwork(want, n)
+	e.listed(n)
 
 	pod := e.endpoint(n)
 	pod.Addresses = []netip.Prefix{
@@ -114,6 +120,21 @@ func natWithoutSubnet(e *env) {
 	pod := e.createEndpoint(e.endpoint(n))
 	if len(pod.Addresses) != 1 || !n.Subnets[0].Prefix.Contains(pod.Addresses[0].Addr()) {
 		e.Errorf("endpoint got %v out of %s", pod.Addresses, n.Subnets[0].Prefix)
+	}
+}
+
+func listNetworks(e *env) {
+	n := e.anyNetwork()
+	e.listed(n)
+	list, err := e.ListNetworks(e.Context())
+	e.must(err)
+	seen := map[string]bool{}
+	for _, n := range list {
+		e.isID("network", n.ID)
+		if seen[n.ID] {
+			e.Errorf("network %s %s is listed twice", n.Name, n.ID)
+		}
+		seen[n.ID] = true
 	}
 }
 
@@ -158,6 +179,9 @@ func deleteNetwork(e *env) {
 	e.must(e.DeleteNetwork(e.Context(), n.ID))
 	_, err := e.Network(e.Context(), n.Name)
 	e.fails("Network", err, hns.ErrNotFound)
+	if got, err := e.inList(n.ID); err != nil || got != nil {
+		e.Errorf("a network that is gone is listed: %+v, %v", got, err)
+	}
 	e.fails("DeleteNetwork again", e.DeleteNetwork(e.Context(), n.ID), hns.ErrNotFound)
 	again := e.network(hns.NAT)
 	again.Name = n.Name

@@ -3,6 +3,7 @@
 package hnstest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,6 +24,7 @@ var questionCases = []testCase{
 	{name: "question: namespace deleted around an endpoint", run: namespaceDeletedAround},
 	{name: "question: namespace id taken", run: namespaceIDTaken},
 	{name: "question: detached twice", run: detachedTwice},
+	{name: "question: container that Windows does not run", run: unknownContainer},
 	{name: "question: letter case of names", run: nameCase},
 }
 
@@ -186,6 +188,25 @@ func detachedTwice(e *env) {
 		e.saw("succeeds")
 	}
 	e.attached(ns, pod, false)
+}
+
+// unknownContainer assumes nothing. Where HNS takes the container in, the
+// namespace lists and keeps it, and a second time does not count.
+func unknownContainer(e *env) {
+	ctx, container := e.Context(), guid()
+	ns := e.createNamespace("")
+	if err := e.AttachContainer(ctx, ns.ID, container); err != nil {
+		e.saw("refused: %v", err)
+		e.holds(ns, container, false)
+		return
+	}
+	e.remove("container "+container, func(ctx context.Context) error { return e.DetachContainer(ctx, ns.ID, container) })
+	e.holds(ns, container, true)
+	e.saw("attached; deleting the namespace: %s", e.fails("DeleteNamespace", e.DeleteNamespace(ctx, ns.ID), hns.ErrUnsupported))
+	e.saw("attached again: %v", e.AttachContainer(ctx, ns.ID, container))
+	e.must(e.DetachContainer(ctx, ns.ID, container))
+	e.holds(ns, container, false)
+	e.saw("detached again: %v", e.DetachContainer(ctx, ns.ID, container))
 }
 
 // nameCase assumes that names are compared as they are written.

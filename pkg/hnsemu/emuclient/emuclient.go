@@ -29,25 +29,10 @@ type service struct {
 	name   string
 }
 
-// Version makes the one v1 call. An answer without Success is how versions of
-// HNS that cannot tell their version say so (hcsshim hcn/hcnglobals.go).
-func (s service) Version(ctx context.Context) (hns.Version, error) {
-	r, err := s.call(ctx, "HNSCall", "GET", "/globals/version", "")
-	if err != nil {
-		return hns.Version{}, err
-	}
-	var answer struct {
-		Success bool
-		Error   string
-		Output  hns.Version
-	}
-	if err := json.Unmarshal([]byte(r.Out), &answer); err != nil {
-		return hns.Version{}, &hns.Error{Err: fmt.Errorf("%w: %w", hns.ErrUnsupported, err)}
-	}
-	if !answer.Success {
-		return hns.Version{}, &hns.Error{Err: fmt.Errorf("%w: HNS failed with error: %s", hns.ErrUnsupported, answer.Error)}
-	}
-	return answer.Output, nil
+// Call makes a v1 request. HNS's answer may be that it failed all the same.
+func (s service) Call(ctx context.Context, method, path string, document []byte) ([]byte, error) {
+	r, err := s.call(ctx, "HNSCall", method, path, string(document))
+	return []byte(r.Out), err
 }
 
 // List is hcsshim's enumerateX: it passes the whole query to each Query, too.
@@ -160,6 +145,8 @@ func (s service) call(ctx context.Context, proc string, args ...string) (hnsemu.
 		return r, &hns.Error{Code: hns.CodeCallFailed, Err: fmt.Errorf("%s: %w", proc, err)}
 	case err != nil:
 		return r, &hns.Error{Err: fmt.Errorf("%s: %w", proc, err)}
+	case r.Code.Failed() && r.Record == "": // HNSCall has no record
+		return r, &hns.Error{Code: r.Code, Err: fmt.Errorf("%s failed", proc)}
 	case r.Code.Failed():
 		return r, &hns.Error{Code: r.Code, Err: fmt.Errorf("%s failed %s", proc, r.Record)}
 	case r.Record != "":

@@ -133,6 +133,7 @@ func TestNativeCalls(t *testing.T) {
 		{"Features", func() error { return result(c.Features(ctx)) }, "HNSCall"},
 		{"Network", func() error { return result(c.Network(ctx, "podnet")) },
 			"HcnEnumerateNetworks HcnOpenNetwork HcnQueryNetworkProperties HcnCloseNetwork"},
+		{"ListNetworks", func() error { return result(c.ListNetworks(ctx)) }, "HNSCall"},
 		{"CreateNetwork", func() error { return result(c.CreateNetwork(ctx, wantNetwork("other", 1))) },
 			"HcnCreateNetwork HcnQueryNetworkProperties HcnCloseNetwork"},
 		{"Endpoint", func() error { return result(c.Endpoint(ctx, w.endpoint.ID)) },
@@ -151,6 +152,12 @@ func TestNativeCalls(t *testing.T) {
 			"HcnCreateNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
 		{"Namespace", func() error { return result(c.Namespace(ctx, w.namespace.ID)) },
 			"HcnEnumerateNamespaces HcnOpenNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
+		{"ListNamespaces", func() error { return result(c.ListNamespaces(ctx)) },
+			"HcnEnumerateNamespaces" + strings.Repeat(" HcnOpenNamespace HcnQueryNamespaceProperties HcnCloseNamespace", 2)},
+		{"AttachContainer", func() error { return c.AttachContainer(ctx, w.namespace.ID, "c1") },
+			"HcnOpenNamespace HcnModifyNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
+		{"DetachContainer", func() error { return c.DetachContainer(ctx, w.namespace.ID, "c1") },
+			"HcnOpenNamespace HcnModifyNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
 		{"Attach", func() error { return c.Attach(ctx, w.namespace.ID, w.endpoint.ID) },
 			"HcnOpenNamespace HcnModifyNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
 		{"Detach", func() error { return c.Detach(ctx, w.namespace.ID, w.endpoint.ID) },
@@ -265,6 +272,74 @@ func TestServiceStopped(t *testing.T) {
 	if _, err := c.Network(t.Context(), "podnet"); !errors.Is(err, hns.ErrUnavailable) {
 		t.Errorf("Network: %v, want ErrUnavailable", err)
 	}
+	if _, err := c.ListNetworks(t.Context()); !errors.Is(err, hns.ErrUnavailable) {
+		t.Errorf("ListNetworks: %v, want ErrUnavailable", err)
+	}
+}
+
+// TestListNetworks: however many there are, with everything that the list says.
+func TestListNetworks(t *testing.T) {
+	h, c := host(t)
+	var want []hns.Network
+	for i, n := range []hns.Network{wantNetwork("a", 1), wantNetwork("b", 2), wantNetwork("c", 3)} {
+		n.Adapter, n.NonPersistent, n.Subnets[0].VLAN = "Ethernet", true, uint16(i)
+		got, err := c.CreateNetwork(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, hns.Network{ID: got.ID, Name: n.Name, Driver: n.Driver, Adapter: n.Adapter, Subnets: n.Subnets})
+	}
+	if err := h.ResetLog(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.ListNetworks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(got, func(a, b hns.Network) int { return strings.Compare(a.Name, b.Name) })
+	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	if calls := procs(t, h); len(calls) != 1 {
+		t.Errorf("native calls %v, want one", calls)
+	}
+}
+
+// TestContainers pins what the emulator does, where HNS itself may do otherwise.
+func TestContainers(t *testing.T) {
+	_, c := host(t)
+	w := populate(t, c)
+	ctx := t.Context()
+	state := func() string {
+		t.Helper()
+		n, err := c.Namespace(ctx, w.namespace.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(n.Compartment, n.Containers)
+	}
+	attach := func(id string) error { return c.AttachContainer(ctx, w.namespace.ID, id) }
+	detach := func(id string) error { return c.DetachContainer(ctx, w.namespace.ID, id) }
+	for i, step := range []struct {
+		do   func(string) error
+		id   string
+		fail error
+		want string
+	}{
+		{detach, "c1", hns.ErrNotFound, "0 []"},
+		{attach, "c1", nil, "2 [c1]"},
+		{attach, "c1", nil, "2 [c1]"},
+		{attach, "C2", nil, "2 [c1 C2]"},
+		{detach, "c1", nil, "2 [C2]"},
+		{detach, "C2", nil, "0 []"},
+	} {
+		if err := step.do(step.id); !errors.Is(err, step.fail) {
+			t.Errorf("step %d: %v, want %v", i+1, err, step.fail)
+		}
+		if got := state(); got != step.want {
+			t.Errorf("step %d: got %s, want %s", i+1, got, step.want)
+		}
+	}
 }
 
 // replies is a Caller that gives one answer to everything.
@@ -277,6 +352,7 @@ func (r replies) Call(context.Context, hnsemu.Call) (hnsemu.Reply, error) {
 func TestAnswers(t *testing.T) {
 	features := func(c hns.Client) error { _, err := c.Features(t.Context()); return err }
 	network := func(c hns.Client) error { _, err := c.Network(t.Context(), "x"); return err }
+	networks := func(c hns.Client) error { _, err := c.ListNetworks(t.Context()); return err }
 	remove := func(c hns.Client) error { return c.DeleteEndpoint(t.Context(), hns.ZeroGUID) }
 	tests := []struct {
 		name string
@@ -285,9 +361,19 @@ func TestAnswers(t *testing.T) {
 		want string
 	}{
 		{"too old to tell", features, hnsemu.Reply{Out: `{"Success":false,"Error":"Element not found. "}`},
-			"ask for the HNS version: unsupported: HNS failed with error: Element not found. "},
+			"ask for the HNS version: unsupported: HNS failed with error: Element not found."},
+		{"too old to tell, by a code", features, hnsemu.Reply{Code: hns.CodeNotFound},
+			"ask for the HNS version: unsupported: 0x80070490 ERROR_NOT_FOUND (Element not found)"},
+		{"stopping, by a code in the answer", features, hnsemu.Reply{Out: `{"Success":false,"Error":"Stopping. ","ErrorCode":2151350304}`},
+			"ask for the HNS version: 0x803b0020 HCN_E_MANAGER_STOPPED (Operation cannot be performed while service is stopping): HNS failed with error: Stopping."},
 		{"version is no JSON", features, hnsemu.Reply{Out: `?`},
-			"ask for the HNS version: unsupported: invalid character '?' looking for beginning of value"},
+			"ask for the HNS version: unsupported: answer of HNS: invalid character '?' looking for beginning of value"},
+		{"networks refused in the answer", networks, hnsemu.Reply{Out: `{"Success":false,"Error":"The parameter is incorrect. "}`},
+			"list networks: HNS failed with error: The parameter is incorrect."},
+		{"networks refused by a code", networks, hnsemu.Reply{Code: hns.CodeServiceNotActive},
+			"list networks: 0x80070426 ERROR_SERVICE_NOT_ACTIVE (The service has not been started): HNSCall failed"},
+		{"no answer about networks", networks, hnsemu.Reply{},
+			"list networks: answer of HNS: unexpected end of JSON input"},
 		{"list is no JSON", network, hnsemu.Reply{Out: `?`},
 			"find network x: invalid character '?' looking for beginning of value"},
 		{"error record and no code", remove, hnsemu.Reply{Record: `{"Success":false}`},
