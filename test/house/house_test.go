@@ -33,10 +33,11 @@ var mayImport = map[string][]string{
 	"pkg/bounded":          {"pkg/hns"},
 	"pkg/config":           {"pkg/hns"},
 	"pkg/hcndoc":           {"pkg/hns"},
+	"pkg/nodelock":         {},
 	"pkg/plan":             {"pkg/config", "pkg/hcndoc", "pkg/hns", "pkg/acl"},
 	"pkg/ipam":             {"pkg/bounded", "pkg/hns"},
 	"pkg/attach":           {"pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam"},
-	"pkg/cniplugin":        {"pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam"},
+	"pkg/cniplugin":        {"pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/nodelock"},
 	"pkg/hcnclient":        {"pkg/hns", "pkg/hcndoc"},
 	"pkg/hnsemu":           {"pkg/hns"},
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
@@ -222,7 +223,7 @@ func checkSource(t *testing.T, path string) {
 			t.Errorf("%s does not begin with its licence", rel)
 		}
 		if strings.HasPrefix(line, "//go:build") && !mayHaveBuildTags(rel) {
-			t.Errorf("%s:%d: build tags belong into pkg/hcnclient, pkg/hnsemu/dataplane and test", rel, n)
+			t.Errorf("%s:%d: build tags belong into pkg/hcnclient, pkg/nodelock, pkg/hnsemu/dataplane and test", rel, n)
 		}
 	}
 	if n > limit {
@@ -230,6 +231,10 @@ func checkSource(t *testing.T, path string) {
 	}
 }
 
+// tagged are the folders where platform code may live. A lock of the node is the
+// platform's own, not HNS's, so it has its folder beside HNS's client.
+var tagged = []string{"pkg/hcnclient/", "pkg/nodelock/", "pkg/hnsemu/dataplane/", "test/"}
+
 func mayHaveBuildTags(rel string) bool {
-	return strings.HasPrefix(rel, "pkg/hcnclient/") || strings.HasPrefix(rel, "pkg/hnsemu/dataplane/") || strings.HasPrefix(rel, "test/")
+	return slices.ContainsFunc(tagged, func(dir string) bool { return strings.HasPrefix(rel, dir) })
 }
