@@ -42,7 +42,8 @@ type Inspector interface {
 type Saboteur interface {
 	// AddFault arms one fault. It fails when the fault is none that could act.
 	AddFault(f Fault) error
-	// ClearFaults disarms all faults and lets calls that hang go on.
+	// ClearFaults disarms all faults, lets calls that hang go on, and carries
+	// out those that come late.
 	ClearFaults() error
 	// SetLatency delays every call. With serialise, calls that change anything
 	// are served one at a time, delay included.
@@ -123,6 +124,10 @@ type Fault struct {
 	Client string
 	// Every makes all matching calls from the Nth on go wrong.
 	Every bool
+	// Late, with a hang before, is an HNS that goes on without its caller: when
+	// that gives up or is gone, the call is carried out all the same at the next
+	// ClearFaults, unless the service has ended by then.
+	Late bool
 }
 
 // Container is a running container, or the sandbox of a pod.

@@ -7,9 +7,13 @@ import (
 	"fmt"
 )
 
-// String returns the kind and the moment: "hang before".
+// String returns the kind, the moment and whether the call comes late: "hang
+// before", "hang before, late".
 func (f Fault) String() string {
-	if f.After {
+	switch {
+	case f.Late:
+		return string(f.Kind) + " before, late"
+	case f.After:
 		return string(f.Kind) + " after"
 	}
 	return string(f.Kind) + " before"
@@ -19,6 +23,9 @@ func (f Fault) String() string {
 func (f Fault) validate() error {
 	if f.Nth < 1 {
 		return fmt.Errorf("fault: nth %d is not 1 or more", f.Nth)
+	}
+	if f.Late && (f.Kind != FaultHang || f.After) {
+		return fmt.Errorf("fault: %s cannot be late, only a hang before can", Fault{Kind: f.Kind, After: f.After})
 	}
 	switch f.Kind {
 	case FaultFail:
@@ -49,11 +56,21 @@ func (f *armedFault) due() bool {
 	return f.seen == f.Nth || f.Every && f.seen > f.Nth
 }
 
+// pending is a call that HNS has received and not begun to carry out, and the
+// run of the service that received it.
+type pending struct {
+	call Call
+	run  int
+}
+
 // hang is a call that does not answer.
 type hang struct {
-	client string
-	cut    bool
-	done   chan struct{}
+	pending
+	ctx  context.Context
+	late bool
+	done chan struct{}
+	// err is why the call does not go on, set before done is closed.
+	err error
 }
 
 // AddFault arms one fault. It fails when the fault is none that could act.
@@ -67,12 +84,22 @@ func (h *Host) AddFault(f Fault) error {
 	return nil
 }
 
-// ClearFaults disarms all faults and lets calls that hang go on.
+// ClearFaults disarms all faults, lets calls that hang go on and carries out
+// those that come late.
 func (h *Host) ClearFaults() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.faults = nil
 	h.release("", false)
+	for _, p := range h.late {
+		if p.run == h.run {
+			// Nobody waits for the answer.
+			reply, _ := h.dispatch(p.call)
+			delete(h.store.handles, reply.Handle)
+		}
+	}
+	h.late = nil
+	h.closeHandles(nobody)
 	return nil
 }
 
@@ -97,32 +124,68 @@ func (h *Host) act(ctx context.Context, c Call, f Fault) (reply Reply, done bool
 	case FaultCut:
 		return Reply{}, true, ErrCut
 	}
-	waiting := &hang{client: c.Client, done: make(chan struct{})}
+	waiting := &hang{pending: pending{call: c}, ctx: ctx, late: f.Late, done: make(chan struct{})}
 	h.mu.Lock()
+	waiting.run = h.run
 	h.hangs[waiting] = true
 	h.mu.Unlock()
 	select {
 	case <-ctx.Done():
-		err = ctx.Err()
+		h.mu.Lock()
+		h.settle(waiting, false)
+		h.mu.Unlock()
 	case <-waiting.done:
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.hangs, waiting)
-	if waiting.cut {
-		err = ErrCut
+	return Reply{}, waiting.err != nil, waiting.err
+}
+
+// settle ends a hang, once: the call goes on, or its caller is gone, has given
+// up or is cut off. Then it is dropped, or kept for later.
+func (h *Host) settle(waiting *hang, cut bool) {
+	if !h.hangs[waiting] {
+		return
 	}
-	return Reply{}, err != nil, err
+	delete(h.hangs, waiting)
+	if waiting.err = waiting.ctx.Err(); waiting.err == nil && cut {
+		waiting.err = ErrCut
+	}
+	if waiting.err != nil && waiting.late {
+		h.late = append(h.late, waiting.pending)
+	}
+	close(waiting.done)
 }
 
 // release ends the hanging calls of a client, or all when it is empty: they go
 // on, or are cut off.
 func (h *Host) release(client string, cut bool) {
 	for waiting := range h.hangs {
-		if client == "" || client == waiting.client {
-			waiting.cut = cut
-			close(waiting.done)
-			delete(h.hangs, waiting)
+		if client == "" || client == waiting.call.Client {
+			h.settle(waiting, cut)
+		}
+	}
+}
+
+// nobody is the client of late calls whose caller is gone, and of the handles
+// that they need: HNS runs a process down when its last call has returned. No
+// process has that name.
+const nobody = "\x00"
+
+// bequeath leaves the handles of a client to its late calls, if it has any.
+func (h *Host) bequeath(client string) {
+	heirs := false
+	for i := range h.late {
+		if h.late[i].call.Client == client {
+			h.late[i].call.Client = nobody
+			heirs = true
+		}
+	}
+	if !heirs {
+		return
+	}
+	for n, opened := range h.store.handles {
+		if opened.client == client {
+			opened.client = nobody
+			h.store.handles[n] = opened
 		}
 	}
 }

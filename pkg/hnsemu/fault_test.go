@@ -96,6 +96,9 @@ func TestInvalidFaults(t *testing.T) {
 		{Nth: 1, Kind: "explode"},
 		{Nth: 1, Kind: FaultFail},
 		{Nth: 1, Kind: FaultFail, Code: 1},
+		{Nth: 1, Kind: FaultCut, Late: true},
+		{Nth: 1, Kind: FaultFail, Code: 0x80070426, Late: true},
+		{Nth: 1, Kind: FaultHang, After: true, Late: true},
 	} {
 		if err := c.AddFault(f); err == nil {
 			t.Errorf("%+v was accepted", f)
@@ -163,6 +166,104 @@ func TestHang(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLateFault: HNS carries a call out after its caller went away, when the
+// faults are cleared and not before.
+func TestLateFault(t *testing.T) {
+	const made = "made"
+	for _, tc := range []struct {
+		name string
+		end  func(c client, cancel context.CancelFunc)
+		// answer is what the caller gets, then the networks before and after the
+		// faults are cleared.
+		answer, before, after string
+	}{
+		{"given up", func(_ client, cancel context.CancelFunc) { cancel() }, "context canceled", "", made},
+		{"client gone", func(c client, _ context.CancelFunc) { c.ForgetClient("test") }, "cut", "", made},
+		{"given up, then gone", func(c client, cancel context.CancelFunc) {
+			cancel()
+			synctest.Wait()
+			c.ForgetClient("test")
+		}, "context canceled", "", made},
+		{"given up as the faults are cleared", func(c client, cancel context.CancelFunc) {
+			cancel()
+			_ = c.ClearFaults()
+		}, "context canceled", made, made},
+		{"waited for", func(c client, _ context.CancelFunc) { _ = c.ClearFaults() }, "ok", made, made},
+		{"service ended", func(c client, cancel context.CancelFunc) {
+			cancel()
+			synctest.Wait()
+			_ = c.RestartService()
+		}, "context canceled", "", ""},
+		{"cut by the end of the service", func(c client, _ context.CancelFunc) { _ = c.RestartService() }, "cut", "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClient(t, "2025")
+				c.addFault(Fault{Nth: 1, Kind: FaultHang, Late: true})
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				answer := make(chan string, 1)
+				go func() {
+					answer <- answerOf(c.Call(ctx, Call{Client: "test", Proc: "HcnCreateNetwork", Args: []string{"", `{"Name":"made"}`}}))
+				}()
+				synctest.Wait()
+				tc.end(c, cancel)
+				synctest.Wait()
+				got := []string{<-answer, c.names(), ""}
+				for range 2 {
+					if err := c.ClearFaults(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				got[2] = c.names()
+				if diff := cmp.Diff([]string{tc.answer, tc.before, tc.after}, got); diff != "" {
+					t.Errorf("answer, networks before and after (-want +got):\n%s", diff)
+				}
+				if calls, _ := c.Calls(); calls[0].Fault != "hang before, late" {
+					t.Errorf("noted as %q", calls[0].Fault)
+				}
+			})
+		})
+	}
+}
+
+// TestLateFaultKeepsHandles: a late call is carried out through a handle of the
+// process that is gone, and nothing is left of that process then.
+func TestLateFaultKeepsHandles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, "2025")
+		n := c.open("Network", c.network("L2Bridge", "n"))
+		c.addFault(Fault{Proc: "HcnCreateEndpoint", Nth: 1, Kind: FaultHang, Late: true})
+		ctx, cancel := context.WithCancel(context.Background())
+		cut := make(chan error, 1)
+		go func() {
+			_, err := c.Call(ctx, Call{Client: c.name, Proc: "HcnCreateEndpoint", Args: []string{n, "", v2(`"Name":"pod"`)}})
+			cut <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-cut; !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		c.ForgetClient(c.name)
+		if got := c.OpenHandles(c.name); got != 0 {
+			t.Errorf("%d handles outlive their process", got)
+		}
+		if got := c.call("HcnCloseNetwork", n).Code; got != codeInvalidHandle {
+			t.Errorf("the handle of a process that is gone: %s", got)
+		}
+		if err := c.ClearFaults(); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(c.enumerate("Endpoints", "")); got != 1 {
+			t.Errorf("%d endpoints, want the late one", got)
+		}
+		if got := c.OpenHandles(nobody); got != 0 {
+			t.Errorf("%d handles outlive the late call", got)
+		}
+	})
 }
 
 func TestCallerGoneBefore(t *testing.T) {

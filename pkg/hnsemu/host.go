@@ -35,6 +35,7 @@ type Host struct {
 	journal journal
 	faults  []*armedFault
 	hangs   map[*hang]bool
+	late    []pending
 	latency time.Duration
 	serial  bool
 }
@@ -179,12 +180,18 @@ func (h *Host) discard(handle uint64) {
 func (h *Host) ForgetClient(client string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.release(client, true)
+	h.bequeath(client)
+	h.closeHandles(client)
+}
+
+// closeHandles closes what a client has not.
+func (h *Host) closeHandles(client string) {
 	for n, handle := range h.store.handles {
 		if handle.client == client {
 			delete(h.store.handles, n)
 		}
 	}
-	h.release(client, true)
 }
 
 // OpenHandles returns how many handles a client has not closed.

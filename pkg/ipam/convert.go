@@ -7,14 +7,13 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// fromCNI converts a plugin's result. An address or a route that does not parse
-// is an error: dropping one would give the pod less than was allocated.
+// fromCNI converts a plugin's result. An address that does not parse is an error:
+// dropping it would give the pod less than was allocated.
 func fromCNI(r *current.Result) (Result, error) {
 	out := Result{DNS: hns.DNS{
 		Domain:  r.DNS.Domain,
@@ -23,28 +22,14 @@ func fromCNI(r *current.Result) (Result, error) {
 		Options: r.DNS.Options,
 	}}
 	for i, ip := range r.IPs {
+		if ip == nil {
+			return Result{}, fmt.Errorf("ips[%d]: null is not an address", i)
+		}
 		a, err := address(ip.Address, ip.Gateway)
 		if err != nil {
 			return Result{}, fmt.Errorf("ips[%d]: %w", i, err)
 		}
 		out.Addresses = append(out.Addresses, a)
-	}
-	routes, err := fromRoutes(r.Routes)
-	if err != nil {
-		return Result{}, err
-	}
-	out.Routes = routes
-	return out, nil
-}
-
-func fromRoutes(in []*types.Route) ([]hns.Route, error) {
-	var out []hns.Route
-	for i, route := range in {
-		a, err := address(route.Dst, route.GW)
-		if err != nil {
-			return nil, fmt.Errorf("routes[%d]: %w", i, err)
-		}
-		out = append(out, hns.Route{Destination: a.Prefix.Masked(), NextHop: a.Gateway})
 	}
 	return out, nil
 }
@@ -53,6 +38,9 @@ func address(n net.IPNet, gateway net.IP) (Address, error) {
 	addr, ok := netip.AddrFromSlice(n.IP)
 	ones, bits := n.Mask.Size()
 	addr = addr.Unmap()
+	if addr.Is4() && bits == 128 && ones >= 96 { // as in ::ffff:10.0.0.5/120
+		ones, bits = ones-96, 32
+	}
 	if !ok || bits == 0 || addr.BitLen() != bits {
 		return Address{}, fmt.Errorf("%q is not an address with a prefix length", n.String())
 	}

@@ -7,10 +7,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 )
+
+// killTime is what a plugin that was killed gets to end. It may not: a child of
+// its keeps the pipe open that its answer comes through.
+const killTime = 2 * time.Second
 
 // delegate executes an IPAM plugin from CNI_PATH, with the environment of this
 // process and the configuration's original bytes.
@@ -28,49 +36,81 @@ func (d delegate) Validate(Request) error {
 
 // Add executes the plugin's ADD.
 func (d delegate) Add(ctx context.Context, r Request) (Result, error) {
-	res, err := invoke.DelegateAdd(ctx, d.name, r.Conf, nil)
+	res, err := execute(ctx, d.name, func() (types.Result, error) {
+		return invoke.DelegateAdd(ctx, d.name, r.Conf, nil)
+	})
 	if err != nil {
-		return Result{}, fmt.Errorf("IPAM plugin %s: %w", d.name, err)
+		return Result{}, err
 	}
-	result, err := current.NewResultFromResult(res)
-	if err != nil {
-		return Result{}, fmt.Errorf("result of IPAM plugin %s: %w", d.name, err)
-	}
-	out, err := fromCNI(result)
+	out, err := answered(res)
 	if err != nil {
 		return Result{}, fmt.Errorf("result of IPAM plugin %s: %w", d.name, err)
 	}
 	return out, nil
 }
 
+// answered converts what a plugin answered. The conversion from old versions
+// panics at nulls; as an error it makes the caller give the address back.
+func answered(res types.Result) (out Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("not a CNI result: %v", p)
+		}
+	}()
+	result, err := current.NewResultFromResult(res)
+	if err != nil {
+		return Result{}, err
+	}
+	return fromCNI(result)
+}
+
 // Del executes the plugin's DEL.
 func (d delegate) Del(ctx context.Context, r Request) error {
-	if err := invoke.DelegateDel(ctx, d.name, r.Conf, nil); err != nil {
-		return fmt.Errorf("IPAM plugin %s: %w", d.name, err)
-	}
-	return nil
+	return d.run(ctx, r.Conf, invoke.DelegateDel)
 }
+
+// Confirm succeeds: the plugin keeps the book, and asking costs a process.
+func (delegate) Confirm(context.Context, Request) error { return nil }
 
 // Check executes the plugin's CHECK.
 func (d delegate) Check(ctx context.Context, r Request) error {
-	if err := invoke.DelegateCheck(ctx, d.name, r.Conf, nil); err != nil {
-		return fmt.Errorf("IPAM plugin %s: %w", d.name, err)
-	}
-	return nil
+	return d.run(ctx, r.Conf, invoke.DelegateCheck)
 }
 
 // GC executes the plugin's GC; who is valid stands in the configuration.
 func (d delegate) GC(ctx context.Context, conf []byte, _ []Holder) error {
-	if err := invoke.DelegateGC(ctx, d.name, conf, nil); err != nil {
-		return fmt.Errorf("IPAM plugin %s: %w", d.name, err)
-	}
-	return nil
+	return d.run(ctx, conf, invoke.DelegateGC)
 }
 
 // Status executes the plugin's STATUS.
 func (d delegate) Status(ctx context.Context, conf []byte) error {
-	if err := invoke.DelegateStatus(ctx, d.name, conf, nil); err != nil {
-		return fmt.Errorf("IPAM plugin %s: %w", d.name, err)
+	return d.run(ctx, conf, invoke.DelegateStatus)
+}
+
+// run executes a verb that answers nothing.
+func (d delegate) run(ctx context.Context, conf []byte, verb func(context.Context, string, []byte, invoke.Exec) error) error {
+	_, err := execute(ctx, d.name, func() (struct{}, error) {
+		return struct{}{}, verb(ctx, d.name, conf, nil)
+	})
+	return err
+}
+
+// execute waits for a call that executes a plugin and kills it when ctx ends. What
+// the call then fails with does not tell, so the error of ctx is added.
+func execute[T any](ctx context.Context, name string, call func() (T, error)) (T, error) {
+	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(killTime, giveUp) })()
+	out, err := bounded.Do(waiting, call)
+	ended := ctx.Err()
+	switch {
+	case err == nil:
+		return out, nil
+	case ended == nil:
+		return out, fmt.Errorf("IPAM plugin %s: %w", name, err)
+	case waiting.Err() != nil:
+		return out, fmt.Errorf("IPAM plugin %s: %w, and it did not end when it was killed", name, ended)
+	default:
+		return out, fmt.Errorf("IPAM plugin %s: %w: %w", name, ended, err)
 	}
-	return nil
 }

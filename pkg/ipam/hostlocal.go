@@ -5,15 +5,13 @@ package ipam
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
-	"strings"
+	"slices"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
-	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
-
-	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 )
 
 // hostLocal is the host-local plugin in this process: its own allocator on its
@@ -27,12 +25,51 @@ func (hostLocal) Validate(r Request) error {
 }
 
 func loadHostLocal(r Request) (*allocator.IPAMConfig, error) {
+	if err := refuseNulls(r.Conf); err != nil {
+		return nil, err
+	}
 	conf, _, err := allocator.LoadIPAMConfig(r.Conf, r.Args)
 	if err != nil {
 		return nil, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
 	}
+	for i, set := range conf.Ranges {
+		if err := countable(set); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrConfig, rangeNamesIn(r.Conf).name(i), err)
+		}
+	}
 	useNetworkGateways(conf, r.Conf)
 	return conf, nil
+}
+
+// countable refuses the ranges in ::/96, whose addresses host-local takes for
+// IPv4 ones: it would count on past the range's end.
+func countable(set allocator.RangeSet) error {
+	for _, r := range set {
+		if len(r.RangeStart) != len(r.RangeEnd) {
+			return fmt.Errorf("%s: host-local cannot count in it", (*net.IPNet)(&r.Subnet))
+		}
+	}
+	return nil
+}
+
+// refuseNulls finds what LoadIPAMConfig panics at.
+func refuseNulls(conf []byte) error {
+	var c struct {
+		RuntimeConfig struct{ IPs []*json.RawMessage }
+		Args          struct {
+			CNI struct{ IPs []*json.RawMessage }
+		}
+	}
+	if err := json.Unmarshal(conf, &c); err != nil {
+		return fmt.Errorf("%w: ipam: %w", ErrConfig, err)
+	}
+	if i := slices.Index(c.RuntimeConfig.IPs, nil); i >= 0 {
+		return fmt.Errorf("%w: runtimeConfig.ips[%d]: null is not an address", ErrConfig, i)
+	}
+	if i := slices.Index(c.Args.CNI.IPs, nil); i >= 0 {
+		return fmt.Errorf("%w: args.cni.ips[%d]: null is not an address", ErrConfig, i)
+	}
+	return nil
 }
 
 // Add first releases what an earlier, killed ADD of the same interface left
@@ -43,42 +80,60 @@ func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return bounded.Do(ctx, func() (Result, error) {
-		store, err := disk.New(conf.Name, conf.DataDir)
+	if err := r.holder().valid(); err != nil {
+		return Result{}, fmt.Errorf("reserve an address for %q of container %q: %w", r.IfName, r.ContainerID, err)
+	}
+	var out Result
+	b := bookIn(conf.DataDir, conf.Name)
+	err = b.locked(ctx, func() error {
+		if _, err := b.release(Request{ContainerID: r.ContainerID, IfName: r.IfName}); err != nil {
+			return err
+		}
+		entries, err := b.entries()
 		if err != nil {
-			return Result{}, fmt.Errorf("open the address files: %w", err)
+			return err
 		}
-		defer store.Close()
-		if err := release(store, r); err != nil {
-			return Result{}, err
-		}
-		ips, err := allocate(conf, store, r)
+		ips, err := allocate(conf, store{b, taken(entries)}, r)
 		if err != nil {
-			return Result{}, err
+			return err
 		}
-		known := gatewaysIn(r.Conf)
-		for _, ip := range ips {
-			if !known.has(ip.Gateway) {
-				ip.Gateway = nil // host-local's guess: the network may have another
-			}
-		}
-		return fromCNI(&current.Result{IPs: ips, Routes: conf.Routes})
+		withoutGuesses(ips, gatewaysIn(r.Conf))
+		out, err = fromCNI(&current.Result{IPs: ips})
+		return err
 	})
+	if err != nil {
+		return Result{}, err
+	}
+	return out, nil
+}
+
+// withoutGuesses takes out the gateways that host-local made up: the network may
+// have another.
+func withoutGuesses(ips []*current.IPConfig, known gateways) {
+	for _, ip := range ips {
+		if !known.has(ip.Gateway) {
+			ip.Gateway = nil
+		}
+	}
 }
 
 // allocate takes one address of each range set, the requested ones first.
-func allocate(conf *allocator.IPAMConfig, store *disk.Store, r Request) ([]*current.IPConfig, error) {
+func allocate(conf *allocator.IPAMConfig, s store, r Request) ([]*current.IPConfig, error) {
 	var out []*current.IPConfig
-	requested := conf.IPArgs
+	requested, names := conf.IPArgs, rangeNamesIn(r.Conf)
 	for i := range conf.Ranges {
 		set := &conf.Ranges[i]
 		ip, rest := takeContained(set, requested)
 		requested = rest
-		got, err := allocator.NewIPAllocator(set, store, i).Get(r.ContainerID, r.IfName, ip)
-		if err != nil {
-			return nil, fmt.Errorf("ipam.ranges[%d]: %w", i, err)
+		got, err := allocator.NewIPAllocator(set, s, i).Get(r.ContainerID, r.IfName, ip)
+		if err == nil {
+			out = append(out, got)
+			continue
 		}
-		out = append(out, got)
+		if full := exhausted(*set, names.name(i), s.taken); full != nil && ip == nil {
+			return nil, fmt.Errorf("%w (%w)", full, err)
+		}
+		return nil, fmt.Errorf("%s: %w", names.name(i), err)
 	}
 	if len(requested) > 0 {
 		return nil, fmt.Errorf("%w: requested address %s is in no range", ErrConfig, requested[0])
@@ -100,71 +155,63 @@ func takeContained(set *allocator.RangeSet, ips []net.IP) (net.IP, []net.IP) {
 // Del needs no more of the configuration than where the files are, so ranges
 // that were changed or broken since ADD cannot keep an address.
 func (hostLocal) Del(ctx context.Context, r Request) error {
-	return withStore(ctx, r.Conf, func(store *disk.Store) error { return release(store, r) })
-}
-
-// Check looks for an address of the request's interface.
-func (hostLocal) Check(ctx context.Context, r Request) error {
-	return withStore(ctx, r.Conf, func(store *disk.Store) error {
-		if !store.FindByID(r.ContainerID, r.IfName) {
-			return fmt.Errorf("host-local holds no address for %s of container %s", r.IfName, r.ContainerID)
-		}
-		return nil
-	})
-}
-
-// withStore runs f on the address files that a configuration names.
-func withStore(ctx context.Context, conf []byte, f func(*disk.Store) error) error {
-	where, err := location(conf)
+	b, err := bookOf(r.Conf)
 	if err != nil {
 		return err
 	}
-	_, err = bounded.Do(ctx, func() (struct{}, error) {
-		store, err := disk.New(where.Name, where.IPAM.DataDir)
-		if err != nil {
-			return struct{}{}, fmt.Errorf("open the address files: %w", err)
+	return b.change(ctx, func() error {
+		doubt, err := b.release(r)
+		if doubt != nil {
+			return fmt.Errorf("an address of %s of container %s may still be reserved: %w", r.IfName, r.ContainerID, doubt)
 		}
-		defer store.Close()
-		return struct{}{}, f(store)
+		return err
 	})
+}
+
+// Confirm looks for the addresses of the request's interface.
+func (h hostLocal) Confirm(ctx context.Context, r Request) error {
+	err := h.Check(ctx, r)
+	var lacks unreserved
+	if errors.As(err, &lacks) {
+		return fmt.Errorf("%w: %w", ErrReleased, err)
+	}
 	return err
 }
 
-// place is where the address files are.
-type place struct {
-	Name string
-	IPAM struct{ DataDir string }
-}
-
-func location(conf []byte) (place, error) {
-	var p place
-	if err := json.Unmarshal(conf, &p); err != nil {
-		return place{}, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
-	}
-	return p, nil
-}
-
-// Status checks that the section can be used.
-func (h hostLocal) Status(_ context.Context, conf []byte) error {
-	return h.Validate(Request{Conf: conf})
-}
-
-// release frees every address of the request's interface and makes sure of it:
-// the store swallows errors of removing a file.
-func release(store *disk.Store, r Request) error {
-	if err := store.Lock(); err != nil {
-		return fmt.Errorf("lock the address files: %w", err)
-	}
-	defer func() { _ = store.Unlock() }()
-	if err := store.ReleaseByID(r.ContainerID, r.IfName); err != nil {
-		return fmt.Errorf("release the address: %w", err)
-	}
-	held, err := store.FindByKey(strings.TrimSpace(r.ContainerID) + disk.LineBreak + r.IfName)
+// Check looks for the addresses of the request's interface.
+func (hostLocal) Check(ctx context.Context, r Request) error {
+	b, err := bookOf(r.Conf)
 	if err != nil {
-		return fmt.Errorf("read the address files: %w", err)
+		return err
 	}
-	if held {
-		return fmt.Errorf("an address of %s is still reserved: its file cannot be removed", r.ContainerID)
+	return b.within(ctx, "read", func() error { return b.confirm(r) })
+}
+
+// Status checks that the section can be used, that the files can be opened and
+// that no range is used up.
+func (hostLocal) Status(ctx context.Context, conf []byte) error {
+	c, err := loadHostLocal(Request{Conf: conf})
+	if err != nil {
+		return err
+	}
+	b := bookIn(c.DataDir, c.Name)
+	return b.within(ctx, "read", func() error { return b.ready(c.Ranges, rangeNamesIn(conf)) })
+}
+
+// ready tells why Add could take no address.
+func (b book) ready(sets []allocator.RangeSet, names rangeNames) error {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	entries, err := b.entries()
+	if err != nil {
+		return err
+	}
+	held := taken(entries)
+	for i, set := range sets {
+		if err := exhausted(set, names.name(i), held); err != nil {
+			return err
+		}
 	}
 	return nil
 }

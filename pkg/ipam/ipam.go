@@ -15,8 +15,15 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// ErrConfig is an ipam section, or a CNI_ARGS, that the plugin cannot use.
-var ErrConfig = errors.New("invalid ipam configuration")
+// Kinds of failures, for errors.Is.
+var (
+	// ErrConfig: the plugin cannot use the ipam section, or CNI_ARGS.
+	ErrConfig = errors.New("invalid ipam configuration")
+	// ErrExhausted: a range has no address left. Only host-local tells.
+	ErrExhausted = errors.New("no free address")
+	// ErrReleased: what Add reserved has been given back meanwhile.
+	ErrReleased = errors.New("address given back")
+)
 
 // Request says for whom addresses are, and how.
 type Request struct {
@@ -26,17 +33,14 @@ type Request struct {
 	Args string
 	// Conf is the network configuration as it came in.
 	Conf []byte
-}
-
-// Holder is an interface of a container that may hold addresses.
-type Holder struct {
-	ContainerID, IfName string
+	// Addresses is what the interface's endpoint had, where the caller knows it;
+	// nil otherwise. Add does not look at it.
+	Addresses []netip.Addr
 }
 
 // Result is what an IPAM plugin answered.
 type Result struct {
 	Addresses []Address
-	Routes    []hns.Route
 	DNS       hns.DNS
 }
 
@@ -57,14 +61,28 @@ type Plugin interface {
 	Add(ctx context.Context, r Request) (Result, error)
 	// Del releases what the request's container and interface hold. Nothing to
 	// release is success, and so is a configuration that has changed since Add.
+	//
+	// Of Addresses it releases also what is reserved for nobody, which a crash
+	// leaves behind: host-local's file is empty or blank; or its first line has
+	// characters that CNI does not allow in a container's id; or it is but the
+	// beginning of what Add writes for the request. A file that names another
+	// container stays, and so does any of another address: a live pod's may be as
+	// damaged.
 	Del(ctx context.Context, r Request) error
-	// Check fails when the request's interface holds no address. Plugins that
-	// keep no book succeed.
+	// Confirm fails with ErrReleased when the reservation of the request's
+	// interface has been given back since Add, by a DEL that overtook it. It is
+	// cheap, most of all when the request has Addresses: then it looks for those,
+	// else for any. Plugins that keep no book succeed, and so do those that are
+	// executed: it would cost a process.
+	Confirm(ctx context.Context, r Request) error
+	// Check fails when the request's interface holds no address or, where the
+	// request has Addresses, not all of them. Plugins that keep no book succeed.
 	Check(ctx context.Context, r Request) error
-	// GC releases what is held by nobody in keep. It goes on after a single
-	// failure and reports them all.
+	// GC releases what is held by nobody in keep, damaged reservations included.
+	// It goes on after a single failure and reports them all.
 	GC(ctx context.Context, conf []byte, keep []Holder) error
-	// Status fails when Add could not work now, whoever asks.
+	// Status fails when Add could not work now, whoever asks: with ErrExhausted
+	// when a range has no address left. It waits for no lock.
 	Status(ctx context.Context, conf []byte) error
 }
 
@@ -89,6 +107,7 @@ type none struct{}
 func (none) Validate(Request) error                       { return nil }
 func (none) Add(context.Context, Request) (Result, error) { return Result{}, nil }
 func (none) Del(context.Context, Request) error           { return nil }
+func (none) Confirm(context.Context, Request) error       { return nil }
 func (none) Check(context.Context, Request) error         { return nil }
 func (none) GC(context.Context, []byte, []Holder) error   { return nil }
 func (none) Status(context.Context, []byte) error         { return nil }

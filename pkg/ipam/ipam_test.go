@@ -7,16 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 var byValue = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -31,12 +31,16 @@ func tempDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
-		if err != nil {
+		var all []string
+		if err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			all = append(all, path)
+			return err
+		}); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
-		for _, f := range append(files, filepath.Join(dir, "net1"), dir) {
-			if err := os.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+		slices.Reverse(all) // what is in a directory before the directory
+		for _, path := range all {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.Error(err)
 			}
 		}
@@ -159,22 +163,6 @@ func TestHostLocalRequestedAddress(t *testing.T) {
 	}
 }
 
-func TestHostLocalExhausted(t *testing.T) {
-	dir := tempDir(t)
-	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/30"}]]`)
-	p := Open("host-local")
-	if _, err := p.Add(context.Background(), Request{ContainerID: "c1", IfName: "eth0", Conf: c}); err != nil {
-		t.Fatal(err)
-	}
-	_, err := p.Add(context.Background(), Request{ContainerID: "c2", IfName: "eth0", Conf: c})
-	if err == nil || !strings.Contains(err.Error(), "no IP addresses available") {
-		t.Fatalf("got %v", err)
-	}
-	if got := heldIn(t, dir); len(got) != 1 {
-		t.Errorf("a failed ADD holds %v", got)
-	}
-}
-
 // DEL works with a configuration whose ranges were broken after ADD.
 func TestHostLocalDelWithChangedConf(t *testing.T) {
 	dir := tempDir(t)
@@ -238,63 +226,6 @@ func TestHostLocalManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestStatic(t *testing.T) {
-	section := `{"type":"static","addresses":[{"address":"10.1.0.5/24","gateway":"10.1.0.1"},{"address":"fd00::5/64"}],
-		"routes":[{"dst":"0.0.0.0/0","gw":"10.1.0.1"}],"dns":{"nameservers":["1.1.1.1"],"domain":"d"}}`
-	routes := []hns.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHop: netip.MustParseAddr("10.1.0.1")}}
-	dns := hns.DNS{Domain: "d", Servers: []string{"1.1.1.1"}}
-	one := func(prefix, gw string) []Address {
-		a := Address{Prefix: netip.MustParsePrefix(prefix)}
-		if gw != "" {
-			a.Gateway = netip.MustParseAddr(gw)
-		}
-		return []Address{a}
-	}
-	tests := []struct {
-		name    string
-		args    string
-		more    string
-		section string
-		want    []Address
-		wantErr string
-	}{
-		{name: "from the configuration", want: append(one("10.1.0.5/24", "10.1.0.1"), one("fd00::5/64", "")...)},
-		{name: "CNI_ARGS win", args: "IP=10.1.0.9/24;GATEWAY=10.1.0.254", want: one("10.1.0.9/24", "10.1.0.254")},
-		{name: "args.cni win over those", args: "IP=10.1.0.9/24", more: `"args":{"cni":{"ips":["10.1.0.10/24"]}}`, want: one("10.1.0.10/24", "")},
-		{name: "runtimeConfig wins", more: `"runtimeConfig":{"ips":["10.1.0.11/24"]}`, want: one("10.1.0.11/24", "")},
-		{name: "no address", section: `{"type":"static"}`, wantErr: "ipam.addresses: static needs at least one address"},
-		{name: "no prefix length", section: `{"type":"static","addresses":[{"address":"10.1.0.5"}]}`, wantErr: `ipam.addresses[0]: "10.1.0.5" is not an address with a prefix length`},
-		{name: "bad gateway", section: `{"type":"static","addresses":[{"address":"10.1.0.5/24","gateway":"x"}]}`, wantErr: `ipam.addresses[0]: gateway "x"`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := section
-			if tt.section != "" {
-				s = tt.section
-			}
-			var more []string
-			if tt.more != "" {
-				more = append(more, tt.more)
-			}
-			p := Open("static")
-			got, err := p.Add(context.Background(), Request{ContainerID: "c", IfName: "eth0", Args: tt.args, Conf: conf(t, s, more...)})
-			if tt.wantErr != "" {
-				if err == nil || !strings.Contains(err.Error(), tt.wantErr) || !errors.Is(err, ErrConfig) {
-					t.Fatalf("got %v, want an ErrConfig with %q", err, tt.wantErr)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := Result{Addresses: tt.want, Routes: routes, DNS: dns}
-			if diff := cmp.Diff(want, got, byValue, prefixByValue); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 func TestNoIPAMLeavesAddressesToHNS(t *testing.T) {
 	got, err := Open("").Add(context.Background(), Request{ContainerID: "c"})
 	if err != nil || len(got.Addresses) != 0 {
@@ -314,6 +245,9 @@ func TestValidateTouchesNothing(t *testing.T) {
 		{"host-local", "host-local", Request{Conf: hostLocalConf(t, dir, good)}, ""},
 		{"host-local without ranges", "host-local", Request{Conf: hostLocalConf(t, dir, `[]`)}, "no IP ranges specified"},
 		{"host-local with a bad subnet", "host-local", Request{Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/99"}]]`)}, "invalid CIDR"},
+		{"host-local with null", "host-local", Request{Conf: hostLocalConf(t, dir, good, `"runtimeConfig":{"ips":["10.1.0.5",null]}`)}, "runtimeConfig.ips[1]: null is not an address"},
+		{"host-local with null in args", "host-local", Request{Conf: hostLocalConf(t, dir, good, `"args":{"cni":{"ips":[null]}}`)}, "args.cni.ips[0]: null is not an address"},
+		{"host-local with null for a range", "host-local", Request{Conf: hostLocalConf(t, dir, `[[null]]`)}, "ipam: invalid range set 0"},
 		{"static", "static", Request{Conf: conf(t, `{"type":"static","addresses":[{"address":"10.1.0.5/24"}]}`)}, ""},
 		{"static without addresses", "static", Request{Conf: conf(t, `{"type":"static"}`)}, "at least one address"},
 		{"no such plugin", "missing-ipam", Request{Conf: conf(t, `{"type":"missing-ipam"}`)}, `ipam.type: failed to find plugin "missing-ipam"`},
@@ -393,4 +327,42 @@ func TestHostLocalGateways(t *testing.T) {
 			}
 		})
 	}
+}
+
+// No configuration may make a plugin panic, or STATUS take long.
+func FuzzConf(f *testing.F) {
+	dir := filepath.Join(os.TempDir(), "ipam-test-none") // not f.TempDir: Wine
+	for _, c := range []string{
+		`{"name":"n","ipam":{"type":"host-local","ranges":[[{"subnet":"10.1.0.0/24","rangeStart":"10.1.0.5","gateway":"10.1.0.9"}],[{"subnet":"fd00::/64"}]]}}`,
+		`{"name":"n","ipam":{"subnet":"::/96","gateway":"::ffff:1.2.3.4"},"runtimeConfig":{"ipRanges":[[{"subnet":"::a00:0/120"}]],"ips":["10.1.0.5",null]}}`,
+		`{"name":"n","ipam":{"subnet":"255.255.255.252/30"},"args":{"cni":{"ips":[null]}},"network":{"subnets":[{"gateway":"10.1.0.1"}]}}`,
+		`{"name":"n","ipam":{"type":"static","addresses":[{"address":"::ffff:10.0.0.1/97","gateway":"fe80::1%e"}],"routes":[null]}}`,
+		`{"name":"n","cniVersion":"0.2.0","ipam":null,"runtimeConfig":null,"args":null,"network":{"subnets":null}}`,
+	} {
+		f.Add(c, "IP=10.1.0.9/24;GATEWAY=10.1.0.1;IgnoreUnknown=1")
+	}
+	f.Fuzz(func(t *testing.T, conf, args string) {
+		var c map[string]any
+		if json.Unmarshal([]byte(conf), &c) == nil && c != nil {
+			c["name"] = "n"
+			if section, ok := c["ipam"].(map[string]any); ok {
+				section["dataDir"] = dir
+			}
+			changed, err := json.Marshal(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conf = string(changed)
+		}
+		for _, p := range []Plugin{hostLocal{}, static{}} {
+			err := p.Validate(Request{ContainerID: "c", IfName: "eth0", Args: args, Conf: []byte(conf)})
+			if err != nil && !errors.Is(err, ErrConfig) {
+				t.Errorf("%T: %v is not an ErrConfig", p, err)
+			}
+			status := p.Status(t.Context(), []byte(conf))
+			if err == nil && args == "" && status != nil && !errors.Is(status, ErrExhausted) {
+				t.Errorf("%T: Validate is content, Status says %v", p, status)
+			}
+		}
+	})
 }

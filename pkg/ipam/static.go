@@ -6,24 +6,27 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// static is the static plugin in this process: the addresses stand in the
-// configuration, in CNI_ARGS or in the runtime's arguments, later ones winning
-// (containernetworking/plugins, plugins/ipam/static). It keeps no state.
+// static is the static plugin in this process. The addresses stand in the
+// configuration, and those of CNI_ARGS come on top; args.cni.ips takes the place
+// of both, and runtimeConfig.ips of all (containernetworking/plugins,
+// plugins/ipam/static). It keeps no state.
 type static struct{}
 
 // staticConf is the part of a configuration that static reads.
 type staticConf struct {
-	IPAM struct {
+	CNIVersion string `json:"cniVersion"`
+	IPAM       struct {
 		Addresses []staticAddress `json:"addresses"`
-		Routes    []*types.Route  `json:"routes"`
 		DNS       types.DNS       `json:"dns"`
 	} `json:"ipam"`
 	RuntimeConfig struct {
@@ -48,15 +51,22 @@ type staticArgs struct {
 	GATEWAY types.UnmarshallableString
 }
 
-// Validate parses the addresses and routes.
+// Validate parses the addresses.
 func (static) Validate(r Request) error {
-	_, err := loadStatic(r)
+	_, err := static{}.Add(context.Background(), r)
 	return err
 }
 
 // Add answers the configured addresses.
 func (static) Add(_ context.Context, r Request) (Result, error) {
-	return loadStatic(r)
+	out, err := loadStatic(r)
+	if err != nil {
+		return Result{}, err
+	}
+	if len(out.Addresses) == 0 {
+		return Result{}, fmt.Errorf("%w: ipam.addresses: static needs at least one address, here or in runtimeConfig.ips, args.cni.ips or CNI_ARGS IP", ErrConfig)
+	}
+	return out, nil
 }
 
 func loadStatic(r Request) (Result, error) {
@@ -66,25 +76,38 @@ func loadStatic(r Request) (Result, error) {
 	}
 	addresses, err := conf.addresses(r.Args)
 	if err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if len(addresses) == 0 {
-		return Result{}, fmt.Errorf("%w: ipam.addresses: static needs at least one address", ErrConfig)
-	}
-	routes, err := fromRoutes(conf.IPAM.Routes)
-	if err != nil {
-		return Result{}, fmt.Errorf("%w: ipam.%w", ErrConfig, err)
+	if err := oneOfAFamily(addresses, conf.CNIVersion); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	dns := conf.IPAM.DNS
 	return Result{
 		Addresses: addresses,
-		Routes:    routes,
 		DNS:       hns.DNS{Domain: dns.Domain, Search: dns.Search, Servers: dns.Nameservers, Options: dns.Options},
 	}, nil
 }
 
+// oneOfAFamily keeps to what results before version 0.3.0 can say.
+func oneOfAFamily(addresses []Address, cniVersion string) error {
+	families := map[bool]int{}
+	for _, a := range addresses {
+		families[a.Prefix.Addr().Is4()]++
+	}
+	if families[true] < 2 && families[false] < 2 {
+		return nil
+	}
+	if ok, _ := version.GreaterThanOrEqualTo(cniVersion, "0.3.0"); !ok {
+		return fmt.Errorf("cniVersion: %q has no more than one address of each family", cniVersion)
+	}
+	return nil
+}
+
 // Del has nothing to release.
 func (static) Del(context.Context, Request) error { return nil }
+
+// Confirm has no book to look into.
+func (static) Confirm(context.Context, Request) error { return nil }
 
 // Check has no book to look into.
 func (static) Check(context.Context, Request) error { return nil }
@@ -92,50 +115,49 @@ func (static) Check(context.Context, Request) error { return nil }
 // GC has nothing to collect.
 func (static) GC(context.Context, []byte, []Holder) error { return nil }
 
-// Status checks that the section can be used; it cannot run out of addresses.
-func (s static) Status(_ context.Context, conf []byte) error {
-	return s.Validate(Request{Conf: conf})
+// Status checks that the section can be used. It cannot run out of addresses, and
+// they may be named only when an interface is added.
+func (static) Status(_ context.Context, conf []byte) error {
+	_, err := loadStatic(Request{Conf: conf})
+	return err
 }
 
-// addresses picks the source that wins and parses it.
+// addresses puts the sources together.
 func (c *staticConf) addresses(args string) ([]Address, error) {
-	path, chosen := "ipam.addresses", c.IPAM.Addresses
 	fromArgs, err := parseStaticArgs(args)
 	if err != nil {
 		return nil, err
 	}
-	if len(fromArgs) > 0 {
-		path, chosen = "CNI_ARGS IP", fromArgs
+	if ips := c.RuntimeConfig.IPs; len(ips) > 0 {
+		return parseStatic("runtimeConfig.ips", withoutGateways(ips))
 	}
 	if ips := c.Args.CNI.IPs; len(ips) > 0 {
-		path, chosen = "args.cni.ips", withoutGateways(ips)
+		return parseStatic("args.cni.ips", withoutGateways(ips))
 	}
-	if ips := c.RuntimeConfig.IPs; len(ips) > 0 {
-		path, chosen = "runtimeConfig.ips", withoutGateways(ips)
-	}
-	var out []Address
-	for i, a := range chosen {
-		parsed, err := a.parse()
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s[%d]: %w", ErrConfig, path, i, err)
-		}
-		out = append(out, parsed)
-	}
-	return out, nil
+	out, err := parseStatic("ipam.addresses", c.IPAM.Addresses)
+	return append(out, fromArgs...), err
 }
 
-func parseStaticArgs(args string) ([]staticAddress, error) {
+// parseStaticArgs reads CNI_ARGS. A gateway there is that of every address there
+// whose subnet it is in, whatever the order.
+func parseStaticArgs(args string) ([]Address, error) {
 	var env staticArgs
 	if err := types.LoadArgs(args, &env); err != nil {
-		return nil, fmt.Errorf("%w: CNI_ARGS: %w", ErrConfig, err)
+		return nil, fmt.Errorf("CNI_ARGS: %w", err)
 	}
-	var out []staticAddress
-	for _, ip := range splitList(string(env.IP)) {
-		out = append(out, staticAddress{Address: ip})
+	out, err := parseStatic("CNI_ARGS IP", withoutGateways(splitList(string(env.IP))))
+	if err != nil {
+		return nil, err
 	}
-	for i, gw := range splitList(string(env.GATEWAY)) {
-		if i < len(out) {
-			out[i].Gateway = gw
+	for i, s := range splitList(string(env.GATEWAY)) {
+		gw, err := netip.ParseAddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("CNI_ARGS GATEWAY[%d]: %q is not an address", i, s)
+		}
+		for i := range out {
+			if out[i].Prefix.Contains(gw.Unmap()) {
+				out[i].Gateway = gw.Unmap()
+			}
 		}
 	}
 	return out, nil
@@ -145,7 +167,11 @@ func splitList(s string) []string {
 	if s == "" {
 		return nil
 	}
-	return strings.Split(s, ",")
+	out := strings.Split(s, ",")
+	for i := range out {
+		out[i] = strings.TrimSpace(out[i])
+	}
+	return out
 }
 
 func withoutGateways(ips []string) []staticAddress {
@@ -156,17 +182,32 @@ func withoutGateways(ips []string) []staticAddress {
 	return out
 }
 
+// parseStatic parses the addresses of one source.
+func parseStatic(path string, in []staticAddress) ([]Address, error) {
+	var out []Address
+	for i, a := range in {
+		parsed, err := a.parse()
+		if err != nil {
+			return nil, fmt.Errorf("%s[%d]: %w", path, i, err)
+		}
+		out = append(out, parsed)
+	}
+	return out, nil
+}
+
 func (a staticAddress) parse() (Address, error) {
-	prefix, err := netip.ParsePrefix(a.Address)
+	ip, subnet, err := net.ParseCIDR(a.Address)
 	if err != nil {
 		return Address{}, fmt.Errorf("%q is not an address with a prefix length, as in 10.0.0.5/24", a.Address)
 	}
-	out := Address{Prefix: prefix}
-	if a.Gateway == "" {
-		return out, nil
+	out, err := address(net.IPNet{IP: ip, Mask: subnet.Mask}, nil)
+	if err != nil || a.Gateway == "" {
+		return out, err
 	}
-	if out.Gateway, err = netip.ParseAddr(a.Gateway); err != nil {
+	gw, err := netip.ParseAddr(a.Gateway)
+	if err != nil {
 		return Address{}, fmt.Errorf("gateway %q is not an address", a.Gateway)
 	}
+	out.Gateway = gw.Unmap()
 	return out, nil
 }

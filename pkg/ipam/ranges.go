@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/netip"
+
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
+)
+
+// rangeNames says where in a configuration the range sets stand that host-local
+// puts into one list: those of the runtime, the old single range, the others.
+type rangeNames struct {
+	ofRuntime, single int
+}
+
+func rangeNamesIn(conf []byte) rangeNames {
+	var c struct {
+		IPAM          struct{ Subnet json.RawMessage }
+		RuntimeConfig struct{ IPRanges []json.RawMessage }
+	}
+	if err := json.Unmarshal(conf, &c); err != nil {
+		return rangeNames{}
+	}
+	out := rangeNames{ofRuntime: len(c.RuntimeConfig.IPRanges)}
+	if c.IPAM.Subnet != nil {
+		out.single = 1
+	}
+	return out
+}
+
+// name returns the name of the i-th range set in the list.
+func (n rangeNames) name(i int) string {
+	switch {
+	case i < n.ofRuntime:
+		return fmt.Sprintf("runtimeConfig.ipRanges[%d]", i)
+	case i < n.ofRuntime+n.single:
+		return "ipam.subnet"
+	default:
+		return fmt.Sprintf("ipam.ranges[%d]", i-n.ofRuntime-n.single)
+	}
+}
+
+// exhausted returns an ErrExhausted when every address that a range set can give
+// is taken. It counts what is taken, never what is free: an IPv6 range has more
+// addresses than can be counted.
+func exhausted(set allocator.RangeSet, name string, taken map[netip.Addr]bool) error {
+	size, held := new(big.Int), 0
+	for _, r := range set {
+		size.Add(size, allocatable(r))
+	}
+	for addr := range taken {
+		r, err := set.RangeFor(addr.AsSlice())
+		if err == nil && !r.Gateway.Equal(addr.AsSlice()) {
+			held++
+		}
+	}
+	if size.Cmp(big.NewInt(int64(held))) > 0 {
+		return nil
+	}
+	where := fmt.Sprintf("%s (%s)", name, set.String())
+	switch held {
+	case 0:
+		return fmt.Errorf("%w: %s has none beside its gateway; widen the range", ErrExhausted, where)
+	case 1:
+		return fmt.Errorf("%w: the one address of %s is reserved; run GC or widen the range", ErrExhausted, where)
+	default:
+		return fmt.Errorf("%w: all %d addresses of %s are reserved; run GC or widen the range", ErrExhausted, held, where)
+	}
+}
+
+// allocatable counts the addresses of a range without the gateway, which the
+// allocator passes over.
+func allocatable(r allocator.Range) *big.Int {
+	size := new(big.Int).SetBytes(r.RangeEnd)
+	size.Sub(size, new(big.Int).SetBytes(r.RangeStart))
+	if !r.Contains(r.Gateway) {
+		size.Add(size, big.NewInt(1))
+	}
+	return size
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// shares is what a book has of a request.
+type shares struct {
+	// whole names the container and the interface, alone the container only.
+	whole, alone []entry
+	// lost is of an address that the caller knows as the interface's, and names
+	// nobody.
+	lost []entry
+	// blocked could not be read of such an address, unread of any other.
+	blocked, unread []error
+}
+
+// sharesOf sorts out what the book has of a request.
+func (b book) sharesOf(r Request) (shares, error) {
+	entries, err := b.entries()
+	if err != nil {
+		return shares{}, err
+	}
+	var s shares
+	want, addresses := r.holder(), r.known()
+	for _, e := range entries {
+		known := addresses[e.addr]
+		content, err := e.read()
+		got := holderIn(content)
+		switch {
+		case err != nil && known:
+			s.blocked = append(s.blocked, err)
+		case err != nil:
+			s.unread = append(s.unread, err)
+		case got == want:
+			s.whole = append(s.whole, e)
+		case known && (got.nobody() || want.cutOff(content)):
+			s.lost = append(s.lost, e)
+		case want.holds(content):
+			s.alone = append(s.alone, e)
+		}
+	}
+	return s, nil
+}
+
+// known returns the addresses that the caller knows as the interface's.
+func (r Request) known() map[netip.Addr]bool {
+	out := map[netip.Addr]bool{}
+	for _, a := range r.Addresses {
+		out[a.Unmap().WithZone("")] = true
+	}
+	return out
+}
+
+// release frees what the request's interface holds. Files that name the
+// container alone are taken for it only where none names the interface, too, as
+// host-local does. doubt is what cannot be read and may be all of it.
+func (b book) release(r Request) (doubt, err error) {
+	s, err := b.sharesOf(r)
+	if err != nil {
+		return nil, err
+	}
+	free := s.whole
+	if len(free) == 0 {
+		free = s.alone
+	}
+	if len(free) == 0 && len(r.Addresses) == 0 {
+		doubt = errors.Join(s.unread...)
+	}
+	failures := s.blocked
+	for _, e := range slices.Concat(free, s.lost) {
+		failures = append(failures, e.remove())
+	}
+	return doubt, errors.Join(failures...)
+}
+
+// unreserved says what a book lacks.
+type unreserved string
+
+func (u unreserved) Error() string { return string(u) }
+
+// confirm fails, with what is unreserved, when the request's interface holds
+// nothing or, where the caller knows its addresses, not all of them. It does not
+// wait for the lock: what is being released is as good as released.
+func (b book) confirm(r Request) error {
+	entries, err := b.entries()
+	if err != nil {
+		return err
+	}
+	known, held := r.known(), false
+	left := maps.Clone(known)
+	var unread []error
+	for _, e := range entries {
+		if len(known) > 0 && !known[e.addr] {
+			continue
+		}
+		content, err := e.read()
+		if err != nil {
+			unread = append(unread, err)
+		}
+		if r.holder().holds(content) {
+			held = true
+			delete(left, e.addr)
+		}
+	}
+	switch {
+	case held && len(left) == 0:
+		return nil
+	case len(unread) > 0:
+		return errors.Join(unread...)
+	case len(left) == 0:
+		return unreserved(fmt.Sprintf("no file in %s names %s of container %s", b.dir, r.IfName, r.ContainerID))
+	}
+	gone := slices.SortedFunc(maps.Keys(left), netip.Addr.Compare)
+	return unreserved(fmt.Sprintf("no file in %s reserves %s for %s of container %s", b.dir, gone[0], r.IfName, r.ContainerID))
+}

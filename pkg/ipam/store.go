@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend"
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
+)
+
+// store is the book as host-local's allocator wants it, for one allocation under
+// the lock. It writes what disk.Store writes, and differs where that fails: the
+// last reservation is a hint, so a damaged one neither fails an ADD nor is logged;
+// and an address is taken under whatever spelling its file has.
+type store struct {
+	book
+	taken map[netip.Addr]bool
+}
+
+var _ backend.Store = store{}
+
+// taken returns the addresses that entries reserve, each once.
+func taken(entries []entry) map[netip.Addr]bool {
+	out := map[netip.Addr]bool{}
+	for _, e := range entries {
+		out[e.addr] = true
+	}
+	return out
+}
+
+// Lock does nothing: the whole allocation has the lock.
+func (store) Lock() error { return nil }
+
+// Unlock does nothing, as Lock.
+func (store) Unlock() error { return nil }
+
+// Close does nothing: who opened the book closes it.
+func (store) Close() error { return nil }
+
+// ReleaseByID does nothing: the allocator only reserves.
+func (store) ReleaseByID(string, string) error { return nil }
+
+// GetByID returns nothing: what the interface held is released already.
+func (store) GetByID(string, string) []net.IP { return nil }
+
+// LastReservedIP returns where the search goes on. Without a hint it starts at
+// the first address.
+func (s store) LastReservedIP(rangeID string) (net.IP, error) {
+	content, err := os.ReadFile(s.hint(rangeID))
+	if err != nil {
+		return nil, nil //nolint:nilerr // a hint that cannot be read is none
+	}
+	return net.ParseIP(strings.TrimSpace(string(content))), nil
+}
+
+// Reserve makes the file of an address. It returns false when somebody has the
+// address already.
+func (s store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, error) {
+	addr, _ := netip.AddrFromSlice(ip)
+	addr = addr.Unmap()
+	if s.taken[addr] {
+		return false, nil
+	}
+	path := disk.GetEscapedPath(s.dir, ip.String())
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_EXCL|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		s.taken[addr] = true
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = f.WriteString(Request{ContainerID: id, IfName: ifName}.holder().String())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return false, errors.Join(err, os.Remove(path))
+	}
+	_ = os.WriteFile(s.hint(rangeID), []byte(ip.String()), 0o600) // only a hint
+	return true, nil
+}
+
+func (s store) hint(rangeID string) string {
+	return disk.GetEscapedPath(s.dir, "last_reserved_ip."+rangeID)
+}
