@@ -18,12 +18,15 @@ import (
 // failure nothing that this call made is left, or the error says what is and the
 // next verb removes it.
 func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
-	namespace, err := a.namespace()
+	p, err := a.place()
 	if err != nil {
 		return Result{}, err
 	}
 	if err := at.IPAM.Validate(a.request()); err != nil {
 		return Result{}, err
+	}
+	if p.sandbox != "" {
+		return at.join(ctx, a, p.sandbox)
 	}
 	network, err := at.network(ctx, a.Config)
 	if err != nil {
@@ -33,21 +36,37 @@ func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
 	if a.Config, err = a.Config.WithDriver(network.Driver); err != nil {
 		return Result{}, err
 	}
-	if a, err = at.owned(ctx, a, network, namespace); err != nil {
+	ns, made, err := at.enter(ctx, p)
+	var r Result
+	if err == nil {
+		r, err = at.converge(ctx, a, network, ns)
+	}
+	if err != nil && made {
+		return Result{}, at.undo(ctx, a, err, func(ctx context.Context, _ Attachment) error {
+			return at.removeNamespace(ctx, p.namespace)
+		})
+	}
+	return r, err
+}
+
+// converge returns the interface that is in the namespace, or puts one there.
+func (at Attacher) converge(ctx context.Context, a Attachment, network hns.Network, ns hns.Namespace) (Result, error) {
+	a, err := at.owned(ctx, a, network, ns)
+	if err != nil {
 		return Result{}, err
 	}
 	existing, err := at.local(ctx, a)
 	if err != nil {
 		return Result{}, err
 	}
-	kept, err := at.adopt(ctx, a, network, namespace, existing)
+	kept, err := at.adopt(ctx, a, network, ns.ID, existing)
 	if err != nil {
 		return Result{}, err
 	}
 	if kept != nil {
-		return Result{Endpoint: *kept, Namespace: namespace}, nil
+		return Result{Endpoint: *kept, Namespace: ns.ID}, nil
 	}
-	return at.create(ctx, a, network, namespace)
+	return at.create(ctx, a, network, ns.ID)
 }
 
 // adopt returns the endpoint that an earlier ADD of this attachment made, put
@@ -65,7 +84,7 @@ func (at Attacher) adopt(ctx context.Context, a Attachment, network hns.Network,
 	if err != nil {
 		return nil, err
 	}
-	removed := false
+	var removed []hns.Endpoint
 	for _, e := range local {
 		if kept != nil && e.ID == kept.ID {
 			continue
@@ -73,10 +92,10 @@ func (at Attacher) adopt(ctx context.Context, a Attachment, network hns.Network,
 		if err := at.remove(ctx, e); err != nil {
 			return nil, fmt.Errorf("replace what an earlier ADD left: %w", err)
 		}
-		removed = true
+		removed = append(removed, e)
 	}
-	if removed && kept == nil {
-		if err := at.free(ctx, a); err != nil {
+	if len(removed) > 0 && kept == nil {
+		if err := at.free(ctx, a, removed); err != nil {
 			return nil, fmt.Errorf("replace what an earlier ADD left: %w", err)
 		}
 	}
@@ -120,15 +139,7 @@ func heldBy(e hns.Endpoint) ipam.Result {
 // create allocates addresses and makes the endpoint, undoing in reverse what it
 // made when a step fails.
 func (at Attacher) create(ctx context.Context, a Attachment, network hns.Network, namespace string) (Result, error) {
-	given, err := at.allocate(ctx, a)
-	if err != nil {
-		return Result{}, at.rollBack(ctx, a, err)
-	}
-	want, err := at.plan(ctx, a, network, given)
-	if err != nil {
-		return Result{}, at.rollBack(ctx, a, err)
-	}
-	made, err := at.HNS.CreateEndpoint(ctx, want)
+	made, notices, err := at.makeEndpoint(ctx, a, network)
 	if err != nil && gaveUp(err) {
 		// HNS can make the endpoint yet: its address stays reserved until DEL.
 		return Result{}, at.undo(ctx, a, err, at.removeAll)
@@ -137,15 +148,26 @@ func (at Attacher) create(ctx context.Context, a Attachment, network hns.Network
 		return Result{}, at.rollBack(ctx, a, err)
 	}
 	got, err := at.attach(ctx, namespace, made)
+	if err == nil {
+		err = at.confirm(ctx, a, network, got)
+	}
 	if err != nil {
 		return Result{}, at.rollBack(ctx, a, err)
 	}
+	return Result{Endpoint: got, Namespace: namespace, Notices: notices}, nil
+}
+
+// confirm fails when an endpoint has no address or lost it: a DEL that overtook
+// this ADD saw no endpoint and freed the address.
+func (at Attacher) confirm(ctx context.Context, a Attachment, network hns.Network, got hns.Endpoint) error {
 	if len(got.Addresses) == 0 {
-		err := fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
+		return fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
 			plan.ErrConflict, network.Name, got.Name)
-		return Result{}, at.rollBack(ctx, a, err)
 	}
-	return Result{Endpoint: got, Namespace: namespace}, nil
+	if err := at.IPAM.Confirm(ctx, a.request()); err != nil {
+		return fmt.Errorf("%w: %w", ErrIPAM, err)
+	}
+	return nil
 }
 
 // allocate asks IPAM. Where one is configured, no address is a failure: HNS would
@@ -164,7 +186,7 @@ func (at Attacher) allocate(ctx context.Context, a Attachment) (ipam.Result, err
 // attach puts an endpoint into the namespace and reads back what became of it.
 func (at Attacher) attach(ctx context.Context, namespace string, e hns.Endpoint) (hns.Endpoint, error) {
 	if err := at.HNS.Attach(ctx, namespace, e.ID); err != nil && !errors.Is(err, hns.ErrAttached) {
-		return hns.Endpoint{}, namespaceError(err, namespace)
+		return hns.Endpoint{}, at.attachError(ctx, err, namespace)
 	}
 	got, err := at.HNS.Endpoint(ctx, e.ID)
 	if err != nil {
@@ -176,10 +198,13 @@ func (at Attacher) attach(ctx context.Context, namespace string, e hns.Endpoint)
 	return got, nil
 }
 
-// namespaceError tells a namespace that is gone from an endpoint that is.
-func namespaceError(err error, namespace string) error {
-	if errors.Is(err, hns.ErrNotFound) {
-		return fmt.Errorf("%w: there is no namespace %s on this node: %w", ErrNamespace, namespace, err)
+// attachError tells a namespace that is gone from an endpoint that is.
+func (at Attacher) attachError(ctx context.Context, err error, namespace string) error {
+	if !errors.Is(err, hns.ErrNotFound) {
+		return err
+	}
+	if _, nsErr := at.HNS.Namespace(ctx, namespace); errors.Is(nsErr, hns.ErrNotFound) {
+		return missing(namespace, err)
 	}
 	return err
 }

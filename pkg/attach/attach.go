@@ -10,7 +10,7 @@ package attach
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
@@ -31,6 +31,8 @@ var (
 	ErrIPAM = errors.New("IPAM failed")
 	// ErrForeign: the endpoint's name is in use by another namespace.
 	ErrForeign = errors.New("endpoint in use")
+	// ErrAddressTaken: IPAM has no address that HNS does not refuse as taken.
+	ErrAddressTaken = errors.New("address taken")
 )
 
 // rollBackTime bounds undoing an ADD that failed. ADD's own time and this stay
@@ -41,14 +43,20 @@ const rollBackTime = 20 * time.Second
 type Attacher struct {
 	HNS  hns.Client
 	IPAM ipam.Plugin
+	Lock Lock
 }
+
+// Lock waits until nobody else on this node holds the lock of that name, or
+// fails when ctx ends. A holder that dies gives it back.
+type Lock func(ctx context.Context, name string) (release func(), err error)
 
 // Attachment is one interface of one container on one network.
 type Attachment struct {
 	Config      config.Config
 	ContainerID string
 	IfName      string
-	// NetNS is CNI_NETNS as it came in.
+	// NetNS is CNI_NETNS as it came in: the GUID of a namespace; "none" or empty
+	// for one that Bulkhead makes; "container:<id>" for that of a sandbox.
 	NetNS string
 	// Args is CNI_ARGS as it came in.
 	Args string
@@ -58,6 +66,9 @@ type Attachment struct {
 type Result struct {
 	Endpoint  hns.Endpoint
 	Namespace string
+	// Notices are sentences on what an admin should know of, although all went
+	// well.
+	Notices []string
 }
 
 // name returns the name of the attachment's endpoint.
@@ -65,55 +76,8 @@ func (a Attachment) name() string {
 	return plan.EndpointName(a.ContainerID, a.Config.Name, a.IfName)
 }
 
-// request returns the attachment as an IPAM plugin is asked.
-func (a Attachment) request() ipam.Request {
-	return ipam.Request{ContainerID: a.ContainerID, IfName: a.IfName, Args: a.Args, Conf: a.Config.Raw}
-}
-
-// namespace returns the HCN namespace that CNI_NETNS names.
-func (a Attachment) namespace() (string, error) {
-	id, err := hns.ParseGUID(a.NetNS)
-	if err != nil {
-		return "", fmt.Errorf("%w: CNI_NETNS: %w; the runtime must pass the GUID of an HCN namespace", ErrNamespace, err)
-	}
-	if id == hns.ZeroGUID {
-		return "", fmt.Errorf("%w: CNI_NETNS is the zero GUID", ErrNamespace)
-	}
-	return id, nil
-}
-
-// network returns the attachment's network, making it when it is missing and
-// ours to make.
-func (at Attacher) network(ctx context.Context, c config.Config) (hns.Network, error) {
-	want, ours := plan.Network(c)
-	got, err := at.HNS.Network(ctx, c.Name)
-	if errors.Is(err, hns.ErrNotFound) {
-		if !ours {
-			return hns.Network{}, fmt.Errorf("%w: there is no HNS network %q, and without a network section bulkhead does not make one: %w",
-				ErrNetworkMissing, c.Name, err)
-		}
-		got, err = at.createNetwork(ctx, want)
-	}
-	if err != nil {
-		return hns.Network{}, err
-	}
-	if ds := plan.DiffNetwork(want, got); ours && len(ds) > 0 {
-		return hns.Network{}, fmt.Errorf("%w: the HNS network %q exists but is not as configured: %s",
-			ErrNetworkDiffers, c.Name, plan.Differences(ds))
-	}
-	return got, nil
-}
-
-// createNetwork makes a network. Of several ADDs that race, HNS lets one make
-// it: names are unique. The others, and a create whose answer was lost, find it.
-func (at Attacher) createNetwork(ctx context.Context, want hns.Network) (hns.Network, error) {
-	got, err := at.HNS.CreateNetwork(ctx, want)
-	if err == nil {
-		return got, nil
-	}
-	found, lookErr := at.HNS.Network(ctx, want.Name)
-	if lookErr != nil {
-		return hns.Network{}, err
-	}
-	return found, nil
+// request returns the attachment as an IPAM plugin is asked. Addresses are those
+// that its endpoint had, where that is known.
+func (a Attachment) request(addresses ...netip.Addr) ipam.Request {
+	return ipam.Request{ContainerID: a.ContainerID, IfName: a.IfName, Args: a.Args, Conf: a.Config.Raw, Addresses: addresses}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -223,84 +222,6 @@ func TestAddIntoAnotherNamespace(t *testing.T) {
 	n.attached(a, r)
 }
 
-func TestDelStates(t *testing.T) {
-	tests := []struct {
-		name    string
-		between func(n *node, a *attach.Attachment, r attach.Result)
-	}{
-		{"netns empty", func(_ *node, a *attach.Attachment, _ attach.Result) { a.NetNS = "" }},
-		{"namespace gone", func(n *node, a *attach.Attachment, _ attach.Result) {
-			if err := n.hns.DeleteNamespace(context.Background(), a.NetNS); err != nil {
-				n.Fatal(err)
-			}
-		}},
-		{"network gone", func(n *node, _ *attach.Attachment, r attach.Result) {
-			if err := n.hns.DeleteNetwork(context.Background(), r.Endpoint.NetworkID); err != nil {
-				n.Fatal(err)
-			}
-		}},
-		{"endpoint gone", func(n *node, _ *attach.Attachment, r attach.Result) {
-			if err := n.hns.DeleteEndpoint(context.Background(), r.Endpoint.ID); err != nil {
-				n.Fatal(err)
-			}
-		}},
-		{"node rebooted", func(n *node, a *attach.Attachment, _ attach.Result) {
-			if err := n.host.Reboot(); err != nil {
-				n.Fatal(err)
-			}
-			a.NetNS = ""
-		}},
-		{"DEL done before", func(n *node, a *attach.Attachment, _ attach.Result) { n.mustDel(*a) }},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			n := newNode(t, "2022")
-			n.namespace(netns1)
-			a := n.attachment(hns.L2Bridge, "c1", netns1)
-			r := n.mustAdd(a)
-			tt.between(n, &a, r)
-			n.mustDel(a)
-			n.nothingLeft("after DEL")
-		})
-	}
-}
-
-func TestDelBeforeAdd(t *testing.T) {
-	n := newNode(t, "2022")
-	n.mustDel(n.attachment(hns.L2Bridge, "c1", netns1))
-	n.nothingLeft("after DEL")
-}
-
-// While HNS cannot say that the endpoint is gone, its address stays reserved.
-func TestDelKeepsTheAddressOfALiveEndpoint(t *testing.T) {
-	n := newNode(t, "2022")
-	n.namespace(netns1)
-	a := n.attachment(hns.L2Bridge, "c1", netns1)
-	n.mustAdd(a)
-	for _, f := range []hnsemu.Fault{
-		{Proc: "HcnEnumerateEndpoints", Code: 0x80004005},
-		{Proc: "HcnDeleteEndpoint", Code: 0x80004005},
-		// It says that there is none, but there is.
-		{Proc: "HcnDeleteEndpoint", Code: 0x80070490},
-	} {
-		f.Nth, f.Kind = 1, hnsemu.FaultFail
-		if err := n.host.AddFault(f); err != nil {
-			t.Fatal(err)
-		}
-		if err := n.del(a); err == nil {
-			t.Fatalf("DEL succeeded although %s failed", f.Proc)
-		}
-		if got := n.addresses(); len(got) != 1 {
-			t.Fatalf("%s failed, but the address was freed", f.Proc)
-		}
-	}
-	if err := n.host.ClearFaults(); err != nil {
-		t.Fatal(err)
-	}
-	n.mustDel(a)
-	n.nothingLeft("after DEL")
-}
-
 // An ADD whose own time is over still undoes what it made.
 func TestAddUndoesAfterItsDeadline(t *testing.T) {
 	n := newNode(t, "2022")
@@ -363,7 +284,7 @@ func TestAddWithoutAddress(t *testing.T) {
 	n := newNode(t, "2022")
 	n.namespace(netns1)
 	a := n.attachment(hns.L2Bridge, "c1", netns1)
-	at := attach.Attacher{HNS: n.hns, IPAM: ipam.Open("")}
+	at := attach.Attacher{HNS: n.hns, IPAM: ipam.Open(""), Lock: n.lock}
 	if _, err := at.Add(context.Background(), a); !errors.Is(err, attach.ErrIPAM) {
 		t.Errorf("IPAM that gives nothing: got %v, want ErrIPAM", err)
 	}
@@ -385,52 +306,5 @@ func TestFailureOutlivesItsUndoing(t *testing.T) {
 	_, err := n.add(n.attachment(hns.L2Bridge, "c1", netns1))
 	if !errors.Is(err, hns.ErrInvalid) || errors.Is(err, hns.ErrUnavailable) || !strings.Contains(err.Error(), "roll back: ") {
 		t.Errorf("got %v, want ErrInvalid alone, with the undoing in its text", err)
-	}
-}
-
-// Ten ADDs that race make one network.
-func TestAddRace(t *testing.T) {
-	n := newNode(t, "2022")
-	const pods = 10
-	var wg sync.WaitGroup
-	for i := range pods {
-		netns := fmt.Sprintf("5e7ec6f4-3d7c-4b6e-8d6e-0000000001%02d", i)
-		n.namespace(netns)
-		a := n.attachment(hns.L2Bridge, fmt.Sprint("c", i), netns)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			if _, err := n.add(a); err != nil {
-				t.Error(err)
-			}
-		}()
-	}
-	wg.Wait()
-	s := n.state()
-	if len(s.Networks) != 1 || len(s.Endpoints) != pods || len(n.addresses()) != pods {
-		t.Errorf("%d networks, %d endpoints, %d addresses; want 1, %d, %d", len(s.Networks), len(s.Endpoints), len(n.addresses()), pods, pods)
-	}
-}
-
-func TestStatus(t *testing.T) {
-	n := newNode(t, "2022")
-	ours := n.attachment(hns.L2Bridge, "c1", netns1)
-	theirs := n.configured(`"driver":"l2bridge"`, "c1", netns1)
-	status := func(a attach.Attachment) error { return n.attacher(a).Status(context.Background(), a.Config) }
-	if err := status(ours); err != nil {
-		t.Errorf("a network that ADD can make: %v", err)
-	}
-	if err := status(theirs); !errors.Is(err, attach.ErrNetworkMissing) {
-		t.Errorf("a network that is missing: %v", err)
-	}
-	n.network(hns.L2Bridge, "10.7.0.0/16")
-	if err := status(ours); !errors.Is(err, attach.ErrNetworkDiffers) {
-		t.Errorf("a network that differs: %v", err)
-	}
-	if err := n.host.StopService(); err != nil {
-		t.Fatal(err)
-	}
-	if err := status(ours); !errors.Is(err, hns.ErrUnavailable) {
-		t.Errorf("HNS stopped: %v", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
@@ -30,10 +32,6 @@ type Promise struct {
 // calls for and ADD promised, and lists every difference. What other agents
 // added is none.
 func (at Attacher) Check(ctx context.Context, a Attachment, promised Promise) error {
-	namespace, err := a.namespace()
-	if err != nil {
-		return err
-	}
 	network, err := at.HNS.Network(ctx, a.Config.Name)
 	if errors.Is(err, hns.ErrNotFound) {
 		return fmt.Errorf("%w: there is no HNS network %q: %w", ErrNetworkMissing, a.Config.Name, err)
@@ -41,7 +39,8 @@ func (at Attacher) Check(ctx context.Context, a Attachment, promised Promise) er
 	if err != nil {
 		return err
 	}
-	if a, err = at.owned(ctx, a, network, namespace); err != nil {
+	a, ns, ds, err := at.locate(ctx, a, network)
+	if err != nil {
 		return err
 	}
 	got, err := at.only(ctx, a)
@@ -53,9 +52,9 @@ func (at Attacher) Check(ctx context.Context, a Attachment, promised Promise) er
 		return err
 	}
 	want.MAC = promised.MAC
-	ds := plan.Diff(want, got)
-	if got.NamespaceID != namespace {
-		ds = append(ds, plan.Difference{Field: "namespace", Want: namespace, Got: orNone(got.NamespaceID)})
+	ds = append(ds, plan.Diff(want, got)...)
+	if got.NamespaceID != ns {
+		ds = append(ds, plan.Difference{Field: "namespace", Want: ns, Got: orNone(got.NamespaceID)})
 	}
 	if len(ds) > 0 {
 		return fmt.Errorf("%w: endpoint %s: %s", ErrDiffers, got.Name, plan.Differences(ds))
@@ -64,6 +63,31 @@ func (at Attacher) Check(ctx context.Context, a Attachment, promised Promise) er
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil
+}
+
+// locate returns the attachment of the container that owns the interface, the
+// namespace that it must be in, and what is wrong with a worker's place there.
+func (at Attacher) locate(ctx context.Context, a Attachment, network hns.Network) (owner Attachment, namespace string, ds []plan.Difference, err error) {
+	p, err := a.place()
+	if err != nil {
+		return Attachment{}, "", nil, err
+	}
+	if p.sandbox != "" {
+		_, ns, err := at.shared(ctx, a.of(p.sandbox))
+		if err == nil && !slices.Contains(ns.Containers, a.ContainerID) {
+			ds = append(ds, plan.Difference{Field: "containers of namespace " + ns.ID, Want: a.ContainerID, Got: orNone(strings.Join(ns.Containers, ", "))})
+		}
+		return a.of(p.sandbox), ns.ID, ds, err
+	}
+	ns, err := at.HNS.Namespace(ctx, p.namespace)
+	if errors.Is(err, hns.ErrNotFound) {
+		err = missing(p.namespace, err)
+	}
+	if err != nil {
+		return Attachment{}, "", nil, err
+	}
+	owner, err = at.owned(ctx, a, network, ns)
+	return owner, ns.ID, nil, err
 }
 
 // only returns the attachment's endpoint, of which there must be one.

@@ -86,7 +86,7 @@ func TestCheckFinds(t *testing.T) {
 		}, attach.ErrDiffers, []string{"routes: want 0.0.0.0/0 via 10.1.0.2, got 0.0.0.0/0 via 10.1.0.1"}},
 		{"address freed", func(n *node, a *attach.Attachment, _ attach.Result, _ *attach.Promise) error {
 			return ipam.Open("host-local").Del(ctx, ipam.Request{ContainerID: "c1", IfName: "eth0", Conf: a.Config.Raw})
-		}, attach.ErrIPAM, []string{"holds no address"}},
+		}, attach.ErrIPAM, []string{"names eth0 of container c1"}},
 		{"HNS stopped", func(n *node, _ *attach.Attachment, _ attach.Result, _ *attach.Promise) error {
 			return n.host.StopService()
 		}, hns.ErrUnavailable, nil},

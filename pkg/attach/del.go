@@ -6,43 +6,71 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// Del removes a container's interface and frees its addresses. It finds the
-// endpoint by its name, so it needs neither the namespace nor the network nor a
-// result of ADD. What is gone already is success.
+// Del removes a container's interface, frees its addresses, and removes the
+// namespace if it is our own. It finds the endpoint by its name, so it needs
+// neither the namespace nor the network nor a result of ADD. What is gone already
+// is success, and so is a CNI_NETNS that names nothing.
 func (at Attacher) Del(ctx context.Context, a Attachment) error {
-	return at.takeDown(ctx, a)
-}
-
-// takeDown removes the attachment's endpoints, and only then frees the addresses.
-func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
-	if err := at.removeAll(ctx, a); err != nil {
+	if err := at.takeDown(ctx, a); err != nil {
 		return err
 	}
-	return at.free(ctx, a)
-}
-
-// removeAll deletes the attachment's endpoints and makes sure that they are gone.
-func (at Attacher) removeAll(ctx context.Context, a Attachment) error {
-	found, err := at.local(ctx, a)
-	if err != nil {
-		return err
-	}
-	for _, e := range found {
-		if err := at.remove(ctx, e); err != nil {
-			return err
-		}
+	p, err := a.place()
+	switch {
+	case err != nil:
+		return nil
+	case p.sandbox != "":
+		return at.leave(ctx, a, p.sandbox)
+	case p.own:
+		return at.removeNamespace(ctx, p.namespace)
 	}
 	return nil
 }
 
-// free gives the attachment's addresses back. Nothing may use them any more.
-func (at Attacher) free(ctx context.Context, a Attachment) error {
-	if err := at.IPAM.Del(ctx, a.request()); err != nil {
+// takeDown removes the attachment's endpoints, and only then frees the addresses.
+func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
+	removed, err := at.removed(ctx, a)
+	if err != nil {
+		return err
+	}
+	return at.free(ctx, a, removed)
+}
+
+// removeAll deletes the attachment's endpoints and makes sure that they are gone.
+func (at Attacher) removeAll(ctx context.Context, a Attachment) error {
+	_, err := at.removed(ctx, a)
+	return err
+}
+
+// removed is removeAll that returns what it removed.
+func (at Attacher) removed(ctx context.Context, a Attachment) ([]hns.Endpoint, error) {
+	found, err := at.local(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range found {
+		if err := at.remove(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// free gives the attachment's addresses back. Nothing may use them any more;
+// removed are the endpoints that did.
+func (at Attacher) free(ctx context.Context, a Attachment, removed []hns.Endpoint) error {
+	var had []netip.Addr
+	for _, e := range removed {
+		for _, p := range e.Addresses {
+			had = append(had, p.Addr())
+		}
+	}
+	if err := at.IPAM.Del(ctx, a.request(had...)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil
@@ -59,12 +87,9 @@ func (at Attacher) local(ctx context.Context, a Attachment) ([]hns.Endpoint, err
 func (at Attacher) remove(ctx context.Context, e hns.Endpoint) error {
 	var detached error
 	if e.NamespaceID != "" {
-		detached = at.HNS.Detach(ctx, e.NamespaceID, e.ID)
-		if errors.Is(detached, hns.ErrNotFound) {
-			detached = nil
-		}
+		detached = unlessGone(at.HNS.Detach(ctx, e.NamespaceID, e.ID))
 	}
-	if err := at.HNS.DeleteEndpoint(ctx, e.ID); err != nil && !errors.Is(err, hns.ErrNotFound) {
+	if err := unlessGone(at.HNS.DeleteEndpoint(ctx, e.ID)); err != nil {
 		return errors.Join(err, detached)
 	}
 	_, err := at.HNS.Endpoint(ctx, e.ID)

@@ -15,7 +15,8 @@ import (
 )
 
 // GC removes the network's endpoints whose names have our form and whose
-// interface is not in valid, and then frees the addresses that nobody valid
+// interface is not in valid, the namespaces that Bulkhead made for containers
+// that are not and that are empty, and then frees the addresses that nobody valid
 // holds. Remote endpoints and those of other names stay. It goes on after a
 // failure, keeps the address of what it could not remove, and reports them all.
 func (at Attacher) GC(ctx context.Context, c config.Config, valid []ipam.Holder) error {
@@ -24,6 +25,7 @@ func (at Attacher) GC(ctx context.Context, c config.Config, valid []ipam.Holder)
 		// Without a list of the endpoints no address is known to be free.
 		return err
 	}
+	err = errors.Join(err, at.collectNamespaces(ctx, valid))
 	if ipamErr := at.IPAM.GC(ctx, c.Raw, kept); ipamErr != nil {
 		err = errors.Join(err, fmt.Errorf("%w: %w", ErrIPAM, ipamErr))
 	}
@@ -57,6 +59,23 @@ func (at Attacher) collect(ctx context.Context, c config.Config, valid []ipam.Ho
 		}
 	}
 	return kept, errors.Join(failures...)
+}
+
+// collectNamespaces removes the namespaces of our own that a killed ADD or DEL
+// left behind.
+func (at Attacher) collectNamespaces(ctx context.Context, valid []ipam.Holder) error {
+	all, err := at.HNS.ListNamespaces(ctx)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, ns := range all {
+		alive := slices.ContainsFunc(valid, func(h ipam.Holder) bool { return plan.OwnNamespace(h.ContainerID) == ns.ID })
+		if plan.IsOwnNamespace(ns.ID) && !alive {
+			failures = append(failures, at.removeNamespace(ctx, ns.ID))
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // named reports whether a valid interface has the endpoint of that name.

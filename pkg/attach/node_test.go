@@ -38,19 +38,26 @@ const (
 // node is an emulated Windows node with Bulkhead on it.
 type node struct {
 	*testing.T
-	host *hnsemu.Host
-	hns  hns.Client
-	dir  string
+	host   *hnsemu.Host
+	hns    hns.Client
+	dir    string
+	locked chan struct{}
 }
 
 func newNode(t *testing.T, profile string) *node {
+	t.Helper()
+	return newNodeIn(t, profile, t.TempDir())
+}
+
+// newNodeIn returns a node whose host-local keeps its files in dir.
+func newNodeIn(t *testing.T, profile, dir string) *node {
 	t.Helper()
 	p, err := hnsemu.ProfileNamed(profile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	host := hnsemu.New(p)
-	n := &node{T: t, host: host, dir: t.TempDir()}
+	n := &node{T: t, host: host, dir: dir, locked: make(chan struct{}, 1)}
 	n.limit(callTime)
 	return n
 }
@@ -62,9 +69,12 @@ func (n *node) limit(d time.Duration) {
 
 // section returns the network and ipam sections for a driver, and what else its
 // plan can have, so that a sweep covers it.
-func (n *node) section(d hns.Driver) string {
-	ipam := fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16","rangeStart":"10.1.0.10"}]]}`, n.dir)
-	subnet := `{"prefix":"10.1.0.0/16","gateway":"10.1.0.1"`
+func (n *node) section(d hns.Driver) string { return n.numbered(d, 1) }
+
+// numbered returns those sections for one of several networks.
+func (n *node) numbered(d hns.Driver, i int) string {
+	ipam := fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.%[2]d.0.0/16","rangeStart":"10.%[2]d.0.10"}]]}`, n.dir, i)
+	subnet := fmt.Sprintf(`{"prefix":"10.%[1]d.0.0/16","gateway":"10.%[1]d.0.1"`, i)
 	if d == hns.Overlay {
 		subnet += `,"vsid":4096`
 	}
@@ -84,7 +94,13 @@ func (n *node) attachment(d hns.Driver, containerID, netns string) attach.Attach
 // configured returns an attachment whose configuration has these members.
 func (n *node) configured(members, containerID, netns string) attach.Attachment {
 	n.Helper()
-	conf := []byte(`{"cniVersion":"1.0.0","name":"net1","type":"bulkhead",` + members + `}`)
+	return n.named("net1", members, containerID, netns)
+}
+
+// named returns an attachment to a network of that name.
+func (n *node) named(network, members, containerID, netns string) attach.Attachment {
+	n.Helper()
+	conf := []byte(`{"cniVersion":"1.0.0","name":"` + network + `","type":"bulkhead",` + members + `}`)
 	if !json.Valid(conf) {
 		n.Fatalf("the test's configuration is not JSON: %s", conf)
 	}
@@ -97,7 +113,17 @@ func (n *node) configured(members, containerID, netns string) attach.Attachment 
 
 // attacher returns the verbs as cniplugin would call them.
 func (n *node) attacher(a attach.Attachment) attach.Attacher {
-	return attach.Attacher{HNS: n.hns, IPAM: ipam.Open(a.Config.IPAM.Type)}
+	return attach.Attacher{HNS: n.hns, IPAM: ipam.Open(a.Config.IPAM.Type), Lock: n.lock}
+}
+
+// lock is the node's lock of whatever name.
+func (n *node) lock(ctx context.Context, _ string) (release func(), err error) {
+	select {
+	case n.locked <- struct{}{}:
+		return func() { <-n.locked }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (n *node) add(a attach.Attachment) (attach.Result, error) {
@@ -145,25 +171,48 @@ func (n *node) state() hnsemu.State {
 	return s
 }
 
-// addresses returns what IPAM has given away, with its owners.
+// addresses returns what IPAM has given away of net1, with the containers.
 func (n *node) addresses() []string {
 	n.Helper()
-	entries, err := os.ReadDir(filepath.Join(n.dir, "net1"))
+	var out []string
+	for address, h := range n.reserved("net1") {
+		out = append(out, address+" "+h.ContainerID)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// reserved returns what IPAM has given away of a network, and to whom.
+func (n *node) reserved(network string) map[string]ipam.Holder {
+	n.Helper()
+	out := map[string]ipam.Holder{}
+	for name, content := range n.ipamFiles(network) {
+		if name == "lock" || strings.HasPrefix(name, "last_reserved_ip") {
+			continue
+		}
+		owner := append(strings.Fields(content), "")
+		out[name] = ipam.Holder{ContainerID: owner[0], IfName: owner[1]}
+	}
+	return out
+}
+
+// ipamFiles returns host-local's files about a network.
+func (n *node) ipamFiles(network string) map[string]string {
+	n.Helper()
+	dir := filepath.Join(n.dir, network)
+	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		n.Fatal(err)
 	}
-	var out []string
+	files := map[string]string{}
 	for _, e := range entries {
-		if e.Name() == "lock" || strings.HasPrefix(e.Name(), "last_reserved_ip") {
-			continue
-		}
-		owner, err := os.ReadFile(filepath.Join(n.dir, "net1", e.Name()))
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err != nil {
 			n.Fatal(err)
 		}
-		out = append(out, e.Name()+" "+strings.Fields(string(owner))[0])
+		files[e.Name()] = string(content)
 	}
-	return out
+	return files
 }
 
 // nothingLeft fails when an endpoint, a namespace resource or an address is.
@@ -202,4 +251,19 @@ func (n *node) attached(a attach.Attachment, r attach.Result) {
 	if got := n.addresses(); a.Config.IPAM.Type != "" && !slices.Contains(got, want[0]) {
 		n.Errorf("IPAM holds %v, want %v", got, want)
 	}
+}
+
+// struck returns the call that a fault acted on, empty for none.
+func (n *node) struck() string {
+	n.Helper()
+	calls, err := n.host.Calls()
+	if err != nil {
+		n.Fatal(err)
+	}
+	for _, c := range calls {
+		if c.Fault != "" {
+			return c.Proc
+		}
+	}
+	return ""
 }

@@ -6,33 +6,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
-// Status fails when an ADD could not work now: HNS does not answer, the network
-// is missing and not ours to make, or is not as configured, or IPAM is not
-// ready.
+// Status fails when an ADD could not work now: HNS does not answer or is too
+// old, the network is missing and not ours to make, or is not as configured, or
+// IPAM is not ready. Runtimes ask every few seconds: it makes two native calls.
 func (at Attacher) Status(ctx context.Context, c config.Config) error {
-	want, ours := plan.Network(c)
-	got, err := at.HNS.Network(ctx, c.Name)
-	switch {
-	case errors.Is(err, hns.ErrNotFound) && !ours:
-		return fmt.Errorf("%w: there is no HNS network %q, and without a network section bulkhead does not make one: %w",
-			ErrNetworkMissing, c.Name, err)
-	case errors.Is(err, hns.ErrNotFound):
-	case err != nil:
+	features, err := at.HNS.Features(ctx)
+	if err != nil {
+		return tooOld(err)
+	}
+	if err := plan.CheckFeatures(c, features); err != nil {
 		return err
-	default:
-		if ds := plan.DiffNetwork(want, got); ours && len(ds) > 0 {
-			return fmt.Errorf("%w: the HNS network %q exists but is not as configured: %s",
-				ErrNetworkDiffers, c.Name, plan.Differences(ds))
-		}
+	}
+	networks, err := at.HNS.ListNetworks(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkNetwork(c, networks); err != nil {
+		return err
 	}
 	if err := at.IPAM.Status(ctx, c.Raw); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
+	}
+	return nil
+}
+
+// tooOld says what it means that HNS cannot tell its version.
+func tooOld(err error) error {
+	if errors.Is(err, hns.ErrUnsupported) {
+		return fmt.Errorf("%w: this node's HNS does not tell its version; bulkhead needs Windows Server 2019 or newer: %w", plan.ErrFeature, err)
+	}
+	return err
+}
+
+// checkNetwork finds the configuration's network among all, and fails when an
+// ADD could not use it.
+func checkNetwork(c config.Config, networks []hns.Network) error {
+	for _, n := range networks {
+		if strings.EqualFold(n.Name, c.Name) {
+			return usable(c, n)
+		}
+	}
+	if _, ours := plan.Network(c); !ours {
+		return networkMissing(c.Name)
 	}
 	return nil
 }

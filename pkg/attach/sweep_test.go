@@ -4,147 +4,232 @@ package attach_test
 
 import (
 	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 )
 
-// sweepFaults are what each native call is made to suffer. The codes stand for
-// the classes: unspecific, gone, refused, attached already, and away.
-var sweepFaults = []hnsemu.Fault{
-	{Kind: hnsemu.FaultFail, Code: 0x80004005},
-	{Kind: hnsemu.FaultFail, Code: 0x80070490},
-	{Kind: hnsemu.FaultFail, Code: 0x803b000d},
-	{Kind: hnsemu.FaultFail, Code: 0x803b002b},
-	{Kind: hnsemu.FaultFail, Code: 0x800706ba},
-	{Kind: hnsemu.FaultFail, Code: 0x80004005, After: true},
-	{Kind: hnsemu.FaultCut},
-	{Kind: hnsemu.FaultCut, After: true},
-	{Kind: hnsemu.FaultHang},
-	{Kind: hnsemu.FaultHang, After: true},
-}
-
-// For every driver, every native call of an ADD and every fault: the ADD works
-// all the same or fails and leaves nothing, and neither does the DEL that follows.
-// (After a hang an address may wait for that DEL.)
-func TestSweepAdd(t *testing.T) {
-	cases := 0
-	for _, d := range hns.Drivers() {
-		for _, f := range sweepFaults {
-			if f.Kind == hnsemu.FaultHang && d != hns.NAT && d != hns.Overlay {
-				continue // every case is waited for; these two have the least and the most calls
+// TestSweep: for every verb, every driver, every native call that the verb makes,
+// every fault that the call can suffer and everything that a runtime can do next:
+// the verb tells the truth, what it must leave alone is untouched, an endpoint
+// keeps its address reserved, the next step works, and in the end nothing is left.
+//
+// What follows a verb depends on the state that it left behind and on nothing
+// else. So where a verb ends in a state that it ended in before, the next steps
+// are not carried out again.
+func TestSweep(t *testing.T) {
+	verbs := sweepVerbs()
+	tallies := make([]tally, len(verbs))
+	var mu sync.Mutex
+	t.Run("verbs", func(t *testing.T) {
+		for i, v := range verbs {
+			for _, d := range sweepDrivers() {
+				t.Run(v.name+" "+string(d), func(t *testing.T) {
+					t.Parallel()
+					s := sweep{sweepVerb: v, driver: d, seen: map[string]bool{}}
+					s.run(t)
+					mu.Lock()
+					defer mu.Unlock()
+					tallies[i].add(s.tally)
+				})
 			}
-			t.Run(fmt.Sprintf("%s %s %x", d, f, uint32(f.Code)), func(t *testing.T) {
-				for nth := 1; sweepAdd(t, d, f, nth); nth++ {
-					cases++
+		}
+	})
+	var sum tally
+	for i, v := range verbs {
+		t.Logf("sweep: %-40s %s", v.name, tallies[i])
+		sum.add(tallies[i])
+	}
+	t.Logf("sweep: %-40s %s, on %v", "in total", sum, sweepDrivers())
+}
+
+// sweepDrivers are all drivers, but under the race detector only the one with the
+// most to do: there it takes five times as long, and one goroutine at a time works.
+func sweepDrivers() []hns.Driver {
+	if raceDetector() {
+		return []hns.Driver{hns.Overlay}
+	}
+	return hns.Drivers()
+}
+
+// raceDetector reports whether the tests were built with -race.
+func raceDetector() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// tally counts what a sweep has covered.
+type tally struct {
+	// calls are native calls of the verb that were struck, cases those with every
+	// fault and next step, ends the different states in which the verb ended.
+	calls, cases, ends int
+}
+
+func (a *tally) add(b tally) {
+	a.calls += b.calls
+	a.cases += b.cases
+	a.ends += b.ends
+}
+
+func (a tally) String() string {
+	return fmt.Sprintf("%4d calls, %6d cases of (driver, call, fault, next step) that begin in %4d states", a.calls, a.cases, a.ends)
+}
+
+// sweep is that of one verb on one driver.
+type sweep struct {
+	sweepVerb
+	driver hns.Driver
+	// seen holds the states from which a next step was tried.
+	seen map[string]bool
+	// idle is a node that is as it was arranged, if there is one.
+	idle *scene
+	// dir is where host-local keeps its files, for one node at a time: making
+	// directories would take longer than all the rest.
+	dir string
+	tally
+}
+
+func (s *sweep) run(t *testing.T) {
+	for _, f := range sweepFaults() {
+		t.Run(f.String(), func(t *testing.T) {
+			// Inside, waiting for a call that hangs takes no time.
+			synctest.Test(t, func(t *testing.T) {
+				s.idle, s.dir = nil, t.TempDir()
+				calls := 0
+				for s.call(t, f, calls+1) {
+					calls++
 				}
+				if calls < s.least {
+					t.Errorf("%s made only %d native calls, want %d or more", s.name, calls, s.least)
+				}
+				s.calls = max(s.calls, calls)
 			})
-		}
-	}
-	t.Logf("sweep: %d cases of (driver, fault, native call)", cases)
-	if cases < len(hns.Drivers())*(len(sweepFaults)-2)*15 {
-		t.Errorf("only %d cases: an ADD has more calls than that", cases)
+		})
 	}
 }
 
-// sweepAdd makes the nth native call of an ADD suffer the fault. It reports
-// whether the ADD had that many calls.
-func sweepAdd(t *testing.T, d hns.Driver, f hnsemu.Fault, nth int) bool {
+// call makes the nth native call of the verb suffer the fault, with every next
+// step. It reports whether the verb made that many calls.
+func (s *sweep) call(t *testing.T, f sweepFault, nth int) bool {
 	t.Helper()
-	n := newNode(t, "2022")
-	n.namespace(netns1)
-	a := n.attachment(d, "c1", netns1)
-	if err := n.host.ResetLog(); err != nil {
-		t.Fatal(err)
-	}
-	f.Nth = nth
-	if err := n.host.AddFault(f); err != nil {
-		t.Fatal(err)
-	}
-	if f.Kind == hnsemu.FaultHang {
-		n.limit(hangTime)
-	}
-	r, addErr := n.add(a)
-	n.limit(callTime)
-	struck := n.struck()
-	if err := n.host.ClearFaults(); err != nil {
-		t.Fatal(err)
-	}
-	when := fmt.Sprintf("%s at call %d (%s)", f, nth, struck)
-	if addErr == nil {
-		n.attached(a, r)
-	} else {
-		// The fault struck once, so undoing worked. Only when a create was not
-		// waited for may its address stay, as HNS can make the endpoint yet.
-		if endpoints := n.state().Endpoints; f.Kind != hnsemu.FaultHang || len(endpoints) > 0 {
-			n.nothingLeft(when + ", after ADD")
-		}
-	}
-	if err := n.del(a); err != nil {
-		t.Errorf("%s: DEL after ADD (%v): %v", when, addErr, err)
-	}
-	n.nothingLeft(when)
-	return struck != ""
-}
-
-// struck returns the call that a fault acted on, empty for none.
-func (n *node) struck() string {
-	n.Helper()
-	calls, err := n.host.Calls()
-	if err != nil {
-		n.Fatal(err)
-	}
-	for _, c := range calls {
-		if c.Fault != "" {
-			return c.Proc
-		}
-	}
-	return ""
-}
-
-// From the nth native call of an ADD on nothing works, so neither does undoing:
-// an endpoint that is left keeps its address, and the DEL that follows, when HNS
-// is back, leaves nothing.
-func TestSweepAddWithoutUndo(t *testing.T) {
-	for _, d := range hns.Drivers() {
-		for _, f := range sweepFaults {
-			if f.Kind == hnsemu.FaultHang {
-				continue // TestSweepAdd waits long enough for those
+	var sc *scene
+	var end string
+	for _, next := range sweepNexts() {
+		if sc == nil {
+			var struck string
+			if sc, struck, end = s.strike(t, f, nth); struck == "" {
+				sc.report()
+				return false
 			}
-			f.Every = true
-			t.Run(fmt.Sprintf("%s %s %x", d, f, uint32(f.Code)), func(t *testing.T) {
-				for nth := 1; sweepWithoutUndo(t, d, f, nth); nth++ {
-				}
-			})
+		}
+		s.cases++
+		if key := end + next.name; !s.seen[key] {
+			s.seen[key] = true
+			s.ends++
+			sc.when += ", then " + next.name
+			s.follow(sc, f, next)
+			sc.report()
+			sc = nil
+		}
+	}
+	if sc != nil {
+		sc.report()
+		s.keep(sc, f)
+	}
+	return true
+}
+
+// arranged returns a node on which the verb can be called.
+func (s *sweep) arranged(t *testing.T) *scene {
+	t.Helper()
+	if sc := s.idle; sc != nil {
+		s.idle = nil
+		return sc
+	}
+	sc := newScene(newNodeIn(t, "2022", s.dir), s.driver)
+	sc.forgetAddresses()
+	s.arrange(sc)
+	sc.remember()
+	return sc
+}
+
+// keep takes a node back that no next step was taken on, if it is as it was
+// arranged: making one takes longer than most verbs.
+func (s *sweep) keep(sc *scene, f sweepFault) {
+	if len(sc.problems) == 0 && !f.Late && sc.whole() == sc.before {
+		sc.restore()
+		s.idle = sc
+	}
+}
+
+// strike carries out the verb with the fault. It returns the node, the native
+// call that was struck, empty for none, and the state in which the verb ended.
+func (s *sweep) strike(t *testing.T, f sweepFault, nth int) (sc *scene, struck, end string) {
+	t.Helper()
+	sc = s.arranged(t)
+	f.Nth = nth
+	if err := sc.host.AddFault(f.Fault); err != nil {
+		t.Fatal(err)
+	}
+	err := s.verb(sc)
+	struck = sc.struck()
+	sc.when = fmt.Sprintf("%s at call %d (%s): %v", f, nth, struck, err)
+	if s.undoes && err != nil && !f.Every {
+		sc.undone(s.subject(sc), f)
+	}
+	sc.verify()
+	if !f.afterNext {
+		sc.catchUp()
+		sc.verify()
+	}
+	whole := sc.whole()
+	if s.changesNothing && whole != sc.before {
+		sc.blame("the node was\n%s\nand is\n%s", sc.before, whole)
+	}
+	end = fmt.Sprint(err == nil, whole, sc.standings())
+	if f.afterNext {
+		end += fmt.Sprint("late ", nth)
+	}
+	return sc, struck, end
+}
+
+// follow carries out the next step and what belongs behind it.
+func (s *sweep) follow(sc *scene, f sweepFault, next sweepNext) {
+	next.run(s, sc)
+	sc.verify()
+	if f.afterNext {
+		// DEL cannot have known of what comes now, but GC sees it.
+		sc.catchUp()
+		sc.verify()
+		_ = sc.gc(sc.sandbox)
+		sc.verify()
+	}
+	sc.end()
+}
+
+// undone: a failed ADD has undone what it made, as undoing was not struck. Only
+// when it gave up on a call may its address stay, as HNS can make the endpoint yet.
+func (sc *scene) undone(c *claim, f sweepFault) {
+	if f.Kind != hnsemu.FaultHang {
+		c.standing = absent
+		return
+	}
+	for _, e := range sc.state().Endpoints {
+		if e.Name == c.name() {
+			sc.blame("endpoint %s is left, although undoing it was possible", e.Name)
 		}
 	}
 }
 
-func sweepWithoutUndo(t *testing.T, d hns.Driver, f hnsemu.Fault, nth int) bool {
-	t.Helper()
-	n := newNode(t, "2022")
-	n.namespace(netns1)
-	a := n.attachment(d, "c1", netns1)
-	if err := n.host.ResetLog(); err != nil {
-		t.Fatal(err)
+// report fails the test for every problem.
+func (sc *scene) report() {
+	sc.Helper()
+	for _, p := range sc.problems {
+		sc.Errorf("%s: %s", sc.when, p)
 	}
-	f.Nth = nth
-	if err := n.host.AddFault(f); err != nil {
-		t.Fatal(err)
-	}
-	_, addErr := n.add(a)
-	struck := n.struck()
-	when := fmt.Sprintf("%s from call %d on (%s)", f, nth, struck)
-	if endpoints, held := n.state().Endpoints, n.addresses(); len(endpoints) > 0 && len(held) == 0 {
-		t.Errorf("%s: endpoint %s is left but its address was freed", when, endpoints[0].Name)
-	}
-	if err := n.host.ClearFaults(); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.del(a); err != nil {
-		t.Errorf("%s: DEL after ADD (%v): %v", when, addErr, err)
-	}
-	n.nothingLeft(when)
-	return struck != ""
 }

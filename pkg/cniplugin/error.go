@@ -38,6 +38,8 @@ const (
 	CodeGone uint = 107
 	// CodeDiffers: CHECK finds the endpoint different from what ADD made.
 	CodeDiffers uint = 108
+	// CodeAddressTaken: every address that IPAM gives is in use.
+	CodeAddressTaken uint = 109
 )
 
 // class is what a kind of error means to a runtime and to an admin. Where the
@@ -56,6 +58,8 @@ var classes = []class{
 	{ipam.ErrConfig, types.ErrInvalidNetworkConfig, "correct the ipam section"},
 	{plan.ErrConflict, types.ErrInvalidNetworkConfig, "make the network configuration and the HNS network agree"},
 	{plan.ErrFeature, CodeFeature, "update Windows or remove what needs the newer version"},
+	{ipam.ErrReleased, types.ErrTryAgainLater, "try again, unless the pod is to be gone"},
+	{attach.ErrAddressTaken, CodeAddressTaken, "exclude the address from the ipam section or remove who holds it"},
 	{attach.ErrNamespace, types.ErrInvalidEnvironmentVariables, "the runtime must make the pod's namespace first"},
 	{attach.ErrForeign, CodeInUse, "remove the old sandbox of the pod"},
 	{context.DeadlineExceeded, types.ErrTryAgainLater, "try again, and look at the hns service (Get-Service hns) if it lasts"},
@@ -106,7 +110,7 @@ func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
 		code = delegated.Code
 	}
 	if verb == "STATUS" && code != types.ErrDecodingFailure {
-		code = types.ErrPluginNotAvailable
+		code = notAvailable(err)
 	}
 	msg := fmt.Sprintf("%s: %s: %s", subject(verb, args), reason(c, err), advice(c, err))
 	details := strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -114,6 +118,17 @@ func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
 		msg, details = withoutNotFound(msg), withoutNotFound(details)
 	}
 	return types.NewError(code, msg, details)
+}
+
+// notAvailable returns STATUS's code. Where HNS or the network is not there, the
+// pods that run suffer, too.
+func notAvailable(err error) uint {
+	for _, kind := range []error{attach.ErrNetworkMissing, hns.ErrUnavailable, hns.ErrBusy} {
+		if errors.Is(err, kind) {
+			return types.ErrLimitedConnectivity
+		}
+	}
+	return types.ErrPluginNotAvailable
 }
 
 // subject says what was attempted, for whom.

@@ -43,6 +43,9 @@ func TestErrorCodes(t *testing.T) {
 		{"network differs", attach.ErrNetworkDiffers, 102},
 		{"IPAM", attach.ErrIPAM, 103},
 		{"IPAM asks to try again", fmt.Errorf("%w: %w", attach.ErrIPAM, types.NewError(11, "later", "")), 11},
+		{"range exhausted", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrExhausted), 103},
+		{"deleted meanwhile", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrReleased), 11},
+		{"address taken", fmt.Errorf("%w: %w", attach.ErrAddressTaken, native(hns.CodeAddressReserved)), 109},
 		{"IPAM out of time", fmt.Errorf("%w: %w", attach.ErrIPAM, context.DeadlineExceeded), 11},
 		{"HNS hangs", &hns.Error{Op: "create endpoint", Err: context.DeadlineExceeded}, 11},
 		{"HNS stopped", native(hns.CodeServiceNotActive), 11},
@@ -115,9 +118,25 @@ func TestDelErrorsNeverSayNotFound(t *testing.T) {
 	}
 }
 
-func TestStatusIsNotAvailable(t *testing.T) {
-	if got := cniError("STATUS", args, attach.ErrNetworkMissing); got.Code != 50 {
-		t.Errorf("got %d, want 50", got.Code)
+func TestStatusCodes(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		want uint
+	}{
+		{"network missing", attach.ErrNetworkMissing, 51},
+		{"HNS stopped", &hns.Error{Op: "ask", Code: hns.CodeServiceNotActive}, 51},
+		{"HNS hangs", &hns.Error{Op: "ask", Err: context.DeadlineExceeded}, 51},
+		{"network differs", attach.ErrNetworkDiffers, 50},
+		{"HNS too old", plan.ErrFeature, 50},
+		{"range exhausted", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrExhausted), 50},
+		{"invalid configuration", config.ErrInvalid, 50},
+		{"not JSON", config.ErrSyntax, 6},
+	}
+	for _, tt := range tests {
+		if got := cniError("STATUS", args, tt.err); got.Code != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, got.Code, tt.want)
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ package cniplugin
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
@@ -19,6 +21,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 )
 
 // Open connects to HNS. It is called once per verb, after the configuration was
@@ -26,8 +29,15 @@ import (
 type Open func() (hns.Client, error)
 
 // Main carries out the verb in CNI_COMMAND and prints its result or error on
-// stdout; after an error it exits with status 1.
+// stdout; after an error it exits with status 1. An empty CNI_NETNS is "none".
+// When all went well but an admin should know more, a line on stderr tells, which
+// libcni hands on to the runtime's log.
 func Main(open Open, about string) {
+	if verb := os.Getenv("CNI_COMMAND"); (verb == "ADD" || verb == "CHECK") && os.Getenv("CNI_NETNS") == "" {
+		// skel takes an empty one for a mistake of the runtime, and so does that of
+		// a delegated IPAM plugin. This Setenv cannot fail.
+		_ = os.Setenv("CNI_NETNS", "none")
+	}
 	skel.PluginMainFuncs(Funcs(open), version.All, about)
 }
 
@@ -56,6 +66,9 @@ func (p plugin) add(args *skel.CmdArgs) error {
 		res, err := at.Add(ctx, attachment(c, args))
 		if err != nil {
 			return err
+		}
+		for _, n := range res.Notices {
+			fmt.Fprintf(os.Stderr, "bulkhead: ADD %s: %s\n", whose(args), n)
 		}
 		return types.PrintResult(result(res, args.IfName), c.CNIVersion)
 	})
@@ -120,7 +133,11 @@ func (p plugin) within(c config.Config, limit time.Duration, verb func(context.C
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return verb(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), IPAM: ipam.Open(c.IPAM.Type)})
+	return verb(ctx, attach.Attacher{
+		HNS:  bounded.Client(client, c.Timeouts.Call),
+		IPAM: ipam.Open(c.IPAM.Type),
+		Lock: nodelock.Acquire,
+	})
 }
 
 func attachment(c config.Config, args *skel.CmdArgs) attach.Attachment {

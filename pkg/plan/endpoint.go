@@ -140,10 +140,7 @@ func checkFamily(a netip.Addr, features hns.Features, driver hns.Driver) error {
 	if driver == hns.NAT || driver == hns.Overlay {
 		return fmt.Errorf("%w: IPAM gave %s, but %s networks have no IPv6", ErrConflict, a, driver)
 	}
-	if !features.IPv6() {
-		return fmt.Errorf("%w: IPv6 needs HNS 11.10 (Windows Server 2022); this node has %s", ErrFeature, features.Version)
-	}
-	return nil
+	return checkIPv6(a, features)
 }
 
 func subnetOf(n hns.Network, a netip.Addr) (hns.Subnet, error) {

@@ -65,9 +65,8 @@ func loopbackDSR(f Facts) ([]hns.Policy, error) {
 	if !f.Config.LoopbackDSR {
 		return nil, nil
 	}
-	if !f.Features.DSR() {
-		return nil, fmt.Errorf("%w: loopbackDSR needs HNS 9.3 or 10.2 (Windows Server 2019 with updates); this node has %s",
-			ErrFeature, f.Features.Version)
+	if err := CheckFeatures(f.Config, f.Features); err != nil {
+		return nil, err
 	}
 	for _, a := range f.Addresses {
 		if a.Addr.Is4() {

@@ -55,7 +55,7 @@ func TestBadInput(t *testing.T) {
 		{"no ranges", call{conf: without(`"ranges"`, `"rangez"`)}, 7, "no IP ranges specified"},
 		{"malformed CNI_ARGS", call{conf: good, more: []string{"CNI_ARGS=K8S_POD_NAME"}}, 7, "CNI_ARGS"},
 		{"no namespace", call{conf: good, netns: "none-such"}, 4, `CNI_NETNS: "none-such" is not a GUID`},
-		{"namespace missing", call{conf: good, more: []string{"CNI_NETNS="}}, 4, "CNI_NETNS"},
+		{"no sandbox named", call{conf: good, netns: "container:"}, 4, `CNI_NETNS is "container:"`},
 		{"container missing", call{conf: good, more: []string{"CNI_CONTAINERID="}}, 4, "CNI_CONTAINERID"},
 		{"bad interface name", call{conf: good, more: []string{"CNI_IFNAME=much/too/bad"}}, 4, "interface"},
 		{"unknown verb", call{conf: good, verb: "FROB"}, 4, "FROB"},

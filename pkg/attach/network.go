@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// network returns the attachment's network, making it when it is missing and
+// ours to make.
+func (at Attacher) network(ctx context.Context, c config.Config) (hns.Network, error) {
+	want, ours := plan.Network(c)
+	got, err := at.HNS.Network(ctx, c.Name)
+	if errors.Is(err, hns.ErrNotFound) {
+		if !ours {
+			return hns.Network{}, networkMissing(c.Name)
+		}
+		got, err = at.makeNetwork(ctx, c, want)
+	}
+	if err != nil {
+		return hns.Network{}, err
+	}
+	return got, usable(c, got)
+}
+
+// networkMissing is the error for a network that is not ours to make.
+func networkMissing(name string) error {
+	return fmt.Errorf("%w: there is no HNS network %q, and without a network section bulkhead does not make one", ErrNetworkMissing, name)
+}
+
+// usable fails when a network is not as the configuration that owns it says, or
+// cannot have what the configuration asks for.
+func usable(c config.Config, got hns.Network) error {
+	want, ours := plan.Network(c)
+	if ds := plan.DiffNetwork(want, got); ours && len(ds) > 0 {
+		return fmt.Errorf("%w: the HNS network %q exists but is not as configured: %s",
+			ErrNetworkDiffers, c.Name, plan.Differences(ds))
+	}
+	_, err := c.WithDriver(got.Driver)
+	return err
+}
+
+// makeNetwork makes a network, one ADD at a time on this node: making a switch
+// takes seconds and interrupts the node's own connection. Who waited finds it
+// made. The lock is held for the time of bounded calls only.
+func (at Attacher) makeNetwork(ctx context.Context, c config.Config, want hns.Network) (hns.Network, error) {
+	release, err := at.Lock(ctx, "network-"+want.Name)
+	if err != nil {
+		return hns.Network{}, fmt.Errorf("wait for another process that makes the network %q: %w", want.Name, err)
+	}
+	defer release()
+	got, err := at.HNS.Network(ctx, want.Name)
+	if !errors.Is(err, hns.ErrNotFound) {
+		return got, err
+	}
+	features, err := at.HNS.Features(ctx)
+	if err != nil {
+		return hns.Network{}, tooOld(err)
+	}
+	if err := plan.CheckFeatures(c, features); err != nil {
+		return hns.Network{}, err
+	}
+	return at.createNetwork(ctx, want)
+}
+
+// createNetwork makes a network, or finds the one that somebody else made
+// meanwhile, or that a create made whose answer was lost: names are unique.
+func (at Attacher) createNetwork(ctx context.Context, want hns.Network) (hns.Network, error) {
+	got, err := at.HNS.CreateNetwork(ctx, want)
+	if err == nil {
+		return got, nil
+	}
+	found, lookErr := at.HNS.Network(ctx, want.Name)
+	if lookErr != nil {
+		return hns.Network{}, err
+	}
+	return found, nil
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// CheckFeatures refuses, as ErrFeature, a configuration that this node's HNS
+// cannot serve, whatever address a pod gets.
+func CheckFeatures(c config.Config, f hns.Features) error {
+	if !f.V2() {
+		return tooOld("bulkhead", "9.2 (Windows Server 2019 with updates)", f)
+	}
+	if c.LoopbackDSR && !f.DSR() {
+		return tooOld("loopbackDSR", "9.3 or 10.2 (Windows Server 2019 with updates)", f)
+	}
+	if c.Network == nil {
+		return nil
+	}
+	if c.Network.VXLANPort != 0 && !f.VXLANPort() {
+		return tooOld("network.vxlanPort", "10.3 (Windows Server 2022)", f)
+	}
+	for _, s := range c.Network.Subnets {
+		if err := checkIPv6(s.Prefix.Addr(), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkIPv6 refuses an IPv6 address where HNS has none.
+func checkIPv6(a netip.Addr, f hns.Features) error {
+	if a.Is6() && !f.IPv6() {
+		return tooOld("IPv6", "11.10 (Windows Server 2022)", f)
+	}
+	return nil
+}
+
+func tooOld(what, needs string, f hns.Features) error {
+	return fmt.Errorf("%w: %s needs HNS %s; this node has %s", ErrFeature, what, needs, f.Version)
+}
