@@ -3,15 +3,20 @@
 package e2e_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
@@ -34,18 +39,7 @@ func runConflist(t *testing.T, file string) {
 	p := newPlugin(t, "2022")
 	scratch := t.TempDir()
 	conf := filepath.Join(scratch, "conf.conflist")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dataDir, err := json.Marshal(wine.WindowsPath(p.dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	moved := strings.ReplaceAll(string(text), `"C:/ProgramData/bulkhead/networks"`, string(dataDir))
-	if err := os.WriteFile(conf, []byte(moved), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	list := p.conflist(file, conf)
 	isolation := hns.Process
 	if strings.HasSuffix(file, "-hyperv.conflist") {
 		isolation = hns.HyperV
@@ -58,8 +52,9 @@ func runConflist(t *testing.T, file string) {
 		}, more...)
 	}
 	netns := map[string]string{}
+	ports := map[string]uint16{"c1": 30001, "c2": 30002}
 	for _, id := range []string{"c1", "c2"} {
-		r := p.node.Run(t, wine.Cmd{Path: runtime, Args: args("run", id)})
+		r := p.node.Run(t, wine.Cmd{Path: runtime, Args: args("run", id, "--host-port", fmt.Sprint(ports[id]))})
 		var pod struct{ NetNS string }
 		if err := json.Unmarshal([]byte(r.Stdout), &pod); err != nil || r.Code != 0 {
 			t.Fatalf("ADD of %s: %s%s", id, r.Stdout, r.Stderr)
@@ -70,7 +65,13 @@ func runConflist(t *testing.T, file string) {
 		}
 	}
 	p.twoPods(isolation)
-	if held := p.addresses(); strings.Contains(moved, "host-local") && len(held) != 2 {
+	for id, port := range ports {
+		if !list.Plugins[0].Capabilities["portMappings"] {
+			port = 0
+		}
+		p.wishesGranted(p.endpoint(id+"_"+list.Name), port)
+	}
+	if held := p.addresses(); list.Plugins[0].IPAM.Type == "host-local" && len(held) != 2 {
 		t.Errorf("IPAM holds %v for two pods", held)
 	}
 	for _, id := range []string{"c1", "c2"} {
@@ -82,6 +83,68 @@ func runConflist(t *testing.T, file string) {
 		}
 	}
 	p.nothingLeft("after both DELs")
+}
+
+// conflist copies a conflist of the repository, with the addresses in a folder of
+// the test.
+func (p *plugin) conflist(from, to string) *types.NetConfList {
+	p.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		p.Fatal(err)
+	}
+	dataDir, err := json.Marshal(wine.WindowsPath(p.dir))
+	if err != nil {
+		p.Fatal(err)
+	}
+	moved := bytes.ReplaceAll(text, []byte(`"C:/ProgramData/bulkhead/networks"`), dataDir)
+	if err := os.WriteFile(to, moved, 0o600); err != nil {
+		p.Fatal(err)
+	}
+	var list types.NetConfList
+	if err := json.Unmarshal(moved, &list); err != nil || len(list.Plugins) != 1 {
+		p.Fatalf("%s: %v", from, err)
+	}
+	return &list
+}
+
+// endpoint returns the one endpoint of that name.
+func (p *plugin) endpoint(name string) hns.Endpoint {
+	p.Helper()
+	found, err := p.hns.EndpointsNamed(context.Background(), name)
+	if err != nil || len(found) != 1 {
+		p.Fatalf("%d endpoints %s, %v", len(found), name, err)
+	}
+	return found[0]
+}
+
+// wishesGranted looks for what test/runtime and test/gocni ask for by way of the
+// capabilities: a port of the node unless it is 0, and another DNS than the
+// conflist's.
+func (p *plugin) wishesGranted(e hns.Endpoint, port uint16) {
+	p.Helper()
+	var want, got []hns.PortMapping
+	if port != 0 {
+		want = []hns.PortMapping{{Protocol: 6, InternalPort: 80, ExternalPort: port}}
+	}
+	for _, policy := range e.Policies {
+		if m, ok := policy.(hns.PortMapping); ok {
+			m.Flags = 0 // the driver's business
+			got = append(got, m)
+		}
+	}
+	if !slices.Equal(want, got) {
+		p.Errorf("%s has the port mappings %v, want %v", e.Name, got, want)
+	}
+	dns := hns.DNS{
+		Domain:  "cluster.local",
+		Search:  []string{"default.svc.cluster.local", "svc.cluster.local", "cluster.local"},
+		Servers: []string{"10.96.0.53"},
+		Options: []string{"ndots:5"},
+	}
+	if diff := cmp.Diff(dns, e.DNS); diff != "" {
+		p.Errorf("DNS of %s (-want +got):\n%s", e.Name, diff)
+	}
 }
 
 // twoPods looks at two running pods: a compartment of their own each, different

@@ -5,8 +5,8 @@
 // libcni with the arguments that containerd sends, and cleans up after a failure
 // as containerd does.
 //
-//	runtime run  --conf FILE --plugins DIR --cache DIR --id ID --pod NAME
-//	runtime stop --conf FILE --plugins DIR --cache DIR --id ID --pod NAME --netns GUID
+//	runtime run  --conf FILE --plugins DIR --cache DIR --id ID --pod NAME [--host-port PORT]
+//	runtime stop --conf FILE --plugins DIR --cache DIR --id ID --pod NAME [--host-port PORT] --netns GUID
 //
 // run prints {"netns": GUID, "result": CNI result} on stdout.
 package main
@@ -20,6 +20,7 @@ import (
 	"os"
 	"time"
 
+	gocni "github.com/containerd/go-cni"
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/types"
 
@@ -42,6 +43,7 @@ func main() {
 type sandbox struct {
 	conf, plugins, cache string
 	id, pod, netns       string
+	hostPort             int
 }
 
 func run(args []string) error {
@@ -56,6 +58,7 @@ func run(args []string) error {
 	flags.StringVar(&s.id, "id", "", "container `id` of the sandbox")
 	flags.StringVar(&s.pod, "pod", "", "`name` of the pod, in the namespace default")
 	flags.StringVar(&s.netns, "netns", "", "`GUID` of the pod's HCN namespace; run makes one")
+	flags.IntVar(&s.hostPort, "host-port", 0, "`port` of the node that leads to the pod's port 80; 0 for none")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -125,5 +128,22 @@ func (s sandbox) runtimeConf() *libcni.RuntimeConf {
 			{"K8S_POD_INFRA_CONTAINER_ID", s.id},
 			{"K8S_POD_UID", "uid-of-" + s.pod},
 		},
+		CapabilityArgs: s.capabilities(),
 	}
+}
+
+// capabilities holds the wishes of the pod in the types, and so the spelling, of
+// containerd's CNI client. libcni sends those that the conflist declares.
+func (s sandbox) capabilities() map[string]any {
+	wishes := map[string]any{
+		"dns": gocni.DNS{
+			Servers:  []string{"10.96.0.53"},
+			Searches: []string{"default.svc.cluster.local", "svc.cluster.local", "cluster.local"},
+			Options:  []string{"ndots:5"},
+		},
+	}
+	if s.hostPort > 0 {
+		wishes["portMappings"] = []gocni.PortMapping{{HostPort: int32(s.hostPort), ContainerPort: 80, Protocol: "tcp"}}
+	}
+	return wishes
 }
