@@ -128,17 +128,26 @@ func (w *walk) stepStop() string {
 	return w.disturb(id, func(context.Context) error { return w.host.StopContainer(id) })
 }
 
-// stepFault arms a fault. One that acts on every call lasts until HNS is well again.
+// stepFault arms a fault, half of them at the few calls that change anything. One
+// that acts on every call lasts until HNS is well again.
 func (w *walk) stepFault() string {
 	kinds := sweepFaults()
 	f := kinds[w.choose(len(kinds))].Fault
 	f.Nth = 1 + w.choose(40)
 	f.Every = f.Every && w.choose(4) == 0
+	if w.choose(2) == 0 {
+		f.Proc = changingProcs[w.choose(len(changingProcs))]
+		f.Nth = 1 + f.Nth%3
+	}
 	f.Client = "test"
 	if err := w.host.AddFault(f); err != nil {
 		w.Fatal(err)
 	}
-	return fmt.Sprintf("%s at call %d from now", sweepFault{Fault: f}, f.Nth)
+	return strings.TrimSpace(fmt.Sprintf("%s at call %d from now %s", sweepFault{Fault: f}, f.Nth, f.Proc))
+}
+
+var changingProcs = []string{
+	"HcnCreateNetwork", "HcnCreateEndpoint", "HcnCreateNamespace", "HcnModifyNamespace", "HcnDeleteEndpoint", "HcnDeleteNamespace",
 }
 
 func (w *walk) stepWell() string {

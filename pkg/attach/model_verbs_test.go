@@ -153,7 +153,8 @@ func (w *world) check(c *claim) error {
 		host = c.host
 	}
 	joins := w.hostOf(c) != nil
-	hindered := w.hindered(c) || host.standing != present || joins && c.standing != present
+	hindered := w.hindered(c) || host.standing != present || joins && c.standing != present ||
+		c.result.Endpoint.ID != host.result.Endpoint.ID // it was made anew since
 	struck, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
 		return at.Check(ctx, c.Attachment, promised(c.result))
 	})
@@ -207,8 +208,25 @@ func (w *world) gc(c *claim, valid ...*claim) error {
 			o.standing = doubtful
 		}
 	}
+	for _, v := range valid {
+		if v.Config.Name == c.Config.Name {
+			w.noteNamespace(v) // kept as long as any interface of the container is valid
+		}
+	}
 	w.followSandboxes()
 	return err
+}
+
+// noteNamespace notes that there is a namespace for a claim, or a place in one,
+// although it was believed to have nothing.
+func (w *world) noteNamespace(c *claim) {
+	for _, ns := range w.state().Namespaces {
+		joined := w.hostOf(c) != nil && slices.Contains(ns.Containers, c.ContainerID)
+		made := c.owns() && w.place(c) == ns.ID && !w.needed(ns)
+		if c.standing == absent && (joined || made) {
+			c.standing = doubtful
+		}
+	}
 }
 
 // status asks whether pods may come.

@@ -272,8 +272,7 @@ func (w *world) verifyNamespaces(s hnsemu.State) {
 		if !slices.Equal(ns.Endpoints, in[ns.ID]) {
 			w.blame("namespace %s holds %v, but %v are in it", ns.ID, ns.Endpoints, in[ns.ID])
 		}
-		wanted := func(c *claim) bool { return c.owns() && c.standing != absent && w.place(c) == ns.ID }
-		if plan.IsOwnNamespace(ns.ID) && !slices.ContainsFunc(w.claims, wanted) {
+		if plan.IsOwnNamespace(ns.ID) && !w.needed(ns) {
 			w.blame("namespace %s of Bulkhead's own is left", ns.ID)
 		}
 	}
@@ -324,20 +323,16 @@ func (w *world) lookAgain() {
 		if c.standing == present && w.hostOf(c) == nil && there[c.result.Endpoint.ID].NamespaceID != c.result.Namespace {
 			c.standing = doubtful
 		}
-		if c.standing == absent && slices.ContainsFunc(s.Namespaces, func(ns hnsemu.NamespaceState) bool { return w.wanted(c, ns) }) {
-			c.standing = doubtful // made late, and for DEL to remove
-		}
+		w.noteNamespace(c) // made late, and for DEL to remove
 	}
 	w.followSandboxes()
 }
 
-// wanted reports whether a namespace is there, or has a container, only for the
-// claim.
-func (w *world) wanted(c *claim, ns hnsemu.NamespaceState) bool {
-	if w.hostOf(c) != nil {
-		return slices.Contains(ns.Containers, c.ContainerID)
-	}
-	return c.owns() && w.place(c) == ns.ID
+// needed reports whether a namespace is there for a claim.
+func (w *world) needed(ns hnsemu.NamespaceState) bool {
+	return slices.ContainsFunc(w.claims, func(c *claim) bool {
+		return c.owns() && c.standing != absent && w.place(c) == ns.ID
+	})
 }
 
 // followSandboxes: a worker's place goes with its namespace, and nobody keeps it

@@ -171,7 +171,7 @@ func reason(c class, err error) string {
 	ofHNS := errors.As(err, &native)
 	switch {
 	case ofHNS && errors.Is(native, context.DeadlineExceeded):
-		return fmt.Sprintf("%s %s: HNS did not answer in time", native.Op, native.Object)
+		return attempted(native) + ": HNS did not answer in time"
 	case c.advice != "":
 		line = strings.TrimPrefix(line, c.kind.Error()+": ")
 		if ofHNS {
@@ -180,10 +180,15 @@ func reason(c class, err error) string {
 		return line
 	case ofHNS:
 		if m, ok := native.Code.Meaning(); ok {
-			return fmt.Sprintf("%s %s: %s", native.Op, native.Object, m.Text)
+			return attempted(native) + ": " + m.Text
 		}
 	}
 	return line
+}
+
+// attempted says what HNS was asked to do: "create endpoint c1_net1".
+func attempted(e *hns.Error) string {
+	return strings.TrimSpace(e.Op + " " + e.Object)
 }
 
 // advice is the class's, or what HNS's code calls for.

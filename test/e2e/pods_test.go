@@ -227,7 +227,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := refused(p.run(call{verb: "STATUS", conf: conf}))
-	if err != nil || e.Code != 50 || !strings.Contains(e.Msg, "Start-Service hns") {
+	if err != nil || e.Code != 51 || !strings.Contains(e.Msg, "Start-Service hns") {
 		t.Errorf("with HNS stopped: %+v, %v", e, err)
 	}
 }
