@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -21,7 +22,7 @@ var modelSeed = flag.Uint64("model.seed", 0, "the one `seed` to run TestModel wi
 // How much TestModel does: seeds that are always the same and one that is new in
 // every run, each with so many steps.
 const (
-	modelSeeds = 24
+	modelSeeds = 80
 	modelSteps = 150
 )
 
@@ -37,23 +38,39 @@ func TestModel(t *testing.T) {
 			seeds = append(seeds, seed+1)
 		}
 	}
-	for _, seed := range seeds {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			t.Parallel()
-			steps := modelWalk(seed)
-			walked := modelPlay(t, seed, steps)
-			t.Logf("model: seed %d: %d steps, %s", seed, len(walked.trace), walked.tally())
-			if *modelSeed != 0 {
-				t.Logf("%s:\n%s", walked.where, strings.Join(walked.trace, "\n"))
-			}
-			if len(walked.problems) == 0 {
-				return
-			}
-			walked = modelShorten(t, seed, steps[:len(walked.trace)])
-			t.Errorf("%s, after %d steps:\n%s\n%s\nTo see this again: go test ./pkg/attach -run TestModel -model.seed=%d",
-				walked.where, len(walked.trace), strings.Join(walked.trace, "\n"), strings.Join(walked.problems, "\n"), seed)
-		})
+	var mu sync.Mutex
+	var steps, asked, granted int
+	t.Run("seeds", func(t *testing.T) {
+		for _, seed := range seeds {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				w := modelRun(t, seed)
+				mu.Lock()
+				defer mu.Unlock()
+				steps, asked, granted = steps+len(w.trace), asked+w.asked, granted+w.granted
+			})
+		}
+	})
+	t.Logf("model: %d seeds, the first is %d: %d steps with %d verbs, of which %d succeeded", len(seeds), seeds[0], steps, asked, granted)
+	if len(seeds) > 1 && (asked < 1000 || granted < asked/3) {
+		t.Error("too little happened to prove anything")
 	}
+}
+
+// modelRun takes the walk of a seed and tells where it went wrong.
+func modelRun(t *testing.T, seed uint64) *walk {
+	t.Helper()
+	steps := modelWalk(seed)
+	walked := modelPlay(t, seed, steps)
+	if *modelSeed != 0 {
+		t.Logf("%s:\n%s", walked.where, strings.Join(walked.trace, "\n"))
+	}
+	if len(walked.problems) > 0 {
+		short := modelShorten(t, seed, steps[:len(walked.trace)])
+		t.Errorf("%s, after %d steps:\n%s\n%s\nTo see this again: go test ./pkg/attach -run TestModel -model.seed=%d",
+			short.where, len(short.trace), strings.Join(short.trace, "\n"), strings.Join(short.problems, "\n"), seed)
+	}
+	return walked
 }
 
 // modelStep is a step before it is known what there will be to do it with: a kind
@@ -121,17 +138,12 @@ type walk struct {
 	// where says which node it is, trace what was done there.
 	where string
 	trace []string
-	// done counts steps, and those of them that had an effect.
-	done, effective int
+	// asked counts verbs, granted those that succeeded.
+	asked, granted int
 	// choices are those that the current step has left.
 	choices []uint32
 	// strangers counts the endpoints of others, so that their addresses differ.
 	strangers int
-}
-
-// tally says how much happened.
-func (w *walk) tally() string {
-	return fmt.Sprintf("%d verbs of which %d succeeded", w.done, w.effective)
 }
 
 // choose returns the next choice, of n.
@@ -153,9 +165,9 @@ func (w *walk) take(s modelStep) {
 
 // verdict returns a verb's answer for the trace.
 func (w *walk) verdict(err error) string {
-	w.done++
+	w.asked++
 	if err == nil {
-		w.effective++
+		w.granted++
 		return ": done"
 	}
 	return ": " + strings.ReplaceAll(err.Error(), "\n", "; ")

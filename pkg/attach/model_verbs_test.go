@@ -4,7 +4,9 @@ package attach_test
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/attach"
@@ -15,16 +17,51 @@ import (
 // The verbs of a world are carried out as cniplugin does. Each notes what must be
 // there afterwards, and blames Bulkhead when a verb fails that nothing hinders.
 
-// within carries out a verb in its time and reports whether a fault struck it.
-func (w *world) within(c *claim, limit time.Duration, verb func(context.Context, attach.Attacher) error) (struck bool, err error) {
+// blow says how faults struck a verb.
+type blow int
+
+const (
+	unhurt blow = iota
+	// once: one call failed or was cut off, so that undoing is possible.
+	once
+	// hung: one call was not waited for. HNS may carry it out yet.
+	hung
+	// often: undoing was struck, too.
+	often
+)
+
+// blow returns how the latest verb was struck.
+func (w *world) blow() blow {
+	w.Helper()
+	calls, err := w.host.Calls()
+	if err != nil {
+		w.Fatal(err)
+	}
+	b := unhurt
+	for _, c := range calls {
+		switch {
+		case c.Fault == "":
+		case b != unhurt:
+			return often
+		case strings.HasPrefix(c.Fault, string(hnsemu.FaultHang)):
+			b = hung
+		default:
+			b = once
+		}
+	}
+	return b
+}
+
+// within carries out a verb in its time and reports how faults struck it.
+func (w *world) within(c *claim, limit time.Duration, verb func(context.Context, attach.Attacher) error) (blow, error) {
 	w.Helper()
 	if err := w.host.ResetLog(); err != nil {
 		w.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	err = verb(ctx, w.attacher(c.Attachment))
-	return w.struck() != "", err
+	err := verb(ctx, w.attacher(c.Attachment))
+	return w.blow(), err
 }
 
 // hindered reports what may make a verb on the claim fail: the service is down,
@@ -34,20 +71,26 @@ func (w *world) hindered(c *claim) bool {
 	if s.Stopped {
 		return true
 	}
-	named, inside := 0, 0
+	named := 0
 	for _, e := range s.Endpoints {
-		other := w.byName(e)
-		if other == nil || other.Config.Name != c.Config.Name || other.IfName != c.IfName {
-			continue
-		}
-		if other == c {
+		if w.byName(e) == c {
 			named++
 		}
-		if e.NamespaceID == w.place(c) {
-			inside++
+	}
+	return named > 1 || len(w.inside(c)) > 1
+}
+
+// inside returns the endpoints that are the claim's interface in its namespace,
+// whoever brought them.
+func (w *world) inside(c *claim) []string {
+	var ids []string
+	for _, e := range w.state().Endpoints {
+		o := w.byName(e)
+		if o != nil && o.Config.Name == c.Config.Name && o.IfName == c.IfName && e.NamespaceID == w.place(c) {
+			ids = append(ids, e.ID)
 		}
 	}
-	return named > 1 || inside > 1
+	return ids
 }
 
 // addable reports whether an ADD of the claim must succeed.
@@ -68,21 +111,39 @@ func (w *world) addable(c *claim) bool {
 // add asks for a claim.
 func (w *world) add(c *claim) error {
 	w.Helper()
-	addable := w.addable(c)
+	addable, inside := w.addable(c), w.inside(c)
+	c.touch()
 	var r attach.Result
-	struck, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at attach.Attacher) (err error) {
+	b, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at attach.Attacher) (err error) {
 		r, err = at.Add(ctx, c.Attachment)
 		return err
 	})
+	c.givenUp = c.givenUp || errors.Is(err, context.DeadlineExceeded)
 	switch {
+	case err == nil && len(inside) > 0 && !slices.Contains(inside, r.Endpoint.ID):
+		w.blame("ADD %s: made %s, but the namespace had %v", c, r.Endpoint.ID, inside)
 	case err == nil:
 		w.added(c, r)
-	case addable && !struck:
+	case addable && b == unhurt:
 		w.blame("ADD %s: %v", c, err)
-	case c.standing == absent && struck:
-		c.standing = doubtful
+	case c.standing == absent && b != unhurt:
+		w.undone(c, addable, b)
 	}
 	return err
+}
+
+// undone: an ADD that failed has undone what it made. When it gave up on a call
+// its address may stay, as HNS can make the endpoint yet.
+func (w *world) undone(c *claim, addable bool, b blow) {
+	if addable && b == once {
+		return
+	}
+	c.standing = doubtful
+	for _, e := range w.state().Endpoints {
+		if addable && b == hung && w.byName(e) == c {
+			w.blame("endpoint %s is left, although undoing was possible", e.Name)
+		}
+	}
 }
 
 // added takes note of the result of an ADD.
@@ -118,15 +179,16 @@ func (w *world) del(c *claim) error { return w.delFrom(c, c.NetNS) }
 func (w *world) delFrom(c *claim, netns string) error {
 	w.Helper()
 	hindered := w.state().Stopped
+	c.touch()
 	a := c.Attachment
 	a.NetNS = netns
-	struck, err := w.within(c, c.Config.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
+	b, err := w.within(c, c.Config.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
 		return at.Del(ctx, a)
 	})
 	switch {
 	case err == nil:
 		w.gone(c, a.NetNS)
-	case !hindered && !struck:
+	case !hindered && b == unhurt:
 		w.blame("DEL %s: %v", c, err)
 	case c.standing == present:
 		c.standing = doubtful
@@ -155,11 +217,11 @@ func (w *world) check(c *claim) error {
 	joins := w.hostOf(c) != nil
 	hindered := w.hindered(c) || host.standing != present || joins && c.standing != present ||
 		c.result.Endpoint.ID != host.result.Endpoint.ID // it was made anew since
-	struck, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
+	b, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
 		return at.Check(ctx, c.Attachment, promised(c.result))
 	})
 	switch {
-	case err != nil && !hindered && !struck:
+	case err != nil && !hindered && b == unhurt:
 		w.blame("CHECK %s: %v", c, err)
 	case err == nil:
 		w.checked(c)
@@ -193,13 +255,14 @@ func (w *world) gc(c *claim, valid ...*claim) error {
 			holders = append(holders, v.holder())
 		}
 	}
-	struck, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
+	b, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
 		return at.GC(ctx, c.Config, holders)
 	})
-	if err != nil && !hindered && !struck {
+	if err != nil && !hindered && b == unhurt {
 		w.blame("GC of %s: %v", c.Config.Name, err)
 	}
 	for _, o := range w.claims {
+		o.touch()
 		switch {
 		case o.Config.Name != c.Config.Name || slices.Contains(valid, o) || w.hostOf(o) != nil:
 		case err == nil:
@@ -233,10 +296,10 @@ func (w *world) noteNamespace(c *claim) {
 func (w *world) status(c *claim) error {
 	w.Helper()
 	stopped := w.state().Stopped
-	struck, err := w.within(c, c.Config.Timeouts.Status, func(ctx context.Context, at attach.Attacher) error {
+	b, err := w.within(c, c.Config.Timeouts.Status, func(ctx context.Context, at attach.Attacher) error {
 		return at.Status(ctx, c.Config)
 	})
-	if err != nil && !stopped && !struck {
+	if err != nil && !stopped && b == unhurt {
 		w.blame("STATUS of %s: %v", c.Config.Name, err)
 	}
 	if err == nil && stopped {
@@ -252,6 +315,9 @@ func (w *world) catchUp() {
 		w.Fatal(err)
 	}
 	w.lookAgain()
+	for _, c := range w.claims {
+		c.givenUp, c.decided = false, false
+	}
 }
 
 // recover puts HNS in order, late calls included.

@@ -41,7 +41,13 @@ type claim struct {
 	// of the container that brought the interface to the namespace. It stays set
 	// when that is gone.
 	host *claim
+	// givenUp: since HNS last caught up, an ADD gave up on it and left the address
+	// reserved. decided: another verb came after, which may have freed it.
+	givenUp, decided bool
 }
+
+// touch notes that a verb is about to decide on the claim.
+func (c *claim) touch() { c.decided = c.givenUp }
 
 // name returns the name of the claim's endpoint.
 func (c *claim) name() string { return plan.EndpointName(c.ContainerID, c.Config.Name, c.IfName) }
@@ -353,7 +359,8 @@ func (w *world) followSandboxes() {
 	}
 }
 
-// noteLate notes an endpoint that came after a verb had decided.
+// noteLate notes an endpoint that came after a verb had decided. One that comes
+// when nothing has been decided since ADD gave up finds its address reserved.
 func (w *world) noteLate(e hnsemu.EndpointState) {
 	c := w.byName(e)
 	if _, others := w.others[e.ID]; others || c == nil || e.ID == c.result.Endpoint.ID && c.standing == present {
@@ -361,6 +368,9 @@ func (w *world) noteLate(e hnsemu.EndpointState) {
 	}
 	if c.standing == absent {
 		c.standing = doubtful
+	}
+	if c.givenUp && !c.decided {
+		return
 	}
 	reserved := w.reserved(e.NetworkName)
 	for _, p := range e.Addresses {

@@ -105,8 +105,6 @@ type sweepVerb struct {
 	least int
 	// changesNothing: whatever happens, the node is as before.
 	changesNothing bool
-	// undoes: after a failure that let undoing work there is nothing left.
-	undoes bool
 }
 
 func theSandbox(sc *scene) *claim { return sc.sandbox }
@@ -124,13 +122,13 @@ func sweepAdds() []sweepVerb {
 		return func(sc *scene) error { return sc.add(whose(sc)) }
 	}
 	return []sweepVerb{
-		{name: "ADD", arrange: nobody, verb: add(theSandbox), subject: theSandbox, least: 20, undoes: true},
-		{name: "ADD without a namespace", arrange: nobody, verb: add(theLoner), subject: theLoner, least: 20, undoes: true},
+		{name: "ADD", arrange: nobody, verb: add(theSandbox), subject: theSandbox, least: 20},
+		{name: "ADD without a namespace", arrange: nobody, verb: add(theLoner), subject: theLoner, least: 20},
 		{name: "ADD to attach anew", arrange: detached, verb: add(theSandbox), subject: theSandbox, least: 15},
 		{name: "ADD to replace what is half made", arrange: halved, verb: add(theSandbox), subject: theSandbox, least: 20},
 		{name: "ADD again", arrange: pod, verb: add(theSandbox), subject: theSandbox, least: 10, changesNothing: true},
 		{name: "ADD of a worker", arrange: pod, verb: add(theWorker), subject: theWorker, least: 10, changesNothing: true},
-		{name: "ADD of a worker by its sandbox", arrange: loner, verb: add(theJoiner), subject: theJoiner, least: 10, undoes: true},
+		{name: "ADD of a worker by its sandbox", arrange: loner, verb: add(theJoiner), subject: theJoiner, least: 10},
 	}
 }
 
@@ -233,6 +231,8 @@ type sweepFault struct {
 	hnsemu.Fault
 	// afterNext lets a late call come only after the next step.
 	afterNext bool
+	// patient waits for a call longer than the verb may take.
+	patient bool
 }
 
 func (f sweepFault) String() string {
@@ -245,6 +245,9 @@ func (f sweepFault) String() string {
 	}
 	if f.afterNext {
 		out += " after the next step"
+	}
+	if f.patient {
+		out += " till the end of the verb"
 	}
 	return out
 }
@@ -278,7 +281,8 @@ func sweepFaults() []sweepFault {
 		}
 	}
 	late := hnsemu.Fault{Kind: hnsemu.FaultHang, Late: true}
-	return append(faults, sweepFault{Fault: late}, sweepFault{Fault: late, afterNext: true})
+	return append(faults, sweepFault{Fault: late}, sweepFault{Fault: late, afterNext: true},
+		sweepFault{Fault: hnsemu.Fault{Kind: hnsemu.FaultHang, After: true}, patient: true})
 }
 
 // The sweep answers with every kind of error that there is.

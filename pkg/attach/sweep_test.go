@@ -3,12 +3,14 @@
 package attach_test
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
@@ -176,12 +178,13 @@ func (s *sweep) strike(t *testing.T, f sweepFault, nth int) (sc *scene, struck, 
 	if err := sc.host.AddFault(f.Fault); err != nil {
 		t.Fatal(err)
 	}
+	if f.patient {
+		sc.limit(time.Hour)
+	}
 	err := s.verb(sc)
+	sc.limit(callTime)
 	struck = sc.struck()
 	sc.when = fmt.Sprintf("%s at call %d (%s): %v", f, nth, struck, err)
-	if s.undoes && err != nil && !f.Every {
-		sc.undone(s.subject(sc), f)
-	}
 	sc.verify()
 	if !f.afterNext {
 		sc.catchUp()
@@ -202,6 +205,11 @@ func (s *sweep) strike(t *testing.T, f sweepFault, nth int) (sc *scene, struck, 
 func (s *sweep) follow(sc *scene, f sweepFault, next sweepNext) {
 	next.run(s, sc)
 	sc.verify()
+	for _, c := range sc.claims {
+		if c.standing == present {
+			_ = sc.check(c)
+		}
+	}
 	if f.afterNext {
 		// DEL cannot have known of what comes now, but GC sees it.
 		sc.catchUp()
@@ -212,17 +220,67 @@ func (s *sweep) follow(sc *scene, f sweepFault, next sweepNext) {
 	sc.end()
 }
 
-// undone: a failed ADD has undone what it made, as undoing was not struck. Only
-// when it gave up on a call may its address stay, as HNS can make the endpoint yet.
-func (sc *scene) undone(c *claim, f sweepFault) {
-	if f.Kind != hnsemu.FaultHang {
-		c.standing = absent
-		return
-	}
-	for _, e := range sc.state().Endpoints {
-		if e.Name == c.name() {
-			sc.blame("endpoint %s is left, although undoing it was possible", e.Name)
+// TestLateEndpoint: HNS makes the endpoint after ADD has given up on it. Before
+// DEL it finds its address reserved, and DEL takes both. After DEL nobody could
+// know of it: it stands in nobody's way, and GC collects it.
+func TestLateEndpoint(t *testing.T) {
+	for _, d := range hns.Drivers() {
+		for name, late := range map[string]func(sc *scene){
+			"before DEL": func(sc *scene) {
+				sc.comesLate()
+				if len(sc.stray) > 0 {
+					sc.blame("the late endpoint has an address that is not reserved")
+				}
+				_ = sc.del(sc.sandbox)
+			},
+			"after DEL, then GC": func(sc *scene) {
+				_ = sc.del(sc.sandbox)
+				sc.comesLate()
+				_ = sc.gc(sc.sandbox)
+			},
+			"after DEL, then another pod": func(sc *scene) {
+				_ = sc.del(sc.sandbox)
+				sc.comesLate()
+				sc.forgetAddresses() // so that the other pod gets the same
+				sc.have(sc.other)
+				if got := sc.names(); len(got) != 1 || got[0] != "other_net1" {
+					sc.blame("the other pod's endpoint is not the only one: %v", got)
+				}
+				_ = sc.del(sc.other)
+				_ = sc.del(sc.sandbox)
+			},
+		} {
+			t.Run(string(d)+" "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					sc := newScene(newNode(t, "2022"), d)
+					sc.when = name
+					if err := sc.host.AddFault(hnsemu.Fault{Proc: "HcnCreateEndpoint", Nth: 1, Kind: hnsemu.FaultHang, Late: true}); err != nil {
+						t.Fatal(err)
+					}
+					if err := sc.add(sc.sandbox); !errors.Is(err, hns.ErrBusy) {
+						t.Errorf("got %v, want ErrBusy", err)
+					}
+					late(sc)
+					sc.verify()
+					sc.report()
+					sc.nothingLeft("in the end")
+				})
+			})
 		}
+	}
+}
+
+// comesLate lets HNS make the endpoint that nobody waits for.
+func (sc *scene) comesLate() {
+	sc.Helper()
+	sc.verify()
+	if got := sc.names(); len(got) > 0 {
+		sc.blame("endpoints before it came: %v", got)
+	}
+	sc.catchUp()
+	sc.verify()
+	if got := sc.names(); len(got) != 1 {
+		sc.blame("endpoints after it came: %v, want one", got)
 	}
 }
 
