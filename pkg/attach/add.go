@@ -164,7 +164,7 @@ func (at Attacher) confirm(ctx context.Context, a Attachment, network hns.Networ
 		return fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
 			plan.ErrConflict, network.Name, got.Name)
 	}
-	if err := at.IPAM.Confirm(ctx, a.request()); err != nil {
+	if err := at.IPAM.Confirm(ctx, a.request(addressesOf(got)...)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil

@@ -33,12 +33,18 @@ func (at Attacher) Del(ctx context.Context, a Attachment) error {
 }
 
 // takeDown removes the attachment's endpoints, and only then frees the addresses.
+// Where there was no endpoint it looks once more: an ADD that this call overtook
+// can have made one, and confirmed its address, before that was freed.
 func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
-	removed, err := at.removed(ctx, a)
-	if err != nil {
-		return err
+	for look := 1; ; look++ {
+		removed, err := at.removed(ctx, a)
+		if err != nil || look > 1 && len(removed) == 0 {
+			return err
+		}
+		if err := at.free(ctx, a, removed); err != nil || len(removed) > 0 {
+			return err
+		}
 	}
-	return at.free(ctx, a, removed)
 }
 
 // removeAll deletes the attachment's endpoints and makes sure that they are gone.
@@ -64,16 +70,21 @@ func (at Attacher) removed(ctx context.Context, a Attachment) ([]hns.Endpoint, e
 // free gives the attachment's addresses back. Nothing may use them any more;
 // removed are the endpoints that did.
 func (at Attacher) free(ctx context.Context, a Attachment, removed []hns.Endpoint) error {
-	var had []netip.Addr
-	for _, e := range removed {
-		for _, p := range e.Addresses {
-			had = append(had, p.Addr())
-		}
-	}
-	if err := at.IPAM.Del(ctx, a.request(had...)); err != nil {
+	if err := at.IPAM.Del(ctx, a.request(addressesOf(removed...)...)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil
+}
+
+// addressesOf returns the addresses of endpoints.
+func addressesOf(endpoints ...hns.Endpoint) []netip.Addr {
+	var out []netip.Addr
+	for _, e := range endpoints {
+		for _, p := range e.Addresses {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
 }
 
 // local returns the attachment's endpoints, without remote ones of the name.

@@ -203,6 +203,54 @@ func TestDelOvertakesAdd(t *testing.T) {
 	}
 }
 
+// pausing lets an ADD run when a DEL has looked for endpoints so many times.
+type pausing struct {
+	hns.Client
+	looks, at int
+	add       func()
+}
+
+func (p *pausing) EndpointsNamed(ctx context.Context, name string) ([]hns.Endpoint, error) {
+	found, err := p.Client.EndpointsNamed(ctx, name)
+	if p.looks++; p.looks == p.at {
+		p.add()
+	}
+	return found, err
+}
+
+// An ADD that does all its work between two steps of a DEL that overtakes it has
+// no endpoint without a reservation afterwards.
+func TestAddInsideDel(t *testing.T) {
+	for at := 1; at <= 2; at++ {
+		t.Run(fmt.Sprintf("after look %d", at), func(t *testing.T) {
+			n := newNode(t, "2022")
+			n.namespace(netns1)
+			a := n.attachment(hns.L2Bridge, "c1", netns1)
+			plain := n.hns
+			p := &pausing{Client: plain, at: at, add: func() {
+				if _, err := (attach.Attacher{HNS: plain, IPAM: ipam.Open("host-local"), Lock: n.lock}).Add(context.Background(), a); err != nil {
+					t.Error(err)
+				}
+			}}
+			n.hns = p
+			n.mustDel(a)
+			n.hns = plain
+			if p.looks < at {
+				t.Fatalf("DEL looked %d times", p.looks)
+			}
+			if at == 1 {
+				n.nothingLeft("after both")
+				return
+			}
+			if got := n.reserved(a.Config.Name); len(got) != 1 {
+				t.Errorf("IPAM holds %v for the endpoint", got)
+			}
+			n.mustDel(a)
+			n.nothingLeft("after the next DEL")
+		})
+	}
+}
+
 // The networks of a pod are deleted one by one.
 func TestDelOfOneNetwork(t *testing.T) {
 	n := newNode(t, "2022")
