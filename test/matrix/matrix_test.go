@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package matrix_test tries everything that a conflist or a pod can ask for, on
+// every driver, for both IP families, on every release of Windows that the
+// emulator knows. Each cell is a pod: what it asked for is in HNS afterwards, or
+// it was refused with a sentence and nothing was made.
+package matrix_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden file and the table in README.md")
+
+const (
+	golden = "testdata/cells.txt"
+	readme = "../../README.md"
+	// The table stands between these lines of the README.
+	begin = "<!-- go test ./test/matrix -update -->\n"
+	end   = "<!-- end -->\n"
+)
+
+// awaited are the rows that are known to have wrong cells, which the table shows
+// as such. It is to be empty.
+var awaited = []string{"`portMappings`", "`loopbackDSR`"}
+
+func TestMatrix(t *testing.T) {
+	got := results{}
+	for _, r := range rows {
+		got[r.name] = map[cell]answer{}
+		t.Run(r.name, func(t *testing.T) {
+			for _, d := range hns.Drivers() {
+				for _, f := range families {
+					for _, p := range profiles() {
+						c := cell{d, f, p}
+						t.Run(strings.Join([]string{string(d), string(f), p}, "/"), func(t *testing.T) {
+							got[r.name][c] = try(t, r, c)
+							if wrong := got[r.name][c].wrong; wrong != "" && !slices.Contains(awaited, r.name) {
+								t.Error(wrong)
+							}
+						})
+					}
+				}
+			}
+		})
+	}
+	for _, name := range awaited {
+		if !got.anyWrong(name) {
+			t.Errorf("%s has no wrong cell any more: take it off the list of awaited rows", name)
+		}
+	}
+	if t.Failed() {
+		return // the answers are not to be trusted
+	}
+	compare(t, golden, "", got.cells(), "")
+	compare(t, readme, begin, got.table(), end)
+}
+
+// compare holds the part of a file between two texts to what it must be.
+func compare(t *testing.T, file, before, want, after string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	head, rest, found := strings.Cut(string(text), before)
+	part, tail := rest, ""
+	if after != "" {
+		var closed bool
+		part, tail, closed = strings.Cut(rest, after)
+		found = found && closed
+	}
+	switch {
+	case !found:
+		t.Fatalf("%s has no part between %q and %q", file, before, after)
+	case part == want:
+	case *update:
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(head+before+want+after+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s differs (-file +now); go test ./test/matrix -update rewrites it:\n%s", file, cmp.Diff(part, want))
+	}
+}
