@@ -121,7 +121,7 @@ func (c *containerd) asPromised(p sandbox) {
 	if len(p.DNS) != 1 || strings.Join(p.DNS[0].Nameservers, " ") != "10.96.0.53" {
 		c.Errorf("%s: go-cni says DNS %+v", p.Name, p.DNS)
 	}
-	c.wishesGranted(e, p.HostPort)
+	c.wishesGranted(e, p.HostPort, "cluster.local")
 }
 
 // gone fails when anything of a pod is left on the node.

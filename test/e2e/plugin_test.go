@@ -17,6 +17,7 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
 	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
@@ -164,7 +165,9 @@ func (p *plugin) left() []string {
 	}
 	var out []string
 	for _, e := range s.Endpoints {
-		out = append(out, "endpoint "+e.Name)
+		if !ofTheNode(e) {
+			out = append(out, "endpoint "+e.Name)
+		}
 	}
 	for _, ns := range s.Namespaces {
 		for _, e := range ns.Endpoints {
@@ -177,6 +180,9 @@ func (p *plugin) left() []string {
 	slices.Sort(out)
 	return out
 }
+
+// ofTheNode reports whether an endpoint is the node's own, a host gateway.
+func ofTheNode(e hnsemu.EndpointState) bool { return e.System == "Host" }
 
 func (p *plugin) nothingLeft(when string) {
 	p.Helper()

@@ -43,10 +43,18 @@ func TestReadmeNamesEveryConflist(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no conflists: %v", err)
 	}
+	table, err := os.ReadFile(filepath.Join(root, "plugins/bulkhead/conf/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	text := readme(t)
 	for _, f := range files {
-		if !strings.Contains(text, "(plugins/bulkhead/conf/"+filepath.Base(f)+")") {
-			t.Errorf("README.md does not link to %s", filepath.Base(f))
+		name := filepath.Base(f)
+		if !strings.Contains(text, "(plugins/bulkhead/conf/"+name+")") {
+			t.Errorf("README.md does not link to %s", name)
+		}
+		if name != "README.md" && !strings.Contains(string(table), "("+name+")") {
+			t.Errorf("plugins/bulkhead/conf/README.md does not say what %s is for", name)
 		}
 	}
 }

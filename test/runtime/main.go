@@ -5,8 +5,10 @@
 // libcni with the arguments that containerd sends, and cleans up after a failure
 // as containerd does.
 //
-//	runtime run  --conf FILE --plugins DIR --cache DIR --id ID --pod NAME [--host-port PORT]
-//	runtime stop --conf FILE --plugins DIR --cache DIR --id ID --pod NAME [--host-port PORT] --netns GUID
+//	runtime run    --conf FILE --plugins DIR --cache DIR --id ID --pod NAME [--host-port PORT]
+//	runtime check  --conf FILE --plugins DIR --cache DIR --id ID --pod NAME [--host-port PORT] --netns GUID
+//	runtime stop   --conf FILE --plugins DIR --cache DIR --id ID --pod NAME [--host-port PORT] --netns GUID
+//	runtime status --conf FILE --plugins DIR --cache DIR
 //
 // run prints {"netns": GUID, "result": CNI result} on stdout.
 package main
@@ -48,7 +50,7 @@ type sandbox struct {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("which command: run or stop?")
+		return errors.New("which command: run, check, stop or status?")
 	}
 	var s sandbox
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
@@ -74,8 +76,12 @@ func run(args []string) error {
 	switch args[0] {
 	case "run":
 		return s.start(ctx, client, list)
+	case "check":
+		return s.cni().CheckNetworkList(ctx, list, s.runtimeConf())
 	case "stop":
 		return s.stop(ctx, client, list)
+	case "status":
+		return s.cni().GetStatusNetworkList(ctx, list)
 	default:
 		return fmt.Errorf("unknown command %q", args[0])
 	}
