@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/containernetworking/cni/pkg/version"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/attach"
@@ -44,38 +43,6 @@ func TestResult(t *testing.T) {
 	}
 	if diff := cmp.Diff(parsed(t, []byte(want)), parsed(t, got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-// What a runtime of any version reads is a result of that version with the
-// pod's IPv4 address.
-func TestResultInEveryVersion(t *testing.T) {
-	for _, v := range version.All.SupportedVersions() {
-		t.Run(v, func(t *testing.T) {
-			converted, err := result(dualStack, "eth0").GetAsVersion(v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			data, err := json.Marshal(converted)
-			if err != nil {
-				t.Fatal(err)
-			}
-			again, err := version.NewResult(v, data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if again.Version() != v {
-				t.Errorf("got version %s", again.Version())
-			}
-			if v < "0.3.0" {
-				want := map[string]any{"ip": "10.1.0.5/24", "gateway": "10.1.0.1", "routes": []any{
-					map[string]any{"dst": "0.0.0.0/0", "gw": "10.1.0.1"},
-				}}
-				if diff := cmp.Diff(want, parsed(t, data).(map[string]any)["ip4"]); diff != "" {
-					t.Errorf("ip4 (-want +got):\n%s", diff)
-				}
-			}
-		})
 	}
 }
 
