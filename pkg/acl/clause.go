@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package acl
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// clause is a line of a set's plain meaning in one direction: the first that
+// matches decides, and what none matches is denied.
+type clause struct {
+	match
+	allow bool
+	// name tells an admin where the clause comes from, id tells rules apart.
+	name, id string
+	// level is the priority of a clause that is not the user's, 0 for one that is.
+	level uint16
+}
+
+// Levels of the clauses that are not the user's, and the first of those that are.
+// Switch rules of one priority have no defined order in HNS, so no allow shares
+// one with a block.
+const (
+	firstLevel    = 1000
+	hostLevel     = 64000
+	mappedLevel   = 64500
+	protocolLevel = 65000
+	tailLevel     = hns.PriorityMax
+)
+
+// meaning returns the clauses of a set in one direction.
+func (s Spec) meaning(t Target, d hns.Direction) []clause {
+	out := s.ruled(d)
+	if d == hns.Out {
+		if !s.DenyOutbound {
+			out = append(out, anything("out"))
+		}
+		return out
+	}
+	closed := s.DenyInbound || t.Release == Before1709 && t.Isolation == hns.Process
+	if s.DenyInbound && !s.DenyHost && len(t.Host) > 0 {
+		out = append(out, theHost(t.Host))
+	}
+	switch {
+	case closed:
+		return append(out, mapped(t.Mapped)...)
+	case t.Isolation == hns.HyperV:
+		return append(out, anything("in"))
+	default:
+		return append(out, usual()...)
+	}
+}
+
+// ruled returns the clauses of the user's rules, in the order in which they count.
+func (s Spec) ruled(d hns.Direction) []clause {
+	type numbered struct {
+		Rule
+		n int
+	}
+	var rules []numbered
+	for n, r := range s.Rules {
+		if r.Direction == d {
+			rules = append(rules, numbered{r, n})
+		}
+	}
+	slices.SortStableFunc(rules, func(a, b numbered) int { return cmp.Compare(a.rank(), b.rank()) })
+	var out []clause
+	for _, r := range rules {
+		out = append(out, clause{
+			match: match{r.Protocols, r.Ports, r.Remote},
+			allow: r.Action == hns.Allow,
+			name:  r.Name,
+			id:    fmt.Sprintf("rule%d", r.n),
+		})
+	}
+	return out
+}
+
+// rank puts rules without a priority last.
+func (r Rule) rank() int {
+	if r.Priority == 0 {
+		return hns.PriorityMax + 1
+	}
+	return int(r.Priority)
+}
+
+// protocol is an IP protocol with its name in ids and in documents.
+type protocol struct {
+	number      int
+	name, title string
+}
+
+// inbound lists what may enter a process-isolated pod (Microsoft, "Network
+// isolation and security": TCP, UDP, ICMP, IGMP).
+var inbound = []protocol{
+	{tcp, "tcp", "TCP"},
+	{udp, "udp", "UDP"},
+	{1, "icmpv4", "ICMPv4"},
+	{58, "icmpv6", "ICMPv6"},
+	{2, "igmp", "IGMP"},
+}
+
+// usual is the inbound default of a process-isolated pod.
+func usual() []clause {
+	var out []clause
+	for _, p := range inbound {
+		out = append(out, clause{
+			match: match{protocols: []int{p.number}}, allow: true,
+			name: "the inbound default for " + p.title, level: protocolLevel,
+		})
+	}
+	return out
+}
+
+// anything is a default that allows all.
+func anything(direction string) clause {
+	return clause{allow: true, name: "the " + direction + "bound default", level: tailLevel}
+}
+
+// theHost lets the node itself in.
+func theHost(addrs []netip.Addr) clause {
+	c := clause{allow: true, name: "allowHost", id: "host", level: hostLevel}
+	for _, a := range addrs {
+		c.remote = append(c.remote, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return c
+}
+
+// mapped opens the ports that ports of the node lead to.
+func mapped(ports []Port) []clause {
+	var out []clause
+	for i, p := range ports {
+		if slices.Contains(ports[:i], p) {
+			continue
+		}
+		out = append(out, clause{
+			match: match{protocols: []int{p.Protocol}, ports: []hns.PortRange{{First: p.Number, Last: p.Number}}},
+			allow: true, name: fmt.Sprintf("the port mapping to port %d", p.Number), id: fmt.Sprintf("map%d", p.Number), level: mappedLevel,
+		})
+	}
+	return out
+}
+
+// within returns the clauses that allow what both sets allow. What a clause of
+// the tighter set allows is what the wider set makes of it.
+func within(tighter, wider []clause) []clause {
+	var out []clause
+	for _, t := range tighter {
+		if !t.allow {
+			out = append(out, t)
+			continue
+		}
+		for i, w := range wider {
+			m, some := t.and(w.match)
+			if !some {
+				continue
+			}
+			out = append(out, clause{
+				match: m, allow: w.allow, name: t.name + " within " + w.name,
+				id: strings.TrimPrefix(fmt.Sprintf("%s-within%d", t.id, i), "-"),
+			})
+		}
+	}
+	return out
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package acl
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// ErrUnenforceable is the kind of every refusal of Compile: what enforces ACLs
+// for the target cannot be told what the set means.
+var ErrUnenforceable = errors.New("ACLs cannot be enforced")
+
+// Spec is a set of ACLs as a user means it. In each direction the first rule
+// that matches a packet decides; rules with a priority come before those
+// without, the lower number first, and otherwise the order counts. What no rule
+// matches is decided by the direction's default. The zero Spec is the default
+// table.
+type Spec struct {
+	Rules []Rule
+	// DenyInbound and DenyOutbound deny what no rule matches. Otherwise the
+	// default table of the isolation decides (Microsoft, "Network isolation and
+	// security").
+	DenyInbound, DenyOutbound bool
+	// DenyHost denies it to the node itself, too, which otherwise keeps reaching
+	// its pods where inbound is denied: kubelet probes them.
+	DenyHost bool
+}
+
+// Rule is one rule of a Spec.
+type Rule struct {
+	// Name is what errors and verdicts call the rule: its JSON path.
+	Name      string
+	Direction hns.Direction
+	Action    hns.Action
+	// Protocols are IP protocol numbers; empty is any.
+	Protocols []int
+	// Ports are those of the packet's destination; empty is any. Only TCP and UDP
+	// have them.
+	Ports []hns.PortRange
+	// Remote holds the addresses of the other side; empty is any.
+	Remote []netip.Prefix
+	// Priority is 0 for none.
+	Priority uint16
+}
+
+// Release is a generation of Windows, as far as it changes what ACLs mean.
+type Release string
+
+// Releases. Bulkhead itself needs Windows Server 2019.
+const (
+	// Before1709 denied everything inbound; a port mapping opened its port.
+	Before1709 Release = "before 1709"
+	Server2019 Release = "Windows Server 2019"
+	Server2022 Release = "Windows Server 2022"
+	Server2025 Release = "Windows Server 2025"
+)
+
+// Target is the pod that a set is for.
+type Target struct {
+	Driver    hns.Driver
+	Isolation hns.Isolation
+	// Release is the latest one when empty.
+	Release Release
+	// Host holds the addresses that the node reaches its pods from.
+	Host []netip.Addr
+	// Mapped are the ports of the pod that ports of the node lead to.
+	Mapped []Port
+}
+
+// Port is a port of the pod.
+type Port struct {
+	// Protocol is 6 or 17.
+	Protocol int
+	Number   uint16
+}
+
+// Protocols that have ports (IANA protocol numbers).
+const (
+	tcp = 6
+	udp = 17
+)
