@@ -29,8 +29,27 @@ func (c Config) WithDriver(d hns.Driver) (Config, error) {
 		return Config{}, invalid("runtimeConfig.portMappings", "a transparent network maps no ports of the node: "+
 			"the pod has an address of its own on the physical network")
 	}
+	if err := c.checkVFP(d); err != nil {
+		return Config{}, err
+	}
 	c.Driver = d
 	return c, nil
+}
+
+// checkVFP refuses what only the Virtual Filtering Platform does.
+func (c Config) checkVFP(d hns.Driver) error {
+	if d.HasVFP() {
+		return nil
+	}
+	asked := firstSet([]key{{"outboundNAT", c.OutboundNAT != nil}, {"loopbackDSR", c.LoopbackDSR}, {"routes", len(c.Routes) > 0}})
+	if asked == "" {
+		return nil
+	}
+	why := "the pod has an address of its own on the physical network"
+	if d == hns.NAT {
+		why = "it translates whatever leaves the node"
+	}
+	return invalid(asked, "a %s network has no VFP, which alone does this: %s; remove the key", d, why)
 }
 
 func (c Config) checkFamilies(d hns.Driver) error {

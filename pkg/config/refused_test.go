@@ -235,6 +235,18 @@ var invalidRuntime = []refusal{
 	{want: `CNI_ARGS: "=x" is not a KEY=value pair`, conf: native(""), args: "=x"},
 	{want: `CNI_ARGS: unknown key "WHO", and no IgnoreUnknown=1`, conf: native(""), args: "WHO=me;IgnoreUnknown=0"},
 	{want: `CNI_ARGS: IgnoreUnknown "yes" is not one of 1, true, 0, false`, conf: native(""), args: "IgnoreUnknown=yes"},
+	{
+		want: "outboundNAT: a nat network has no VFP, which alone does this: it translates whatever leaves the node; remove the key",
+		conf: native(`"driver": "nat", "outboundNAT": {}`),
+	},
+	{
+		want: "loopbackDSR: a transparent network has no VFP, which alone does this: the pod has an address of its own on the physical network; remove the key",
+		conf: native(`"driver": "transparent", "loopbackDSR": true`),
+	},
+	{
+		want: "routes: a nat network has no VFP, which alone does this: it translates whatever leaves the node; remove the key",
+		conf: native(`"driver": "nat", "routes": [{"dst": "10.96.0.0/12"}]`),
+	},
 	{want: `acl.inbound.default: "reject" is not one of allow, deny`, conf: native(`"acl": {"inbound": {"default": "reject"}}`)},
 	{want: `acl.inbound: want an object, got "deny"`, conf: native(`"acl": {"inbound": "deny"}`)},
 	{want: `acl.program: want true or false, got 1`, conf: native(`"acl": {"program": 1}`)},

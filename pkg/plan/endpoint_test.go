@@ -42,6 +42,12 @@ func facts(d hns.Driver) Facts {
 	}
 }
 
+// dualStack gives the pod an IPv6 address, too.
+func dualStack(f *Facts) {
+	f.Network.Subnets = append(f.Network.Subnets, hns.Subnet{Prefix: prefix("fd00:1::/64"), Gateway: addr("fd00:1::1")})
+	f.Addresses = append(f.Addresses, Address{Addr: addr("fd00:1::5")})
+}
+
 func TestEndpointName(t *testing.T) {
 	tests := []struct{ container, network, ifName, want string }{
 		{"c1", "net1", "eth0", "c1_net1"},
@@ -183,7 +189,48 @@ func TestEndpointPolicies(t *testing.T) {
 	}{
 		{"nothing asked", hns.L2Bridge, func(*Facts) {}, nil},
 		{"everything on l2bridge", hns.L2Bridge, all, []hns.Policy{mapped(hns.LocalRoutedVIP), nat, dsr, route, opaque}},
-		{"everything on nat", hns.NAT, all, []hns.Policy{mapped(0), nat, dsr, route, opaque}},
+		{
+			"what nat has", hns.NAT,
+			func(f *Facts) {
+				f.Config.PortMappings, f.Config.Policies = []config.PortMapping{web}, []hns.Opaque{opaque}
+			},
+			[]hns.Policy{mapped(0), opaque},
+		},
+		{
+			"a port of each family", hns.L2Bridge,
+			func(f *Facts) { dualStack(f); f.Config.PortMappings = []config.PortMapping{web} },
+			[]hns.Policy{mapped(hns.LocalRoutedVIP), mapped(hns.LocalRoutedVIP | hns.IPv6)},
+		},
+		{
+			"a port of IPv6 alone", hns.L2Bridge,
+			func(f *Facts) {
+				dualStack(f)
+				f.Addresses, f.Config.PortMappings = f.Addresses[1:], []config.PortMapping{web}
+			},
+			[]hns.Policy{mapped(hns.LocalRoutedVIP | hns.IPv6)},
+		},
+		{
+			"loopback DSR of each family", hns.L2Bridge,
+			func(f *Facts) { dualStack(f); f.Config.LoopbackDSR = true },
+			[]hns.Policy{dsr, hns.OutboundNAT{Destinations: []string{"fd00:1::5"}}},
+		},
+		{
+			"outbound NAT of each family, with the exceptions that are listed or else the cluster's own ranges", hns.L2Bridge,
+			func(f *Facts) {
+				dualStack(f)
+				f.Config.OutboundNAT = &config.OutboundNAT{Exceptions: []netip.Prefix{prefix("10.0.0.0/8")}}
+				f.Config.Routes = []hns.SDNRoute{{Destination: prefix("fd00:96::/112")}}
+			},
+			[]hns.Policy{
+				nat, hns.OutboundNAT{Exceptions: []netip.Prefix{prefix("fd00:1::/64"), prefix("fd00:96::/112")}},
+				hns.SDNRoute{Destination: prefix("fd00:96::/112")},
+			},
+		},
+		{
+			"outbound NAT where HNS chooses the address", hns.L2Bridge,
+			func(f *Facts) { f.Addresses, f.Config.OutboundNAT = nil, &config.OutboundNAT{} },
+			[]hns.Policy{hns.OutboundNAT{Exceptions: []netip.Prefix{prefix("10.1.0.0/24")}}},
+		},
 		{
 			"everything on overlay", hns.Overlay, all,
 			[]hns.Policy{mapped(hns.LocalRoutedVIP), nat, dsr, route, hns.ProviderAddress{Address: addr("192.168.1.5")}, opaque},
@@ -191,6 +238,7 @@ func TestEndpointPolicies(t *testing.T) {
 		{
 			"a mapping of one IPv6 address", hns.L2Bridge,
 			func(f *Facts) {
+				dualStack(f)
 				web := web
 				web.HostIP = addr("fd00::1")
 				f.Config.PortMappings = []config.PortMapping{web}
@@ -222,7 +270,7 @@ func TestEndpointACLs(t *testing.T) {
 			t.Run(string(d)+" "+string(i), func(t *testing.T) {
 				f := facts(d)
 				f.Config.Isolation, f.Config.ACL.Program = i, true
-				f.Config.Routes = []hns.SDNRoute{{Destination: prefix("10.96.0.0/12")}}
+				f.Config.Policies = []hns.Opaque{{Type: "L2Driver", Settings: json.RawMessage(`{}`)}}
 				got, err := Endpoint(f)
 				if err != nil {
 					t.Fatal(err)
@@ -231,7 +279,7 @@ func TestEndpointACLs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := []hns.Policy{f.Config.Routes[0]}
+				want := []hns.Policy{f.Config.Policies[0]}
 				for _, r := range rules {
 					want = append(want, r)
 				}
@@ -256,6 +304,13 @@ func TestEndpointRefusals(t *testing.T) {
 		{"a network that is not for pods", "ics", func(*Facts) {}, config.ErrInvalid, `"ics", which pods cannot use`},
 		{"outside of the network", hns.L2Bridge, func(f *Facts) { f.Addresses[0].Addr = addr("10.9.0.5") }, ErrConflict, `10.9.0.5, which is outside of the network "net1" (10.1.0.0/24)`},
 		{"a network without subnets", hns.NAT, func(f *Facts) { f.Network.Subnets = nil }, ErrConflict, `has no subnet`},
+		{
+			"a port of a family that the pod lacks", hns.L2Bridge,
+			func(f *Facts) {
+				f.Config.PortMappings = []config.PortMapping{{Protocol: 6, HostPort: 1, ContainerPort: 1}, {Protocol: 6, HostPort: 2, ContainerPort: 2, HostIP: addr("fd00::1")}}
+			},
+			ErrConflict, "runtimeConfig.portMappings[1].hostIP: the pod has no address of the family of fd00::1",
+		},
 		{"two of one family", hns.L2Bridge, func(f *Facts) { f.Addresses = append(f.Addresses, Address{Addr: addr("10.1.0.6")}) }, ErrConflict, "IPAM gave 10.1.0.5 and 10.1.0.6"},
 		{
 			"IPv6 on an old HNS", hns.L2Bridge,
@@ -279,7 +334,7 @@ func TestEndpointRefusals(t *testing.T) {
 		{
 			"loopback DSR without an address", hns.L2Bridge,
 			func(f *Facts) { f.Config.LoopbackDSR, f.Addresses = true, nil },
-			ErrConflict, "loopbackDSR needs an IPv4 address",
+			ErrConflict, "loopbackDSR needs an address from IPAM",
 		},
 	}
 	for _, tt := range tests {

@@ -4,6 +4,8 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -12,10 +14,11 @@ import (
 // policies returns the endpoint's policies: what leads traffic first, the ACLs
 // last, in the order of the configuration.
 func policies(f Facts) ([]hns.Policy, error) {
-	out := portMappings(f.Config)
-	if nat := f.Config.OutboundNAT; nat != nil {
-		out = append(out, hns.OutboundNAT{Exceptions: nat.Exceptions})
+	out, err := portMappings(f)
+	if err != nil {
+		return nil, err
 	}
+	out = append(out, outboundNAT(f)...)
 	dsr, err := loopbackDSR(f)
 	if err != nil {
 		return nil, err
@@ -37,30 +40,98 @@ func policies(f Facts) ([]hns.Policy, error) {
 	return append(out, rules...), nil
 }
 
-// portMappings makes a policy of each mapping. Outside of nat networks, which
-// have WinNAT, VFP needs the local routed flag.
-func portMappings(c config.Config) []hns.Policy {
+// families returns, of IPv4 and IPv6, those that the pod has: true is IPv6. HNS
+// chooses IPv4 addresses only.
+func (f Facts) families() []bool {
+	var out []bool
+	for _, six := range []bool{false, true} {
+		if slices.ContainsFunc(f.Addresses, func(a Address) bool { return a.Addr.Is6() == six }) {
+			out = append(out, six)
+		}
+	}
+	if len(out) == 0 {
+		return []bool{false}
+	}
+	return out
+}
+
+// portMappings makes a policy of each mapping and family: HNS maps IPv6 by a
+// policy of its own. Outside of nat networks, which have WinNAT, VFP needs the
+// local routed flag, without which the node does not reach its own port.
+func portMappings(f Facts) ([]hns.Policy, error) {
 	var out []hns.Policy
-	for _, m := range c.PortMappings {
-		p := hns.PortMapping{
-			Protocol:     m.Protocol,
-			InternalPort: m.ContainerPort,
-			ExternalPort: m.HostPort,
-			VIP:          m.HostIP,
+	for i, m := range f.Config.PortMappings {
+		families := f.families()
+		if m.HostIP.IsValid() {
+			if !slices.Contains(families, m.HostIP.Is6()) {
+				return nil, fmt.Errorf("%w: runtimeConfig.portMappings[%d].hostIP: the pod has no address of the family of %s", ErrConflict, i, m.HostIP)
+			}
+			families = []bool{m.HostIP.Is6()}
 		}
-		if c.Driver != hns.NAT {
-			p.Flags |= hns.LocalRoutedVIP
+		for _, six := range families {
+			out = append(out, portMapping(m, f.Config.Driver, six))
 		}
-		if m.HostIP.Is6() {
-			p.Flags |= hns.IPv6
+	}
+	return out, nil
+}
+
+func portMapping(m config.PortMapping, d hns.Driver, six bool) hns.PortMapping {
+	p := hns.PortMapping{
+		Protocol:     m.Protocol,
+		InternalPort: m.ContainerPort,
+		ExternalPort: m.HostPort,
+		VIP:          m.HostIP,
+	}
+	if d != hns.NAT {
+		p.Flags |= hns.LocalRoutedVIP
+	}
+	if six {
+		p.Flags |= hns.IPv6
+	}
+	return p
+}
+
+// outboundNAT makes a policy of each family that the pod has. Where the
+// configuration excepts nothing of a family, the cluster's own ranges of it are
+// excepted, as far as they are known: the network's subnets and what routes lead
+// to. The node's own network is never among them: its hosts do not know the way
+// back to a pod.
+func outboundNAT(f Facts) []hns.Policy {
+	if f.Config.OutboundNAT == nil {
+		return nil
+	}
+	var own []netip.Prefix
+	for _, s := range f.Network.Subnets {
+		own = append(own, s.Prefix)
+	}
+	for _, r := range f.Config.Routes {
+		if !slices.Contains(own, r.Destination) {
+			own = append(own, r.Destination)
 		}
-		out = append(out, p)
+	}
+	var out []hns.Policy
+	for _, six := range f.families() {
+		exceptions := ofFamily(f.Config.OutboundNAT.Exceptions, six)
+		if len(exceptions) == 0 {
+			exceptions = ofFamily(own, six)
+		}
+		out = append(out, hns.OutboundNAT{Exceptions: exceptions})
+	}
+	return out
+}
+
+func ofFamily(prefixes []netip.Prefix, six bool) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		if p.Addr().Is6() == six {
+			out = append(out, p)
+		}
 	}
 	return out
 }
 
 // loopbackDSR lets a pod reach itself through its own service: outbound NAT
-// towards its own IPv4 address (containernetworking/plugins, pkg/hns).
+// towards each of its own addresses (containernetworking/plugins, pkg/hns).
 func loopbackDSR(f Facts) ([]hns.Policy, error) {
 	if !f.Config.LoopbackDSR {
 		return nil, nil
@@ -68,12 +139,14 @@ func loopbackDSR(f Facts) ([]hns.Policy, error) {
 	if err := CheckFeatures(f.Config, f.Features); err != nil {
 		return nil, err
 	}
-	for _, a := range f.Addresses {
-		if a.Addr.Is4() {
-			return []hns.Policy{hns.OutboundNAT{Destinations: []string{a.Addr.String()}}}, nil
-		}
+	if len(f.Addresses) == 0 {
+		return nil, fmt.Errorf("%w: loopbackDSR needs an address from IPAM, and ipam gave none", ErrConflict)
 	}
-	return nil, fmt.Errorf("%w: loopbackDSR needs an IPv4 address from IPAM, and ipam gave none", ErrConflict)
+	var out []hns.Policy
+	for _, a := range f.Addresses {
+		out = append(out, hns.OutboundNAT{Destinations: []string{a.Addr.String()}})
+	}
+	return out, nil
 }
 
 // Network returns the network that the configuration owns, and whether it owns
