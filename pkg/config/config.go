@@ -33,8 +33,12 @@ type Config struct {
 	DNS         hns.DNS
 	// PortMappings come from runtimeConfig.
 	PortMappings []PortMapping
-	Timeouts     Timeouts
-	Pod          Pod
+	// EgressRate comes from runtimeConfig, in bytes a second; 0 is no limit.
+	EgressRate uint64
+	// MAC is the runtime's wish, empty for none.
+	MAC      hns.MAC
+	Timeouts Timeouts
+	Pod      Pod
 	// Raw is the configuration as it came in, for IPAM plugins.
 	Raw []byte
 }

@@ -21,7 +21,7 @@ func steps() []step {
 	return []step{
 		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAM, readACL,
 		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readPortMappings,
-		refuseBandwidth, refuseMAC,
+		readBandwidth, readMAC,
 	}
 }
 

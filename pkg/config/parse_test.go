@@ -148,6 +148,11 @@ var accepted = []struct {
 				"bandwidth": {"ingressRate": 0, "ingressBurst": 4294967295, "egressRate": 0, "x": 1}, "mac": "", "aliases": {}}`),
 	},
 	{
+		name: "a limit and a MAC address",
+		want: with(func(c *Config) { c.EgressRate, c.MAC = 1_250_000, "00:15:5d:00:00:01" }),
+		conf: native(`"runtimeConfig": {"mac": "00-15-5D-00-00-01", "bandwidth": {"EgressRate": 10000000, "EgressBurst": 18446744073709551615}}`),
+	},
+	{
 		name: "as go-cni spells and fills it",
 		want: with(func(c *Config) {
 			c.PortMappings = []PortMapping{{Protocol: 6, HostPort: 8080, ContainerPort: 80}}

@@ -227,6 +227,18 @@ var invalidRuntime = []refusal{
 		want: "runtimeConfig.portMappings[0].hostIP: fd00::1 is IPv6, which nat networks do not have",
 		conf: native(`"driver": "nat", "runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "udp", "hostIP": "fd00::1"}]}`),
 	},
+	{
+		want: "runtimeConfig.bandwidth.ingressRate: HNS limits only what a pod sends, not what it receives; ask for egress alone",
+		conf: native(`"runtimeConfig": {"bandwidth": {"IngressRate": 1, "IngressBurst": 4294967295}}`),
+	},
+	{want: "runtimeConfig.bandwidth.egressRate: 7 bits a second is less than one byte", conf: native(`"runtimeConfig": {"bandwidth": {"egressRate": 7}}`)},
+	{
+		want: "policies[0]: runtimeConfig.bandwidth.egressRate is the same limit; remove one of the two",
+		conf: native(`"policies": [{"Type": "qos", "Settings": {}}], "runtimeConfig": {"bandwidth": {"egressRate": 800}}`),
+	},
+	{want: `runtimeConfig.mac: "00:15:5d" is not a MAC address of six bytes`, conf: native(`"runtimeConfig": {"mac": "00:15:5d"}`)},
+	{want: `runtimeConfig.mac: "01:15:5d:00:00:01" is a group address`, conf: native(`"runtimeConfig": {"mac": "01:15:5d:00:00:01"}`)},
+	{want: `runtimeConfig.mac: "00:00:00:00:00:00" is no address of an interface`, conf: native(`"runtimeConfig": {"mac": "00:00:00:00:00:00"}`)},
 	{want: "runtimeConfig.bandwidth.egressRate: want an integer, got -1", conf: native(`"runtimeConfig": {"bandwidth": {"EgressRate": -1}}`)},
 	{want: "runtimeConfig.mac: want a string, got 5", conf: native(`"runtimeConfig": {"mac": 5}`)},
 	{want: `CNI_ARGS: "K8S_POD_NAME" is not a KEY=value pair`, conf: native(""), args: "IgnoreUnknown=1;K8S_POD_NAME"},
@@ -275,9 +287,6 @@ var unsupportedYet = []refusal{
 		want: "network.gatewayEndpoint: not supported by this version of bulkhead",
 		conf: network("l2bridge", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}], "gatewayEndpoint": true`),
 	},
-	{want: "runtimeConfig.bandwidth.ingressRate: not supported by this version of bulkhead", conf: native(`"runtimeConfig": {"bandwidth": {"IngressRate": 1, "IngressBurst": 4294967295}}`)},
-	{want: "runtimeConfig.bandwidth.egressRate: not supported by this version of bulkhead", conf: native(`"runtimeConfig": {"bandwidth": {"egressRate": 18446744073709551615}}`)},
-	{want: "runtimeConfig.mac: not supported by this version of bulkhead", conf: native(`"runtimeConfig": {"mac": "00-15-5D-00-00-01"}`)},
 	{want: "CNI_ARGS MAC: not supported by this version of bulkhead", conf: native(""), args: "IgnoreUnknown=1;MAC=00:15:5d:00:00:01"},
 }
 

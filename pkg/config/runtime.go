@@ -86,28 +86,43 @@ type wireBandwidth struct {
 	EgressRate  uint64 `json:"egressRate"`
 }
 
-// refuseBandwidth looks at the rates only: containerd sets the bursts to their
-// maximum when it means no limit.
-func refuseBandwidth(doc document, _ *Config) error {
+// readBandwidth takes rates in bits a second (CNI's conventions, "bandwidth"
+// capability). It passes over the bursts, which HNS does not know; containerd
+// sets them to their maximum.
+func readBandwidth(doc document, c *Config) error {
+	const path, bits = "runtimeConfig.bandwidth.", 8
 	var w wireBandwidth
 	if err := doc.runtime("bandwidth", &w); err != nil {
 		return err
 	}
-	const path = "runtimeConfig.bandwidth."
-	asked := firstSet([]key{{path + "ingressRate", w.IngressRate > 0}, {path + "egressRate", w.EgressRate > 0}})
-	if asked != "" {
-		return unsupported(asked)
+	switch {
+	case w.IngressRate > 0:
+		return invalid(path+"ingressRate", "HNS limits only what a pod sends, not what it receives; ask for egress alone")
+	case w.EgressRate > 0 && w.EgressRate < bits:
+		return invalid(path+"egressRate", "%d bits a second is less than one byte", w.EgressRate)
 	}
+	for i, p := range c.Policies {
+		if w.EgressRate > 0 && strings.EqualFold(p.Type, "QOS") {
+			return invalid(index("policies", i), "runtimeConfig.bandwidth.egressRate is the same limit; remove one of the two")
+		}
+	}
+	c.EgressRate = w.EgressRate / bits
 	return nil
 }
 
-func refuseMAC(doc document, _ *Config) error {
+func readMAC(doc document, c *Config) error {
+	const path = "runtimeConfig.mac"
 	mac := ""
-	if err := doc.runtime("mac", &mac); err != nil {
+	if err := doc.runtime("mac", &mac); err != nil || mac == "" {
 		return err
 	}
-	if mac != "" {
-		return unsupported("runtimeConfig.mac")
+	m, err := parseMAC(path, mac)
+	if err == nil && m == "00:00:00:00:00:00" {
+		err = invalid(path, "%q is no address of an interface", mac)
 	}
+	if err != nil {
+		return err
+	}
+	c.MAC = m
 	return nil
 }

@@ -20,6 +20,7 @@ const (
 	typePortMapping = "PortMapping"
 	typeOutboundNAT = "OutBoundNAT"
 	typeSDNRoute    = "SDNRoute"
+	typeQOS         = "QOS"
 )
 
 type portMappingSettings struct {
@@ -40,6 +41,10 @@ type sdnRouteSettings struct {
 	Destination string `json:"DestinationPrefix,omitempty"`
 	NextHop     string `json:",omitempty"`
 	NeedEncap   bool   `json:",omitempty"`
+}
+
+type qosSettings struct {
+	Egress uint64 `json:"MaximumOutgoingBandwidthInBytes,omitempty"`
 }
 
 func encodePolicies(policies []hns.Policy) ([]policyDoc, error) {
@@ -74,6 +79,8 @@ func encodePolicy(p hns.Policy) (policyDoc, error) {
 		return encodeSettings(typeSDNRoute, sdnRouteSettings{destination, text(p.NextHop), p.NeedEncap})
 	case hns.ProviderAddress:
 		return encodeSettings(typeProviderAddress, providerAddressSettings{text(p.Address)})
+	case hns.QOS:
+		return encodeSettings(typeQOS, qosSettings(p))
 	case hns.Opaque:
 		if len(p.Settings) > 0 && !json.Valid(p.Settings) {
 			return policyDoc{}, fmt.Errorf("settings of %s are not JSON: %w", p.Type, hns.ErrInvalid)
@@ -135,6 +142,9 @@ func parsePolicy(kind string, settings json.RawMessage) (hns.Policy, error) {
 		return parseSDNRoute(settings)
 	case strings.EqualFold(kind, typeProviderAddress):
 		return parseProviderAddress(settings)
+	case strings.EqualFold(kind, typeQOS):
+		s, err := strict[qosSettings](settings)
+		return hns.QOS(s), err
 	default:
 		return nil, fmt.Errorf("policy type %q has no type in package hns", kind)
 	}

@@ -55,7 +55,7 @@ func TestParsePolicy(t *testing.T) {
 // What would lose something as a typed policy must come through word for word.
 func TestParsePolicyOpaque(t *testing.T) {
 	tests := []struct{ kind, settings string }{
-		{"QOS", `{"MaximumOutgoingBandwidthInBytes": 5}`},
+		{"QOS", `{"MaximumOutgoingBandwidthInBytes": 5, "Burst": 1}`},
 		{"L2Driver", ``},
 		{"ROUTE", `{"DestinationPrefix":"10.0.0.0/8"}`},
 		{"ACL", ``},

@@ -8,7 +8,7 @@ import (
 )
 
 // Policy is an endpoint policy: one of ACL, PortMapping, OutboundNAT, SDNRoute,
-// ProviderAddress and Opaque.
+// ProviderAddress, QOS and Opaque.
 type Policy interface {
 	policy()
 }
@@ -115,6 +115,13 @@ type ProviderAddress struct {
 	Address netip.Addr
 }
 
+// QOS limits what an endpoint sends (hcsshim hcn/hcnpolicy.go, QosPolicySetting).
+// HNS limits nothing that it receives, and knows no burst.
+type QOS struct {
+	// Egress is in bytes a second.
+	Egress uint64
+}
+
 // Opaque is a policy that Bulkhead has no word for: passed through from the
 // configuration, or read from HNS.
 type Opaque struct {
@@ -128,4 +135,5 @@ func (PortMapping) policy()     {}
 func (OutboundNAT) policy()     {}
 func (SDNRoute) policy()        {}
 func (ProviderAddress) policy() {}
+func (QOS) policy()             {}
 func (Opaque) policy()          {}

@@ -23,7 +23,8 @@ var policyCases = []testCase{
 func policies(driver hns.Driver) []hns.Policy {
 	list := []hns.Policy{
 		hns.OutboundNAT{Exceptions: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.7.9/32")}},
-		opaque("QOS", `{"MaximumOutgoingBandwidthInBytes":1250000}`),
+		hns.QOS{Egress: 1_250_000},
+		opaque("EncapOverhead", `{"Overhead":50}`),
 	}
 	if !driver.HasVFP() {
 		if driver == hns.NAT {

@@ -94,6 +94,7 @@ func Endpoint(f Facts) (hns.Endpoint, error) {
 		Name:      EndpointName(f.ContainerID, f.Network.Name, f.IfName),
 		NetworkID: f.Network.ID,
 		DNS:       f.Config.DNS,
+		MAC:       f.Config.MAC,
 	}
 	if err := addAddresses(&want, f); err != nil {
 		return hns.Endpoint{}, err

@@ -137,6 +137,11 @@ func TestEndpoint(t *testing.T) {
 			want:   func(e *hns.Endpoint) { e.DNS = hns.DNS{Domain: "d", Servers: []string{"10.96.0.10"}} },
 		},
 		{
+			name: "a MAC address", driver: hns.L2Bridge,
+			change: func(f *Facts) { f.Config.MAC = "00:15:5d:00:00:01" },
+			want:   func(e *hns.Endpoint) { e.MAC = "00:15:5d:00:00:01" },
+		},
+		{
 			name: "another interface", driver: hns.L2Bridge,
 			change: func(f *Facts) { f.IfName = "eth1" },
 			want:   func(e *hns.Endpoint) { e.Name = "c1_net1_eth1" },
@@ -225,6 +230,11 @@ func TestEndpointPolicies(t *testing.T) {
 				nat, hns.OutboundNAT{Exceptions: []netip.Prefix{prefix("fd00:1::/64"), prefix("fd00:96::/112")}},
 				hns.SDNRoute{Destination: prefix("fd00:96::/112")},
 			},
+		},
+		{
+			"a limit", hns.NAT,
+			func(f *Facts) { f.Config.EgressRate = 1_250_000 },
+			[]hns.Policy{hns.QOS{Egress: 1_250_000}},
 		},
 		{
 			"outbound NAT where HNS chooses the address", hns.L2Bridge,
