@@ -39,7 +39,7 @@ func (s Spec) meaning(t Target, d hns.Direction) []clause {
 	out := s.ruled(d)
 	if d == hns.Out {
 		if !s.DenyOutbound {
-			out = append(out, anything("out"))
+			out = append(out, anything(d))
 		}
 		return out
 	}
@@ -51,7 +51,7 @@ func (s Spec) meaning(t Target, d hns.Direction) []clause {
 	case closed:
 		return append(out, mapped(t.Mapped)...)
 	case t.Isolation == hns.HyperV:
-		return append(out, anything("in"))
+		return append(out, anything(d))
 	default:
 		return append(out, usual()...)
 	}
@@ -112,15 +112,20 @@ func usual() []clause {
 	for _, p := range inbound {
 		out = append(out, clause{
 			match: match{protocols: []int{p.number}}, allow: true,
-			name: "the inbound default for " + p.title, level: protocolLevel,
+			name: defaultOf(hns.In) + " for " + p.title, level: protocolLevel,
 		})
 	}
 	return out
 }
 
 // anything is a default that allows all.
-func anything(direction string) clause {
-	return clause{allow: true, name: "the " + direction + "bound default", level: tailLevel}
+func anything(d hns.Direction) clause {
+	return clause{allow: true, name: defaultOf(d), level: tailLevel}
+}
+
+// defaultOf is what a direction's default is called.
+func defaultOf(d hns.Direction) string {
+	return "the " + strings.ToLower(string(d)) + "bound default"
 }
 
 // theHost lets the node itself in.

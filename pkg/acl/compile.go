@@ -39,13 +39,17 @@ func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
 	if len(points) == 0 {
 		return set, unreachable(t, append(tighter, spec))
 	}
+	directions := []hns.Direction{hns.In, hns.Out}
+	clauses := map[hns.Direction][]clause{}
+	for _, d := range directions {
+		clauses[d] = spec.meaning(t, d)
+		for _, s := range tighter {
+			clauses[d] = within(s.meaning(t, d), clauses[d])
+		}
+	}
 	for _, point := range points {
-		for _, d := range []hns.Direction{hns.In, hns.Out} {
-			clauses := spec.meaning(t, d)
-			for _, s := range tighter {
-				clauses = within(s.meaning(t, d), clauses)
-			}
-			if err := set.add(point, points, d, clauses); err != nil {
+		for _, d := range directions {
+			if err := set.add(point, points, d, clauses[d]); err != nil {
 				return Set{}, err
 			}
 		}
@@ -69,14 +73,14 @@ func (s *Set) add(point hns.RuleType, points []hns.RuleType, d hns.Direction, cl
 	if point == hns.Switch {
 		return s.addSwitch(d, clauses)
 	}
-	if len(points) == 1 {
-		if err := checkFirewall(s.Target, d, clauses); err != nil {
-			return err
-		}
-		return s.addHost(d, clauses)
+	if len(points) > 1 {
+		// VFP enforces the blocks.
+		clauses = slices.DeleteFunc(slices.Clone(clauses), func(c clause) bool { return !c.allow })
+	} else if err := checkFirewall(s.Target, d, clauses); err != nil {
+		return err
 	}
-	// VFP enforces the blocks.
-	return s.addHost(d, slices.DeleteFunc(slices.Clone(clauses), func(c clause) bool { return !c.allow }))
+	s.addHost(d, clauses)
+	return nil
 }
 
 // checkFirewall refuses what means something else in the Windows Firewall, where
@@ -109,23 +113,22 @@ func checkFirewall(t Target, d hns.Direction, clauses []clause) error {
 // dropped there when there is any rule. Where nothing is allowed, a block of all
 // says so and has no allow to beat. Host rules carry no priority since Windows
 // 1803 (Calico, policysets.go, NewHostRule).
-func (s *Set) addHost(d hns.Direction, clauses []clause) error {
+func (s *Set) addHost(d hns.Direction, clauses []clause) {
 	allowed := false
 	for _, c := range clauses {
 		allowed = allowed || c.allow
 		s.addClause(hns.Host, d, c, 0)
 	}
 	if !allowed {
-		s.addClause(hns.Host, d, clause{name: "the " + strings.ToLower(string(d)) + "bound default", id: "none"}, 0)
+		s.addClause(hns.Host, d, clause{name: defaultOf(d), id: "none"}, 0)
 	}
-	return nil
 }
 
 // addSwitch says clauses to VFP, with an explicit tail: VFP drops what no rule
 // matches as soon as an endpoint has any rule (microsoft/Windows-Containers#616),
 // and whether that holds for one direction or both is not settled.
 func (s *Set) addSwitch(d hns.Direction, clauses []clause) error {
-	tail := clause{name: "the " + strings.ToLower(string(d)) + "bound default"}
+	tail := clause{name: defaultOf(d)}
 	if n := len(clauses); n > 0 && clauses[n-1].isAny() && clauses[n-1].level == tailLevel {
 		tail, clauses = clauses[n-1], clauses[:n-1]
 	}

@@ -86,7 +86,7 @@ func (s Set) at(point hns.RuleType, p Packet) Verdict {
 		return Verdict{At: point, Why: fmt.Sprintf("it is dropped: no rule of the %s is about it", enforcer(point))}
 	}
 	first := slices.MinFunc(matching, func(a, b hns.ACL) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(rank(a.Action), rank(b.Action)))
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(precedence(a.Action), precedence(b.Action)))
 	})
 	verb := "it is dropped"
 	if first.Action == hns.Allow {
@@ -98,8 +98,8 @@ func (s Set) at(point hns.RuleType, p Packet) Verdict {
 	}
 }
 
-// rank puts a block before an allow of the same priority.
-func rank(a hns.Action) int {
+// precedence puts a block before an allow of the same priority.
+func precedence(a hns.Action) int {
 	if a == hns.Block {
 		return 0
 	}

@@ -36,15 +36,18 @@ func (at Attacher) Del(ctx context.Context, a Attachment) error {
 // Where there was no endpoint it looks once more: an ADD that this call overtook
 // can have made one, and confirmed its address, before that was freed.
 func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
-	for look := 1; ; look++ {
-		removed, err := at.removed(ctx, a)
-		if err != nil || look > 1 && len(removed) == 0 {
-			return err
-		}
-		if err := at.free(ctx, a, removed); err != nil || len(removed) > 0 {
-			return err
-		}
+	removed, err := at.removed(ctx, a)
+	if err != nil {
+		return err
 	}
+	if err := at.free(ctx, a, removed); err != nil || len(removed) > 0 {
+		return err
+	}
+	late, err := at.removed(ctx, a)
+	if err != nil || len(late) == 0 {
+		return err
+	}
+	return at.free(ctx, a, late)
 }
 
 // removeAll deletes the attachment's endpoints and makes sure that they are gone.

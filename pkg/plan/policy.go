@@ -97,8 +97,8 @@ func portMapping(m config.PortMapping, d hns.Driver, six bool) hns.PortMapping {
 // outboundNAT makes a policy of each family that the pod has. Where the
 // configuration excepts nothing of a family, the cluster's own ranges of it are
 // excepted, as far as they are known: the network's subnets and what routes lead
-// to. The node's own network is never among them: its hosts do not know the way
-// back to a pod.
+// to. Nothing else is: hosts that do not know the way to a pod's own address must
+// see the node's.
 func outboundNAT(f Facts) []hns.Policy {
 	if f.Config.OutboundNAT == nil {
 		return nil
