@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +48,18 @@ type cell struct {
 	profile string
 }
 
+func cells() []cell {
+	var out []cell
+	for _, d := range hns.Drivers() {
+		for _, f := range families {
+			for _, p := range profiles() {
+				out = append(out, cell{d, f, p})
+			}
+		}
+	}
+	return out
+}
+
 // answer is how a cell came out: it works, or it was refused, or neither.
 type answer struct {
 	works bool
@@ -60,11 +71,9 @@ type answer struct {
 	msg  string
 }
 
+// String is for answers that are not wrong: a wrong one fails the test.
 func (a answer) String() string {
-	switch {
-	case a.wrong != "":
-		return "WRONG: " + a.wrong
-	case a.works:
+	if a.works {
 		return "works"
 	}
 	return fmt.Sprintf("refused (%d): %s", a.code, a.msg)
@@ -123,7 +132,7 @@ func (p *pod) answered(a answer) answer {
 // it again.
 func try(t *testing.T, r row, c cell) answer {
 	t.Helper()
-	n := verbs.New(t, c.profile, dirOf(t))
+	n := verbs.New(t, c.profile, t.TempDir())
 	conf := c.base(n.Dir)
 	p := &pod{cell: c, T: t, node: n, call: verbs.Call{Verb: "ADD", ContainerID: "c1", NetNS: n.Namespace(t)}}
 	if r.before != nil {
@@ -143,17 +152,6 @@ func try(t *testing.T, r row, c cell) answer {
 	}
 	p.after(stdout)
 	return p.answered(answer{works: true})
-}
-
-// dirOf returns a new folder that goes with the cell, not with the test: there
-// are hundreds.
-func dirOf(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp(t.TempDir(), "cell")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 func text(t *testing.T, conf members) string {

@@ -163,25 +163,27 @@ func hasMAC(p *pod) error {
 
 // translated wants the exceptions of each family in one policy.
 func translated(p *pod) error {
-	for _, exception := range pick(p.family, "10.0.0.0/8", "fd00::/16") {
-		if !slices.ContainsFunc(settings(p.endpoint.Policies, "OutBoundNAT"), func(m members) bool {
-			list, _ := m["Exceptions"].([]any)
-			return slices.Contains(list, any(exception))
-		}) {
-			return fmt.Errorf("no OutBoundNAT makes an exception of %s: %v", exception, settings(p.endpoint.Policies, "OutBoundNAT"))
-		}
-	}
-	return nil
+	return p.outboundNAT("Exceptions", pick(p.family, "10.0.0.0/8", "fd00::/16"))
 }
 
 // reflected wants traffic to the pod's own addresses to be translated.
 func reflected(p *pod) error {
+	var own []string
 	for _, a := range p.endpoint.Addresses {
-		if !slices.ContainsFunc(settings(p.endpoint.Policies, "OutBoundNAT"), func(m members) bool {
-			list, _ := m["Destinations"].([]any)
-			return slices.Contains(list, any(a.Addr().String()))
+		own = append(own, a.Addr().String())
+	}
+	return p.outboundNAT("Destinations", own)
+}
+
+// outboundNAT wants each value in that list of a policy.
+func (p *pod) outboundNAT(list string, wanted []string) error {
+	got := settings(p.endpoint.Policies, "OutBoundNAT")
+	for _, want := range wanted {
+		if !slices.ContainsFunc(got, func(m members) bool {
+			values, _ := m[list].([]any)
+			return slices.Contains(values, any(want))
 		}) {
-			return fmt.Errorf("no OutBoundNAT towards %s: %v", a.Addr(), settings(p.endpoint.Policies, "OutBoundNAT"))
+			return fmt.Errorf("no OutBoundNAT has %s among its %s: %v", want, list, got)
 		}
 	}
 	return nil

@@ -24,9 +24,9 @@ func profiles() []string {
 	return out
 }
 
-// cells is the golden file: every cell, those of several releases in one line
+// text is the golden file: every cell, those of several releases in one line
 // when they came out alike.
-func (r results) cells() string {
+func (r results) text() string {
 	var b strings.Builder
 	for _, row := range rows {
 		fmt.Fprintf(&b, "%s\n", row.name)
@@ -177,22 +177,10 @@ var index = regexp.MustCompile(`\[\d+\]`)
 // sentence leaves the advice out, which stands after the last colon, and what
 // differs between drivers with the same reason.
 func sentence(why answer, d hns.Driver) string {
-	if why.wrong != "" {
-		return "Wrong: " + why.wrong + "."
-	}
 	msg := why.msg
 	if i := strings.LastIndex(msg, ": "); i > 0 {
 		msg = msg[:i]
 	}
 	msg = strings.TrimSuffix(strings.ReplaceAll(msg, string(d)+" networks", "these networks"), ", not "+string(d))
 	return "`" + index.ReplaceAllString(msg, "[]") + "`"
-}
-
-func (r results) anyWrong(row string) bool {
-	for _, a := range r[row] {
-		if a.wrong != "" {
-			return true
-		}
-	}
-	return false
 }
