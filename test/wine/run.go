@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,12 @@ const DefaultTimeout = time.Minute
 // included, from all others. Wine's children leave the process group. Its value
 // begins with our process id and a hyphen: scripts/wine.sh hold relies on it.
 const marker = "BULKHEAD_RUN"
+
+// farewell is what Wine itself writes, though WINEDEBUG is -all, when a program
+// ends in the moment in which another of its threads asks the wineserver: the
+// beginning of a message (dlls/ntdll/unix/server.c, fatal_perror). The program
+// ended as it would have; its exit code says how.
+var farewell = regexp.MustCompile(`wine client error:[0-9a-f]+: [^\n]*\n?`)
 
 // Cmd is a Windows program to run.
 type Cmd struct {
@@ -89,7 +96,7 @@ func (e *Env) Exec(ctx context.Context, c Cmd) (Result, error) {
 	err := cmd.Run()
 	got := Result{
 		Stdout:  stdout.String(),
-		Stderr:  stderr.String(),
+		Stderr:  farewell.ReplaceAllString(stderr.String(), ""),
 		Code:    cmd.ProcessState.ExitCode(),
 		Elapsed: time.Since(start),
 	}
