@@ -11,7 +11,6 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
 // A runtime that makes no namespaces: the sandbox gets one of ours, a worker
@@ -98,9 +97,7 @@ func TestNetworkIsMadeOnce(t *testing.T) {
 	if err := p.node.Host.AddFault(hnsemu.Fault{Proc: "HcnCreateNetwork", Nth: 1, Kind: hnsemu.FaultHang}); err != nil {
 		t.Fatal(err)
 	}
-	if r := p.node.Run(t, wine.Cmd{Path: p.exe, Stdin: first.conf, Env: first.environment(p), Timeout: killTime}); !r.Killed {
-		t.Fatalf("the ADD ended by itself: %+v", r)
-	}
+	p.killAt(first)
 	if err := p.node.Host.ClearFaults(); err != nil {
 		t.Fatal(err)
 	}

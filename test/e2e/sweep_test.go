@@ -3,7 +3,9 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -125,8 +127,48 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// killTime is long enough for a program under Wine to reach its last call.
-const killTime = 10 * time.Second
+// killAt kills an invocation when it has reached the call that hangs, and waits
+// until HNS knows that nobody waits for that any more: it would go on with it when
+// the fault is taken away.
+func (p *plugin) killAt(c call) {
+	p.Helper()
+	ctx, kill := context.WithCancel(context.Background())
+	defer kill()
+	ended := make(chan wine.Result, 1)
+	go func() {
+		r, err := p.node.Exec(ctx, wine.Cmd{Path: p.exe, Stdin: c.conf, Env: c.environment(p)})
+		if err != nil {
+			p.Error(err)
+		}
+		ended <- r
+	}()
+	for !p.hangs() {
+		select {
+		case r := <-ended:
+			p.Fatalf("the %s ended by itself: %+v", c.verb, r)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	kill()
+	if r := <-ended; !r.Killed {
+		p.Fatalf("the %s was not killed: %+v", c.verb, r)
+	}
+	for start := time.Now(); p.hangs(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > wine.DefaultTimeout {
+			p.Fatal("HNS still waits for the killed process")
+		}
+	}
+}
+
+// hangs reports whether HNS has a call that a fault keeps from coming back.
+func (p *plugin) hangs() bool {
+	p.Helper()
+	calls, err := p.node.Host.Calls()
+	if err != nil {
+		p.Fatal(err)
+	}
+	return slices.ContainsFunc(calls, func(c hnsemu.LoggedCall) bool { return c.Pending && c.Fault != "" })
+}
 
 // kubelet's patience ends, containerd kills the ADD wherever it is: DEL repairs.
 func TestKilledAdd(t *testing.T) {
@@ -137,9 +179,7 @@ func TestKilledAdd(t *testing.T) {
 			if err := p.node.Host.AddFault(hnsemu.Fault{Proc: proc, Nth: 1, Kind: hnsemu.FaultHang, After: true}); err != nil {
 				t.Fatal(err)
 			}
-			if r := p.node.Run(t, wine.Cmd{Path: p.exe, Stdin: c.conf, Env: c.environment(p), Timeout: killTime}); !r.Killed {
-				t.Fatalf("the ADD ended by itself: %+v", r)
-			}
+			p.killAt(c)
 			if err := p.node.Host.ClearFaults(); err != nil {
 				t.Fatal(err)
 			}
