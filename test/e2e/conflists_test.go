@@ -17,6 +17,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/test/verbs"
 	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
@@ -61,13 +62,13 @@ func oldestWindows(t *testing.T) map[string]string {
 }
 
 // daemons plays what makes the network of a conflist that has no network section.
-var daemons = map[string]func(*plugin){
-	"flannel-l2bridge.conflist": func(p *plugin) {
-		p.flanneld(hns.Network{Name: "cbr0", Driver: hns.L2Bridge, Adapter: "Ethernet", Subnets: flannelSubnet(0)})
-		p.gateway("cbr0", "10.244.1.2")
+var daemons = map[string]func(*testing.T, *verbs.Node){
+	"flannel-l2bridge.conflist": func(t *testing.T, n *verbs.Node) {
+		flanneld(t, n, hns.Network{Name: "cbr0", Driver: hns.L2Bridge, Adapter: "Ethernet", Subnets: flannelSubnet(0)})
+		gateway(t, n, "cbr0", "10.244.1.2")
 	},
-	"flannel-overlay.conflist": func(p *plugin) {
-		p.flanneld(hns.Network{Name: "flannel.4096", Driver: hns.Overlay, Adapter: "Ethernet", NonPersistent: true, Subnets: flannelSubnet(4096)})
+	"flannel-overlay.conflist": func(t *testing.T, n *verbs.Node) {
+		flanneld(t, n, hns.Network{Name: "flannel.4096", Driver: hns.Overlay, Adapter: "Ethernet", NonPersistent: true, Subnets: flannelSubnet(4096)})
 	},
 }
 
@@ -75,33 +76,33 @@ func flannelSubnet(vsid uint32) []hns.Subnet {
 	return []hns.Subnet{{Prefix: netip.MustParsePrefix("10.244.1.0/24"), Gateway: netip.MustParseAddr("10.244.1.1"), VSID: vsid}}
 }
 
-func (p *plugin) flanneld(want hns.Network) {
-	p.Helper()
-	if _, err := p.hns.CreateNetwork(context.Background(), want); err != nil {
-		p.Fatal(err)
+func flanneld(t *testing.T, n *verbs.Node, want hns.Network) {
+	t.Helper()
+	if _, err := n.HNS.CreateNetwork(context.Background(), want); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // gateway makes the endpoint of the node that host-gw leads the pods' traffic
 // through, as flanneld does (flannel pkg/backend/hostgw/hostgw_windows.go).
-func (p *plugin) gateway(network, address string) {
-	p.Helper()
+func gateway(t *testing.T, n *verbs.Node, name, address string) {
+	t.Helper()
 	ctx := context.Background()
-	n, err := p.hns.Network(ctx, network)
+	network, err := n.HNS.Network(ctx, name)
 	if err != nil {
-		p.Fatal(err)
+		t.Fatal(err)
 	}
-	e, err := p.hns.CreateEndpoint(ctx, hns.Endpoint{
-		Name: network + "_ep", NetworkID: n.ID, Addresses: []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr(address), 24)},
+	e, err := n.HNS.CreateEndpoint(ctx, hns.Endpoint{
+		Name: name + "_ep", NetworkID: network.ID, Addresses: []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr(address), 24)},
 	})
 	if err != nil {
-		p.Fatal(err)
+		t.Fatal(err)
 	}
-	r, err := p.node.Host.Call(ctx, hnsemu.Call{Client: "flanneld", Proc: "HNSCall", Args: []string{
+	r, err := n.Host.Call(ctx, hnsemu.Call{Client: "flanneld", Proc: "HNSCall", Args: []string{
 		"POST", "/endpoints/" + e.ID + "/attach", `{"SystemType":"Host","CompartmentId":1}`,
 	}})
 	if err != nil || r.Code.Failed() {
-		p.Fatalf("host attach: %+v, %v", r, err)
+		t.Fatalf("host attach: %+v, %v", r, err)
 	}
 }
 
@@ -150,8 +151,8 @@ func (p listedPod) args() []string {
 
 func runConflist(t *testing.T, file, profile string) {
 	l := newListed(t, file, profile)
-	if make := daemons[filepath.Base(file)]; make != nil {
-		make(l.plugin)
+	if daemon := daemons[filepath.Base(file)]; daemon != nil {
+		daemon(t, l.inProcess())
 	}
 	isolation := hns.Process
 	if strings.HasSuffix(file, "-hyperv.conflist") {

@@ -105,8 +105,8 @@ func sentHere(t *testing.T, file, profile string) []byte {
 	t.Helper()
 	n := verbs.New(t, profile, t.TempDir())
 	conf := pluginConf(t, file, n.Dir)
-	if make := daemons[file]; make != nil {
-		make(&plugin{T: t, node: &wine.Env{Host: n.Host}, hns: n.HNS})
+	if daemon := daemons[file]; daemon != nil {
+		daemon(t, n)
 	}
 	netns := n.Namespace(t)
 	return sent(t, n.Host, func(verb string) {
@@ -121,8 +121,8 @@ func sentByWindows(t *testing.T, file, profile string) []byte {
 	t.Helper()
 	p := newPlugin(t, profile)
 	conf := pluginConf(t, file, wine.WindowsPath(p.dir))
-	if make := daemons[file]; make != nil {
-		make(p)
+	if daemon := daemons[file]; daemon != nil {
+		daemon(t, p.inProcess())
 	}
 	netns := p.namespace()
 	return sent(t, p.node.Host, func(verb string) {

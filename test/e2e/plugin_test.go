@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -17,8 +16,8 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
-	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
+	"github.com/bulkhead-cni/bulkhead/test/verbs"
 	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
@@ -95,15 +94,13 @@ func (p *plugin) conf(d hns.Driver, more ...string) string {
 	return out
 }
 
-// namespace makes a namespace as containerd does and returns its GUID.
-func (p *plugin) namespace() string {
-	p.Helper()
-	ns, err := p.hns.CreateNamespace(context.Background(), "")
-	if err != nil {
-		p.Fatal(err)
-	}
-	return ns.ID
+// inProcess returns the node without Wine, to prepare and to look.
+func (p *plugin) inProcess() *verbs.Node {
+	return &verbs.Node{Host: p.node.Host, HNS: p.hns, Dir: p.dir}
 }
+
+// namespace makes a namespace as containerd does and returns its GUID.
+func (p *plugin) namespace() string { return p.inProcess().Namespace(p.T) }
 
 // added parses the result of an ADD that worked.
 func added(r wine.Result) (*current.Result, error) {
@@ -141,48 +138,10 @@ func deleted(r wine.Result) error {
 }
 
 // addresses returns the files that hold addresses, of whatever network.
-func (p *plugin) addresses() []string {
-	p.Helper()
-	files, err := filepath.Glob(filepath.Join(p.dir, "*", "*"))
-	if err != nil {
-		p.Fatal(err)
-	}
-	var out []string
-	for _, f := range files {
-		if name := filepath.Base(f); name != "lock" && !strings.HasPrefix(name, "last_reserved_ip") {
-			out = append(out, name)
-		}
-	}
-	return out
-}
+func (p *plugin) addresses() []string { return verbs.Addresses(p.T, p.dir) }
 
-// left lists the endpoints, namespace resources and addresses on the node.
-func (p *plugin) left() []string {
-	p.Helper()
-	s, err := p.node.Host.State()
-	if err != nil {
-		p.Fatal(err)
-	}
-	var out []string
-	for _, e := range s.Endpoints {
-		if !ofTheNode(e) {
-			out = append(out, "endpoint "+e.Name)
-		}
-	}
-	for _, ns := range s.Namespaces {
-		for _, e := range ns.Endpoints {
-			out = append(out, "endpoint "+e+" in namespace "+ns.ID)
-		}
-	}
-	for _, a := range p.addresses() {
-		out = append(out, "address "+a)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// ofTheNode reports whether an endpoint is the node's own, a host gateway.
-func ofTheNode(e hnsemu.EndpointState) bool { return e.System == "Host" }
+// left lists the endpoints of pods, namespace resources and addresses on the node.
+func (p *plugin) left() []string { return p.inProcess().Left(p.T) }
 
 func (p *plugin) nothingLeft(when string) {
 	p.Helper()

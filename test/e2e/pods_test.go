@@ -19,6 +19,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/test/verbs"
 	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
@@ -56,21 +57,27 @@ func (p *plugin) endpoint(name string) hns.Endpoint {
 }
 
 // wishesGranted looks for what test/runtime and test/gocni ask for by way of the
-// capabilities: a port of the node unless it is 0, and another DNS than the
-// conflist's but for the domain.
+// capabilities: a port of the node, on each of the pod's families, unless it is
+// 0; and another DNS than the conflist's but for the domain.
 func (p *plugin) wishesGranted(e hns.Endpoint, port uint16, domain string) {
 	p.Helper()
 	var want, got []hns.PortMapping
-	if port != 0 {
-		want = []hns.PortMapping{{Protocol: 6, InternalPort: 80, ExternalPort: port}}
+	for _, a := range e.Addresses {
+		m := hns.PortMapping{Protocol: 6, InternalPort: 80, ExternalPort: port}
+		if a.Addr().Is6() {
+			m.Flags = hns.IPv6
+		}
+		if port != 0 {
+			want = append(want, m)
+		}
 	}
 	for _, policy := range e.Policies {
 		if m, ok := policy.(hns.PortMapping); ok {
-			m.Flags = 0 // the driver's business
+			m.Flags &= hns.IPv6 // the other one is the driver's business
 			got = append(got, m)
 		}
 	}
-	if got = slices.Compact(got); !slices.Equal(want, got) { // one for each family
+	if !slices.Equal(want, got) {
 		p.Errorf("%s has the port mappings %v, want %v", e.Name, got, want)
 	}
 	dns := hns.DNS{
@@ -92,7 +99,7 @@ func (p *plugin) twoPods(isolation hns.Isolation) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	s.Endpoints = slices.DeleteFunc(s.Endpoints, ofTheNode)
+	s.Endpoints = slices.DeleteFunc(s.Endpoints, verbs.OfTheNode)
 	if len(s.Endpoints) != 2 || len(s.Namespaces) != 2 || len(s.Networks) != 1 {
 		p.Fatalf("%d endpoints, %d namespaces, %d networks", len(s.Endpoints), len(s.Namespaces), len(s.Networks))
 	}

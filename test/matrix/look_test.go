@@ -13,6 +13,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/test/verbs"
 )
 
 // settings returns the policies of a kind.
@@ -223,7 +224,7 @@ func forgotten(p *pod) error {
 // hasGateway wants the node's own endpoint on the network, and the pod to use it.
 func hasGateway(p *pod) error {
 	for _, e := range p.state.Endpoints {
-		if e.System != "Host" || e.NetworkID != p.network.ID {
+		if !verbs.OfTheNode(e) || e.NetworkID != p.network.ID {
 			continue
 		}
 		for _, a := range e.Addresses {

@@ -118,7 +118,7 @@ func (n *Node) Left(t testing.TB) []string {
 	s := n.State(t)
 	var out []string
 	for _, e := range s.Endpoints {
-		if e.System != "Host" {
+		if !OfTheNode(e) {
 			out = append(out, "endpoint "+e.Name)
 		}
 	}
@@ -133,6 +133,9 @@ func (n *Node) Left(t testing.TB) []string {
 	slices.Sort(out)
 	return out
 }
+
+// OfTheNode reports whether an endpoint is the node's own, a host gateway.
+func OfTheNode(e hnsemu.EndpointState) bool { return e.System == "Host" }
 
 // Addresses returns what host-local has given away of all networks whose files
 // are in dir.
