@@ -59,7 +59,7 @@ var classes = []class{
 	{plan.ErrConflict, types.ErrInvalidNetworkConfig, "make the network configuration and the HNS network agree"},
 	{plan.ErrFeature, CodeFeature, "update Windows or remove what needs the newer version"},
 	{ipam.ErrReleased, types.ErrTryAgainLater, "try again, unless the pod is to be gone"},
-	{attach.ErrAddressTaken, CodeAddressTaken, "exclude the address from the ipam section or remove who holds it"},
+	{attach.ErrAddressTaken, CodeAddressTaken, "take the address out of the ranges of the ipam section or remove who holds it"},
 	{attach.ErrNamespace, types.ErrInvalidEnvironmentVariables, "the runtime must make the pod's namespace first"},
 	{attach.ErrForeign, CodeInUse, "remove the old sandbox of the pod"},
 	{context.DeadlineExceeded, types.ErrTryAgainLater, "try again, and look at the hns service (Get-Service hns) if it lasts"},
