@@ -13,6 +13,9 @@ import (
 // IDPrefix begins the id of every rule of Bulkhead's, to tell it from others'.
 const IDPrefix = "bulkhead-"
 
+// IsOwn reports whether a rule is Bulkhead's.
+func IsOwn(r hns.ACL) bool { return strings.HasPrefix(r.ID, IDPrefix) }
+
 // Set is what a Spec becomes for a target: rules for HNS.
 type Set struct {
 	Target Target

@@ -44,6 +44,9 @@ type Attacher struct {
 	HNS  hns.Client
 	IPAM ipam.Plugin
 	Lock Lock
+	// Host returns the node's addresses. It is asked only for pods whose inbound
+	// default is deny.
+	Host func() ([]netip.Addr, error)
 }
 
 // Lock waits until nobody else on this node holds the lock of that name, or

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,7 +114,12 @@ func (n *node) named(network, members, containerID, netns string) attach.Attachm
 
 // attacher returns the verbs as cniplugin would call them.
 func (n *node) attacher(a attach.Attachment) attach.Attacher {
-	return attach.Attacher{HNS: n.hns, IPAM: ipam.Open(a.Config.IPAM.Type), Lock: n.lock}
+	return attach.Attacher{HNS: n.hns, IPAM: ipam.Open(a.Config.IPAM.Type), Lock: n.lock, Host: hostAddresses}
+}
+
+// hostAddresses are the node's.
+func hostAddresses() ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("127.0.0.1")}, nil
 }
 
 // lock is the node's lock of whatever name.

@@ -9,6 +9,8 @@ package cniplugin
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -137,7 +139,23 @@ func (p plugin) within(c config.Config, limit time.Duration, verb func(context.C
 		HNS:  bounded.Client(client, c.Timeouts.Call),
 		IPAM: ipam.Open(c.IPAM.Type),
 		Lock: nodelock.Acquire,
+		Host: hostAddresses,
 	})
+}
+
+// hostAddresses returns the addresses of the node's interfaces.
+func hostAddresses() ([]netip.Addr, error) {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, a := range found {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			out = append(out, p.Addr())
+		}
+	}
+	return out, nil
 }
 
 func attachment(c config.Config, args *skel.CmdArgs) attach.Attachment {

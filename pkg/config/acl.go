@@ -4,52 +4,115 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
+// Annotation is the pod annotation that may tighten its ACLs: a JSON object with
+// the keys inbound, outbound, rules and allowHost of the acl section.
+const Annotation = "bulkhead.dev/acl"
+
+// maxAnnotation bounds the annotation: more than anybody writes, and little
+// enough for every product of it with the conflist's rules.
+const maxAnnotation = 16 << 10
+
 type wireACL struct {
-	Program        *bool             `json:"program"`
-	Inbound        wireDirection     `json:"inbound"`
-	Outbound       wireDirection     `json:"outbound"`
-	Rules          []json.RawMessage `json:"rules"`
-	AllowHost      *bool             `json:"allowHost"`
-	PodAnnotations bool              `json:"podAnnotations"`
+	Program        *bool         `json:"program"`
+	Inbound        wireDirection `json:"inbound"`
+	Outbound       wireDirection `json:"outbound"`
+	Rules          []wireRule    `json:"rules"`
+	AllowHost      *bool         `json:"allowHost"`
+	PodAnnotations bool          `json:"podAnnotations"`
 }
 
-type wireDirection struct {
-	Default *string `json:"default"`
-}
-
-// readACL needs driver and isolation to be read before.
+// readACL needs driver and isolation to be read before, and the pod's
+// annotations.
 func readACL(doc document, c *Config) error {
 	w := wireACL{}
 	if err := doc.section("acl", &w); err != nil {
 		return err
 	}
-	inbound, err := w.Inbound.denies("acl.inbound.default")
+	spec, err := wireSpec{w.Inbound, w.Outbound, w.Rules, w.AllowHost}.spec("acl.")
 	if err != nil {
 		return err
 	}
-	outbound, err := w.Outbound.denies("acl.outbound.default")
-	if err != nil {
-		return err
-	}
-	asked := firstSet([]key{
+	a := ACL{Program: w.Program == nil || *w.Program, Spec: spec}
+	a.Asked = firstSet([]key{
 		{"acl.rules", len(w.Rules) > 0},
-		{"acl.inbound.default", inbound},
-		{"acl.outbound.default", outbound},
+		{"acl.inbound.default", spec.DenyInbound},
+		{"acl.outbound.default", spec.DenyOutbound},
 		{"acl.allowHost", w.AllowHost != nil},
 		{"acl.podAnnotations", w.PodAnnotations},
 		{"acl.program", w.Program != nil && *w.Program},
 	})
-	if err := checkReconfigurable(c.Driver, c.Isolation, asked); err != nil {
+	if !a.Program && a.Asked != "" {
+		return invalid(a.Asked, "acl.program is false, so bulkhead programs no ACL; remove one of the two")
+	}
+	if w.PodAnnotations {
+		if a.Tighter, err = readAnnotation(c.Annotations[Annotation]); err != nil {
+			return err
+		}
+	}
+	if err := checkReconfigurable(c.Driver, c.Isolation, a.Asked); err != nil {
 		return err
 	}
-	if asked != "" && asked != "acl.program" {
-		return unsupported(asked)
+	c.ACL = a
+	return nil
+}
+
+// readAnnotation reads what a pod asks for; nothing for no annotation. Whatever
+// is wrong with it is a refusal: a rule that is passed over would be a hole.
+func readAnnotation(text string) ([]acl.Spec, error) {
+	const path = "annotation " + Annotation
+	switch {
+	case text == "":
+		return nil, nil
+	case len(text) > maxAnnotation:
+		return nil, invalid(path, "it has %d bytes; the most is %d", len(text), maxAnnotation)
+	case !json.Valid([]byte(text)):
+		return nil, invalid(path, "malformed JSON")
 	}
-	c.ACL = ACL{Program: w.Program == nil || *w.Program, Asked: asked}
+	var w wireSpec
+	if err := decode(path, json.RawMessage(text), &w); err != nil {
+		return nil, err
+	}
+	s, err := w.spec(path + ".")
+	if err != nil {
+		return nil, err
+	}
+	return []acl.Spec{s}, nil
+}
+
+// checkEnforceable refuses what the driver's enforcement points cannot be told.
+// Addresses of the node and mapped ports change nothing about that: they come
+// after every rule.
+func (c Config) checkEnforceable(d hns.Driver) error {
+	if c.ACL.Asked == "" {
+		return nil
+	}
+	if err := c.checkRemotes(d); err != nil {
+		return err
+	}
+	_, err := acl.Compile(acl.Target{Driver: d, Isolation: c.Isolation}, c.ACL.Spec, c.ACL.Tighter...)
+	if errors.Is(err, acl.ErrUnenforceable) {
+		return &Error{Path: "acl", Problem: err.Error(), Err: ErrInvalid}
+	}
+	return err
+}
+
+// checkRemotes refuses addresses of a family that the driver does not have.
+func (c Config) checkRemotes(d hns.Driver) error {
+	for _, s := range append([]acl.Spec{c.ACL.Spec}, c.ACL.Tighter...) {
+		for _, r := range s.Rules {
+			for i, p := range r.Remote {
+				if err := checkFamily(index(r.Name+".remote", i), p.Addr(), d); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	return nil
 }
 
@@ -66,17 +129,6 @@ func firstSet(keys []key) string {
 		}
 	}
 	return ""
-}
-
-func (w wireDirection) denies(path string) (bool, error) {
-	switch {
-	case w.Default == nil || *w.Default == "allow":
-		return false, nil
-	case *w.Default == "deny":
-		return true, nil
-	default:
-		return false, invalid(path, "%q is not one of allow, deny", *w.Default)
-	}
 }
 
 // checkReconfigurable refuses a wish for ACLs where Windows cannot reconfigure

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -39,6 +40,8 @@ type Config struct {
 	MAC      hns.MAC
 	Timeouts Timeouts
 	Pod      Pod
+	// Annotations are the pod's, from runtimeConfig; nil without the capability.
+	Annotations map[string]string
 	// Raw is the configuration as it came in, for IPAM plugins.
 	Raw []byte
 }
@@ -66,6 +69,10 @@ type ACL struct {
 	// Asked is the JSON path of the first key that asks for ACLs, and so for a
 	// network on which they can be reconfigured; empty when none does.
 	Asked string
+	// Spec is what the section says, Tighter what the pod's annotation adds to
+	// it: a packet passes where all of them let it.
+	Spec    acl.Spec
+	Tighter []acl.Spec
 }
 
 // OutboundNAT is the outboundNAT section.

@@ -25,6 +25,9 @@ func (c Config) WithDriver(d hns.Driver) (Config, error) {
 	if err := c.checkFamilies(d); err != nil {
 		return Config{}, err
 	}
+	if err := c.checkEnforceable(d); err != nil {
+		return Config{}, err
+	}
 	if d == hns.Transparent && len(c.PortMappings) > 0 {
 		return Config{}, invalid("runtimeConfig.portMappings", "a transparent network maps no ports of the node: "+
 			"the pod has an address of its own on the physical network")

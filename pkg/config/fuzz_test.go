@@ -20,7 +20,7 @@ import (
 // ParseLenient accepts it too and finds the same pod's endpoint; parsing twice
 // gives one answer.
 func FuzzParse(f *testing.F) {
-	for _, tc := range accepted {
+	for _, tc := range slices.Concat(accepted, aclCases) {
 		f.Add([]byte(tc.conf), tc.args)
 	}
 	for _, group := range refusals {

@@ -19,7 +19,7 @@ type step func(document, *Config) error
 // Later ones may read what earlier ones set.
 func steps() []step {
 	return []step{
-		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAM, readACL,
+		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAM, readAnnotations, readACL,
 		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readPortMappings,
 		readBandwidth, readMAC,
 	}

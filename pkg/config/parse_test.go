@@ -7,12 +7,14 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -60,13 +62,16 @@ func subnet(prefix, gateway string) hns.Subnet {
 	return hns.Subnet{Prefix: netip.MustParsePrefix(prefix), Gateway: netip.MustParseAddr(gateway)}
 }
 
-// accepted are configurations with what they mean.
-var accepted = []struct {
+// acceptance is a configuration with what it means.
+type acceptance struct {
 	name string
 	want Config
 	conf string
 	args string
-}{
+}
+
+// accepted are configurations of all sections but acl.
+var accepted = []acceptance{
 	{name: "nothing but the name", want: with(), conf: native("")},
 	{
 		name: "no version is the oldest",
@@ -141,7 +146,7 @@ var accepted = []struct {
 	},
 	{
 		name: "what is the runtime's passes",
-		want: with(),
+		want: with(func(c *Config) { c.Annotations = map[string]string{"a": "b"} }),
 		conf: native(`"disableCheck": true, "disableGC": true, "loadOnlyInlinedPlugins": false, "cniVersions": ["1.0.0"],
 			"args": {"cni": {"ips": 5}}, "prevResult": {"x": []}, "cni.dev/valid-attachments": [], "cni.dev/x": 1,
 			"runtimeConfig": {"ips": ["10.1.1.1/24"], "io.kubernetes.cri.pod-annotations": {"a": "b"}, "cgroupPath": "x",
@@ -248,7 +253,7 @@ var accepted = []struct {
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	for _, tc := range accepted {
+	for _, tc := range slices.Concat(accepted, aclCases) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			got, err := Parse([]byte(tc.conf), tc.args)
@@ -289,11 +294,11 @@ func TestParseCopiesStdin(t *testing.T) {
 // case sets.
 func TestTableIsComplete(t *testing.T) {
 	t.Parallel()
-	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.SDNRoute{}} {
+	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, acl.Spec{}, acl.Rule{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.SDNRoute{}} {
 		typ := reflect.TypeOf(of)
 		for i := range typ.NumField() {
 			set := false
-			for _, tc := range accepted {
+			for _, tc := range slices.Concat(accepted, aclCases) {
 				got, _ := Parse([]byte(tc.conf), tc.args)
 				set = set || anySet(reflect.ValueOf(got), typ, i)
 			}

@@ -266,7 +266,7 @@ var invalidRuntime = []refusal{
 	{want: `acl.rules: want a list, got an object`, conf: native(`"acl": {"rules": {}}`)},
 	{
 		want: "acl.rules: Windows cannot reconfigure the port ACLs of a hyperv pod on a transparent network; remove the key",
-		conf: native(`"driver": "transparent", "isolation": "hyperv", "acl": {"rules": [{}]}`),
+		conf: native(`"driver": "transparent", "isolation": "hyperv", "acl": {"rules": [{"direction": "in", "action": "deny"}]}`),
 	},
 	{
 		want: "acl.program: Windows cannot reconfigure the port ACLs of a hyperv pod on a nat network; remove the key",
@@ -278,11 +278,6 @@ var unsupportedYet = []refusal{
 	{want: `type: "win-bridge" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "win-bridge", "apiVersion": 2}`},
 	{want: `type: "Bulkhead" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "Bulkhead"}`},
 	{want: `type: "bulkhead-acl" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "bulkhead-acl"}`},
-	{want: "acl.rules: not supported by this version of bulkhead", conf: native(`"acl": {"rules": [{"action": "deny"}]}`)},
-	{want: "acl.inbound.default: not supported by this version of bulkhead", conf: native(`"acl": {"inbound": {"default": "deny"}}`)},
-	{want: "acl.outbound.default: not supported by this version of bulkhead", conf: native(`"driver": "overlay", "isolation": "hyperv", "acl": {"outbound": {"default": "deny"}}`)},
-	{want: "acl.allowHost: not supported by this version of bulkhead", conf: native(`"acl": {"allowHost": false}`)},
-	{want: "acl.podAnnotations: not supported by this version of bulkhead", conf: native(`"acl": {"podAnnotations": true}`)},
 	{
 		want: "network.gatewayEndpoint: not supported by this version of bulkhead",
 		conf: network("l2bridge", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}], "gatewayEndpoint": true`),
@@ -300,6 +295,7 @@ var refusals = []struct {
 	{ErrInvalid, invalidNetworks},
 	{ErrInvalid, invalidPolicies},
 	{ErrInvalid, invalidRuntime},
+	{ErrInvalid, refusedACLs},
 	{ErrUnsupported, unsupportedYet},
 }
 

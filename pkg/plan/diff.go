@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/hcndoc"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -88,7 +89,8 @@ func subnetsText(subnets []hns.Subnet) string {
 
 // Diff lists how an endpoint differs from the wanted one. What HNS chooses when
 // it is not asked (id, MAC, DNS of the network, addresses, routes) counts only
-// when want says it. Policies that other agents added are not a difference.
+// when want says it. Policies that other agents added are not a difference, but a
+// rule of Bulkhead's own that is not wanted is.
 func Diff(want, got hns.Endpoint) []Difference {
 	var ds []Difference
 	add := func(field, w, g string) {
@@ -117,7 +119,19 @@ func Diff(want, got hns.Endpoint) []Difference {
 	for _, p := range missingPolicies(want.Policies, got.Policies) {
 		ds = append(ds, Difference{"policies", policyText(p), "none like it"})
 	}
+	for _, p := range missingPolicies(ownACLs(got.Policies), want.Policies) {
+		ds = append(ds, Difference{"policies", "none like it", policyText(p)})
+	}
 	return ds
+}
+
+// ownACLs returns Bulkhead's rules: one that is not wanted says something that
+// the configuration does not.
+func ownACLs(policies []hns.Policy) []hns.Policy {
+	return slices.DeleteFunc(slices.Clone(policies), func(p hns.Policy) bool {
+		r, ok := p.(hns.ACL)
+		return !ok || !acl.IsOwn(r)
+	})
 }
 
 func dnsText(d hns.DNS) string {

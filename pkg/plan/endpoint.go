@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -43,6 +42,8 @@ type Facts struct {
 	Addresses []Address
 	// Features is needed only when NeedsFeatures says so.
 	Features hns.Features
+	// Host holds the node's addresses. They are needed only when NeedsHost says so.
+	Host []netip.Addr
 }
 
 // EndpointName returns the name of the endpoint of a container's interface, from
@@ -173,20 +174,4 @@ func defaultRoute(gw netip.Addr) hns.Route {
 		zero = netip.IPv6Unspecified()
 	}
 	return hns.Route{Destination: netip.PrefixFrom(zero, 0), NextHop: gw}
-}
-
-// acls returns the default ACLs, or none where another agent owns them.
-func acls(c config.Config) ([]hns.Policy, error) {
-	if !c.ACL.Program {
-		return nil, nil
-	}
-	rules, err := acl.Defaults(c.Driver, c.Isolation)
-	if err != nil {
-		return nil, fmt.Errorf("%w: acl: %w", ErrConflict, err)
-	}
-	var out []hns.Policy
-	for _, r := range rules {
-		out = append(out, r)
-	}
-	return out, nil
 }

@@ -36,7 +36,7 @@ func policies(f Facts) ([]hns.Policy, error) {
 	for _, p := range f.Config.Policies {
 		out = append(out, p)
 	}
-	rules, err := acls(f.Config)
+	rules, err := acls(f)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"pkg/hns":              {},
 	"pkg/acl":              {"pkg/hns"},
 	"pkg/bounded":          {"pkg/hns"},
-	"pkg/config":           {"pkg/hns"},
+	"pkg/config":           {"pkg/acl", "pkg/hns"},
 	"pkg/hcndoc":           {"pkg/hns"},
 	"pkg/nodelock":         {},
 	"pkg/plan":             {"pkg/config", "pkg/hcndoc", "pkg/hns", "pkg/acl"},
