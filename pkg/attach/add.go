@@ -222,13 +222,11 @@ func (at Attacher) plan(ctx context.Context, a Attachment, network hns.Network, 
 		}
 		facts.Features = features
 	}
-	if plan.NeedsHost(a.Config) {
-		host, err := at.Host()
-		if err != nil {
-			return hns.Endpoint{}, fmt.Errorf("list the node's addresses for acl.allowHost: %w", err)
-		}
-		facts.Host = host
+	host, err := at.host(a.Config)
+	if err != nil {
+		return hns.Endpoint{}, err
 	}
+	facts.Host = host
 	if facts.Config.DNS.IsZero() {
 		facts.Config.DNS = given.DNS
 	}

@@ -64,6 +64,9 @@ func (p plugin) add(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
+	if c.Type == config.TypeACL {
+		return p.addACLs(c, args)
+	}
 	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
 		res, err := at.Add(ctx, attachment(c, args))
 		if err != nil {
@@ -81,6 +84,9 @@ func (p plugin) del(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
+	if c.Type == config.TypeACL {
+		return p.delACLs(c, args)
+	}
 	return p.within(c, c.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
 		return at.Del(ctx, attachment(c, args))
 	})
@@ -90,6 +96,9 @@ func (p plugin) check(args *skel.CmdArgs) error {
 	c, err := config.Parse(args.StdinData, args.Args)
 	if err != nil {
 		return err
+	}
+	if c.Type == config.TypeACL {
+		return p.checkACLs(c, args)
 	}
 	promised, err := promise(args)
 	if err != nil {
@@ -104,6 +113,9 @@ func (p plugin) gc(args *skel.CmdArgs) error {
 	c, err := config.ParseLenient(args.StdinData, "")
 	if err != nil {
 		return err
+	}
+	if c.Type == config.TypeACL {
+		return nil // the rules go with their endpoints
 	}
 	valid, err := validAttachments(args.StdinData)
 	if err != nil {
@@ -120,6 +132,9 @@ func (p plugin) status(args *skel.CmdArgs) error {
 	c, err := config.Parse(args.StdinData, "")
 	if err != nil {
 		return err
+	}
+	if c.Type == config.TypeACL {
+		return p.statusACLs(c)
 	}
 	return p.within(c, c.Timeouts.Status, func(ctx context.Context, at attach.Attacher) error {
 		return at.Status(ctx, c)

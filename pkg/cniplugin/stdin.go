@@ -32,7 +32,7 @@ func promise(args *skel.CmdArgs) (attach.Promise, error) {
 		if iface.Name == args.IfName {
 			index = i
 			if out.MAC, err = hns.ParseMAC(iface.Mac); err != nil {
-				return attach.Promise{}, invalid(fmt.Sprintf("prevResult.interfaces[%d].mac", i), err.Error())
+				return attach.Promise{}, invalid(indexed("prevResult.interfaces", i)+".mac", err.Error())
 			}
 		}
 	}
@@ -42,7 +42,7 @@ func promise(args *skel.CmdArgs) (attach.Promise, error) {
 		}
 		p, ok := prefixOf(ip.Address)
 		if !ok {
-			return attach.Promise{}, invalid(fmt.Sprintf("prevResult.ips[%d].address", i), "not an address with a prefix length")
+			return attach.Promise{}, invalid(indexed("prevResult.ips", i)+".address", "not an address with a prefix length")
 		}
 		gateway, _ := netip.AddrFromSlice(ip.Gateway)
 		out.Addresses = append(out.Addresses, ipam.Address{Prefix: p, Gateway: gateway.Unmap()})
@@ -56,7 +56,7 @@ func prevResult(stdin []byte) (*current.Result, error) {
 		return nil, invalid("prevResult", err.Error())
 	}
 	if conf.RawPrevResult == nil {
-		return nil, invalid("prevResult", "missing; CHECK compares with the result of ADD")
+		return nil, invalid("prevResult", "missing; it is the result of ADD, and of the plugin before in a chain")
 	}
 	if err := version.ParsePrevResult(&conf); err != nil {
 		return nil, invalid("prevResult", err.Error())
@@ -96,7 +96,7 @@ func validAttachments(stdin []byte) ([]ipam.Holder, error) {
 	out := []ipam.Holder{}
 	for i, a := range *list {
 		if a.ContainerID == "" || a.IfName == "" {
-			return nil, invalid(fmt.Sprintf("cni.dev/valid-attachments[%d]", i), "containerID or ifname is missing")
+			return nil, invalid(indexed("cni.dev/valid-attachments", i), "containerID or ifname is missing")
 		}
 		out = append(out, ipam.Holder{ContainerID: a.ContainerID, IfName: a.IfName})
 	}
@@ -106,3 +106,5 @@ func validAttachments(stdin []byte) ([]ipam.Holder, error) {
 func invalid(path, problem string) error {
 	return &config.Error{Path: path, Problem: problem, Err: config.ErrInvalid}
 }
+
+func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

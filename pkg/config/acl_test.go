@@ -54,6 +54,14 @@ var aclCases = []acceptance{
 		conf: native(`"driver": "overlay", "acl": {"podAnnotations": true}, ` + annotate(annotated)),
 	},
 	{
+		name: "behind another plugin",
+		want: with(func(c *Config) {
+			c.Type, c.Isolation = TypeACL, hns.HyperV
+			c.ACL = ACL{Program: true, Asked: "acl.outbound.default", Spec: acl.Spec{DenyOutbound: true}}
+		}),
+		conf: `{"cniVersion": "1.1.0", "name": "podnet", "type": "bulkhead-acl", "isolation": "hyperv", "acl": {"outbound": {"default": "deny"}}}`,
+	},
+	{
 		name: "an annotation that the conflist does not ask for",
 		want: with(func(c *Config) {
 			c.Driver, c.Annotations = hns.Overlay, map[string]string{"other": "x", Annotation: "{"}
@@ -131,6 +139,15 @@ var refusedACLs = []refusal{
 		want: "acl.podAnnotations: Windows cannot reconfigure the port ACLs of a hyperv pod on a nat network; remove the key",
 		conf: native(`"driver": "nat", "isolation": "hyperv", "acl": {"podAnnotations": true}`),
 	},
+	{
+		want: "ipam: bulkhead-acl programs ACLs alone; this belongs to the plugin before it",
+		conf: `{"name": "n", "type": "bulkhead-acl", "ipam": {"type": "static"}}`,
+	},
+	{
+		want: "loopbackDSR: bulkhead-acl programs ACLs alone; this belongs to the plugin before it",
+		conf: `{"name": "n", "type": "bulkhead-acl", "loopbackDSR": true}`,
+	},
+	{want: `acls: unknown key; did you mean "acl"?`, conf: `{"name": "n", "type": "bulkhead-acl", "acls": {}}`},
 	{want: `annotation bulkhead.dev/acl: malformed JSON`, conf: annotation(`{"rules": [`)},
 	{want: `annotation bulkhead.dev/acl: want an object, got a list`, conf: annotation(`[]`)},
 	{want: `annotation bulkhead.dev/acl: it has 16385 bytes; the most is 16384`, conf: annotation("{" + strings.Repeat(" ", 16383) + "}")},

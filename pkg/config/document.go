@@ -73,10 +73,10 @@ func (d document) identity() (name, typ string, err error) {
 	if typ, err = d.text("type"); err != nil {
 		return "", "", err
 	}
-	if typ != Type {
+	if ownKeys[typ] == nil {
 		return "", "", &Error{
 			Path:    "type",
-			Problem: show(d["type"]) + ` is not supported by this version of bulkhead, which speaks "bulkhead"`,
+			Problem: show(d["type"]) + ` is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`,
 			Err:     ErrUnsupported,
 		}
 	}
@@ -121,14 +121,30 @@ func (d document) runtime(key string, into any) error {
 	return decodeLax(join("runtimeConfig", key), raw, into)
 }
 
-func (d document) checkKeys() error {
+// checkKeys refuses keys that the dialect does not have.
+func (d document) checkKeys(typ string) error {
+	if typ == TypeACL {
+		if err := d.checkChained(); err != nil {
+			return err
+		}
+	}
 	ours := document{}
 	for key, raw := range d {
 		if !strings.HasPrefix(key, "cni.dev/") {
 			ours[key] = raw
 		}
 	}
-	return ours.unknown("", slices.Concat(ownKeys, runtimeKeys))
+	return ours.unknown("", slices.Concat(ownKeys[typ], runtimeKeys))
+}
+
+// checkChained refuses what only the plugin that makes the interface can do.
+func (d document) checkChained() error {
+	for _, key := range append([]string{"ipam", "dns"}, ownKeys[Type]...) {
+		if !isNull(d[key]) && !slices.Contains(ownKeys[TypeACL], key) {
+			return invalid(key, "%s programs ACLs alone; this belongs to the plugin before it", TypeACL)
+		}
+	}
+	return nil
 }
 
 // member returns the member called key, exactly or, when fold is set, in any

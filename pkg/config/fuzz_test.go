@@ -62,7 +62,7 @@ func FuzzParse(f *testing.F) {
 func problemOf(c Config) string {
 	v6 := c.Driver == "" || c.Driver == "l2bridge" || c.Driver == "transparent"
 	switch {
-	case c.Type != "bulkhead" || c.Name == "" || c.CNIVersion == "" || !json.Valid(c.Raw):
+	case c.Type != "bulkhead" && c.Type != "bulkhead-acl" || c.Name == "" || c.CNIVersion == "" || !json.Valid(c.Raw):
 		return "it is not identified"
 	case c.Driver != "" && !slices.Contains(hns.Drivers(), c.Driver):
 		return "the driver is unknown"

@@ -8,8 +8,14 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// Type is the plugin type of the native dialect.
-const Type = "bulkhead"
+// Types of plugins.
+const (
+	// Type is the native dialect.
+	Type = "bulkhead"
+	// TypeACL is the chained plugin, which programs ACLs for interfaces that
+	// another plugin made.
+	TypeACL = "bulkhead-acl"
+)
 
 // step reads one part of a document into a Config, which it leaves as it is
 // when it fails.
@@ -32,9 +38,10 @@ var runtimeKeys = []string{
 	"prevResult", "disableCheck", "disableGC", "loadOnlyInlinedPlugins",
 }
 
-// ownKeys are the keys of the native dialect.
-var ownKeys = []string{
-	"driver", "isolation", "network", "acl", "outboundNAT", "loopbackDSR", "routes", "policies", "timeouts",
+// ownKeys are the keys of each dialect.
+var ownKeys = map[string][]string{
+	Type:    {"driver", "isolation", "network", "acl", "outboundNAT", "loopbackDSR", "routes", "policies", "timeouts"},
+	TypeACL: {"driver", "isolation", "acl", "timeouts"},
 }
 
 // Parse reads the configuration that a runtime sends on stdin and CNI_ARGS, for
@@ -49,7 +56,7 @@ func Parse(stdin []byte, cniArgs string) (Config, error) {
 	if c.Name, c.Type, err = doc.identity(); err != nil {
 		return Config{}, err
 	}
-	if err := doc.checkKeys(); err != nil {
+	if err := doc.checkKeys(c.Type); err != nil {
 		return Config{}, err
 	}
 	for _, read := range steps() {

@@ -275,9 +275,8 @@ var invalidRuntime = []refusal{
 }
 
 var unsupportedYet = []refusal{
-	{want: `type: "win-bridge" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "win-bridge", "apiVersion": 2}`},
-	{want: `type: "Bulkhead" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "Bulkhead"}`},
-	{want: `type: "bulkhead-acl" is not supported by this version of bulkhead, which speaks "bulkhead"`, conf: `{"name": "n", "type": "bulkhead-acl"}`},
+	{want: `type: "win-bridge" is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`, conf: `{"name": "n", "type": "win-bridge", "apiVersion": 2}`},
+	{want: `type: "Bulkhead" is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`, conf: `{"name": "n", "type": "Bulkhead"}`},
 	{
 		want: "network.gatewayEndpoint: not supported by this version of bulkhead",
 		conf: network("l2bridge", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}], "gatewayEndpoint": true`),

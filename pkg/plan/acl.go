@@ -55,6 +55,16 @@ func acls(f Facts) ([]hns.Policy, error) {
 	return out, nil
 }
 
+// ReplaceACLs returns an endpoint's policies with Bulkhead's rules in the place of
+// those that it had before. What the network cannot enforce is an ErrConflict.
+func ReplaceACLs(policies []hns.Policy, f Facts) ([]hns.Policy, error) {
+	rules, err := acls(f)
+	if err != nil {
+		return nil, err
+	}
+	return append(WithoutOwnACLs(policies), rules...), nil
+}
+
 // host returns the addresses that the node may reach the pod from, sorted: its
 // own, and those that HNS makes it have for the network, on which they may not
 // be seen yet: a nat network's gateway and the address under an overlay.

@@ -116,22 +116,33 @@ func Diff(want, got hns.Endpoint) []Difference {
 	if !want.DNS.IsZero() {
 		add("dns", dnsText(want.DNS), dnsText(got.DNS))
 	}
-	for _, p := range missingPolicies(want.Policies, got.Policies) {
+	return append(ds, DiffPolicies(want.Policies, got.Policies)...)
+}
+
+// DiffPolicies lists the wanted policies that an endpoint lacks, and the rules of
+// Bulkhead's own that are not wanted: they say something that the configuration
+// does not. Policies of others are no difference.
+func DiffPolicies(want, got []hns.Policy) []Difference {
+	var ds []Difference
+	for _, p := range missingPolicies(want, got) {
 		ds = append(ds, Difference{"policies", policyText(p), "none like it"})
 	}
-	for _, p := range missingPolicies(ownACLs(got.Policies), want.Policies) {
-		ds = append(ds, Difference{"policies", "none like it", policyText(p)})
+	for _, p := range missingPolicies(got, want) {
+		if isOwnACL(p) {
+			ds = append(ds, Difference{"policies", "none like it", policyText(p)})
+		}
 	}
 	return ds
 }
 
-// ownACLs returns Bulkhead's rules: one that is not wanted says something that
-// the configuration does not.
-func ownACLs(policies []hns.Policy) []hns.Policy {
-	return slices.DeleteFunc(slices.Clone(policies), func(p hns.Policy) bool {
-		r, ok := p.(hns.ACL)
-		return !ok || !acl.IsOwn(r)
-	})
+// WithoutOwnACLs returns the policies that are not Bulkhead's own rules.
+func WithoutOwnACLs(policies []hns.Policy) []hns.Policy {
+	return slices.DeleteFunc(slices.Clone(policies), isOwnACL)
+}
+
+func isOwnACL(p hns.Policy) bool {
+	r, ok := p.(hns.ACL)
+	return ok && acl.IsOwn(r)
 }
 
 func dnsText(d hns.DNS) string {
