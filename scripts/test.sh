@@ -38,7 +38,7 @@ run windows env GOOS=windows CGO_ENABLED=0 go test -v -exec "$PWD/scripts/wine.s
   ./pkg/hns ./pkg/acl ./pkg/config ./pkg/plan ./pkg/ipam ./pkg/bounded ./pkg/hcndoc ./pkg/cniplugin ./pkg/hnsemu/emuclient ./pkg/hnstest
 # Not from the cache: it does not see that bulkhead.exe is built anew.
 run processes go test -count=1 -v -timeout 30m ./test/...
-for target in pkg/config:FuzzParse pkg/hcndoc:FuzzDecode pkg/hcndoc:FuzzParsePolicy; do
+for target in pkg/config:FuzzParse pkg/hcndoc:FuzzDecode pkg/hcndoc:FuzzParsePolicy pkg/acl:FuzzWitnesses pkg/ipam:FuzzConf; do
   run "fuzz-${target#*:}" go test -run '^$' -fuzz "^${target#*:}\$" -fuzztime 15s "./${target%:*}"
 done
 run hcsshim scripts/hcsshim-suite.sh

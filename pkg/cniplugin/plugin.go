@@ -154,12 +154,12 @@ func (p plugin) within(c config.Config, limit time.Duration, verb func(context.C
 		HNS:  bounded.Client(client, c.Timeouts.Call),
 		IPAM: ipam.Open(c.IPAM.Type),
 		Lock: nodelock.Acquire,
-		Host: hostAddresses,
+		Host: HostAddresses,
 	})
 }
 
-// hostAddresses returns the addresses of the node's interfaces.
-func hostAddresses() ([]netip.Addr, error) {
+// HostAddresses returns the addresses of the node's interfaces.
+func HostAddresses() ([]netip.Addr, error) {
 	found, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, err

@@ -120,6 +120,27 @@ var protocols = map[string][]int{
 // protocolNames lists the names in the alphabet's order.
 func protocolNames() string { return strings.Join(slices.Sorted(maps.Keys(protocols)), ", ") }
 
+// ParseProtocol returns the numbers of an IP protocol given by name or number;
+// "icmp" is two, IPv4's before IPv6's. The error names path.
+func ParseProtocol(path, s string) ([]int, error) {
+	text, _ := json.Marshal(s) // a string always can be
+	return parseProtocols(path, text)
+}
+
+// ProtocolName returns the name of an IP protocol, "any" for hns.ProtocolAny, and
+// the number itself where it has no name here.
+func ProtocolName(number int) string {
+	if number == hns.ProtocolAny {
+		return "any"
+	}
+	for _, name := range slices.Sorted(maps.Keys(protocols)) {
+		if slices.Equal(protocols[name], []int{number}) {
+			return name
+		}
+	}
+	return strconv.Itoa(number)
+}
+
 // parseProtocols takes a name or a number, the number also as a string. Absent is
 // any.
 func parseProtocols(path string, raw json.RawMessage) ([]int, error) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/cli"
 	"github.com/bulkhead-cni/bulkhead/pkg/cniplugin"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
@@ -16,7 +17,12 @@ import (
 )
 
 func main() {
-	cniplugin.Main(open, "CNI plugin bulkhead on an emulated HNS")
+	if os.Getenv("CNI_COMMAND") != "" {
+		cniplugin.Main(open, "CNI plugin bulkhead on an emulated HNS")
+		return
+	}
+	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Version: "on an emulated HNS", Open: open, Host: cniplugin.HostAddresses}
+	os.Exit(env.Run(os.Args[1:]))
 }
 
 func open() (hns.Client, error) {

@@ -43,7 +43,8 @@ var mayImport = map[string][]string{
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
 	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcndoc"},
 	"pkg/hnstest":          {"pkg/bounded", "pkg/hns"},
-	"plugins/bulkhead":     {"pkg/cniplugin", "pkg/hcnclient"},
+	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/plan", "pkg/hns"},
+	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcnclient"},
 }
 
 // pure packages run the same everywhere: no files, no processes, no clock.

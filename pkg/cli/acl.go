@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// set tells which set of ACLs is asked about.
+type set struct {
+	conf, driver, isolation, annotation string
+	node                                []string
+}
+
+func (s *session) acl() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "acl",
+		Short: "Show what ACLs a configuration means, and what they do to a packet",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(s.aclShow(), s.aclExplain())
+	return c
+}
+
+func (f *set) flags(c *cobra.Command) {
+	c.Flags().StringVar(&f.conf, "conf", "", "`file` of a conflist, or of one plugin's configuration")
+	c.Flags().StringVar(&f.driver, "driver", "", "`driver` instead of the configuration's: nat, transparent, l2bridge, l2tunnel, overlay")
+	c.Flags().StringVar(&f.isolation, "isolation", "", "`isolation` instead of the configuration's: process, hyperv")
+	c.Flags().StringVar(&f.annotation, "annotation", "", "`text` of the pod's annotation "+config.Annotation)
+	c.Flags().StringSliceVar(&f.node, "node", nil, "`addresses` of the node, for acl.allowHost (default: this machine's)")
+}
+
+// compile returns the set's rules. Only the parts of the configuration that ACLs
+// depend on are looked at.
+func (s *session) compile(f set) (acl.Set, error) {
+	plugin, err := readPlugin(f.conf)
+	if err != nil {
+		return acl.Set{}, err
+	}
+	part := members{"type": quoted(config.TypeACL)}
+	for _, key := range []string{"name", "cniVersion", "driver", "isolation", "acl"} {
+		if plugin[key] != nil {
+			part[key] = plugin[key]
+		}
+	}
+	part.set("driver", f.driver)
+	part.set("isolation", f.isolation)
+	if f.annotation != "" {
+		part["runtimeConfig"], _ = json.Marshal(map[string]any{config.CapabilityAnnotations: map[string]string{config.Annotation: f.annotation}})
+	}
+	text, err := json.Marshal(part)
+	if err != nil {
+		return acl.Set{}, err
+	}
+	c, err := config.Parse(text, "")
+	if err != nil {
+		return acl.Set{}, fmt.Errorf("%s: %w", f.conf, err)
+	}
+	if c.Driver == "" {
+		return acl.Set{}, fmt.Errorf("%s: driver: missing; on a node the network tells, here --driver must", f.conf)
+	}
+	host, err := s.host(f, c)
+	if err != nil {
+		return acl.Set{}, err
+	}
+	return plan.ACLs(plan.Facts{Config: c, Network: hns.Network{Driver: c.Driver}, Host: host, Addresses: bothFamilies})
+}
+
+// bothFamilies stands for a pod that has addresses of both.
+var bothFamilies = []plan.Address{{Addr: netip.IPv4Unspecified()}, {Addr: netip.IPv6Unspecified()}}
+
+// host returns the addresses of the node where they matter.
+func (s *session) host(f set, c config.Config) ([]netip.Addr, error) {
+	if !plan.NeedsHost(c) {
+		return nil, nil
+	}
+	if f.node == nil {
+		host, err := s.Host()
+		if err != nil {
+			return nil, failure{fmt.Errorf("list this machine's addresses: %w", err)}
+		}
+		return host, nil
+	}
+	var out []netip.Addr
+	for _, text := range f.node {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("--node: %w", err)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+func (s *session) aclExplain() *cobra.Command {
+	var f set
+	var p packet
+	c := &cobra.Command{
+		Use:   "explain --conf FILE --direction in|out --protocol NAME [--remote IP] [--port N]",
+		Short: "Tell what becomes of one packet of a pod, and why",
+		Example: "  bulkhead acl explain --conf 10-bulkhead.conflist --direction in --protocol tcp --port 22 --remote 10.1.2.3\n" +
+			"  bulkhead acl explain --conf 10-bulkhead.conflist --direction out --protocol icmp --isolation hyperv -o json",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return s.explain(f, p) },
+	}
+	f.flags(c)
+	c.Flags().StringVar(&p.direction, "direction", "", "`direction` as the pod sees it: in or out")
+	c.Flags().StringVar(&p.protocol, "protocol", "", "`protocol`: a name such as tcp, udp, icmp, or a number")
+	c.Flags().StringVar(&p.remote, "remote", "", "`address` of the other side (default: one that no rule names)")
+	c.Flags().Uint16Var(&p.port, "port", 0, "destination `port` of TCP or UDP (default: one that no rule names)")
+	required(c, "conf", "direction", "protocol")
+	return c
+}
+
+// required marks flags that must be there. They were just made.
+func required(c *cobra.Command, names ...string) {
+	for _, name := range names {
+		if err := c.MarkFlagRequired(name); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// answer is what explain prints.
+type answer struct {
+	Allowed bool         `json:"allowed"`
+	Rule    string       `json:"rule"`
+	At      hns.RuleType `json:"at"`
+	Why     string       `json:"why"`
+}
+
+func (s *session) explain(f set, p packet) error {
+	packet, err := p.parse()
+	if err != nil {
+		return err
+	}
+	set, err := s.compile(f)
+	if err != nil {
+		return err
+	}
+	v := set.Verdict(packet)
+	return s.print(answer{v.Allowed, v.Rule, v.At, v.Why}, func(w io.Writer) error {
+		verdict := "denied"
+		if v.Allowed {
+			verdict = "allowed"
+		}
+		_, err := fmt.Fprintf(w, "%s: %s\n", verdict, v.Why)
+		return err
+	})
+}
+
+// packet is a packet as flags describe it.
+type packet struct {
+	direction, protocol, remote string
+	port                        uint16
+}
+
+func (p packet) parse() (acl.Packet, error) {
+	out := acl.Packet{Port: p.port}
+	switch p.direction {
+	case "in":
+		out.Direction = hns.In
+	case "out":
+		out.Direction = hns.Out
+	default:
+		return acl.Packet{}, fmt.Errorf("--direction %q is not one of in, out", p.direction)
+	}
+	if p.remote != "" {
+		a, err := netip.ParseAddr(p.remote)
+		if err != nil {
+			return acl.Packet{}, fmt.Errorf("--remote: %w", err)
+		}
+		out.Remote = a.Unmap()
+	}
+	numbers, err := config.ParseProtocol("--protocol", p.protocol)
+	if err != nil {
+		return acl.Packet{}, err
+	}
+	out.Protocol = numbers[0]
+	if out.Remote.Is6() {
+		out.Protocol = numbers[len(numbers)-1] // icmp is two: IPv4's and IPv6's
+	}
+	const tcp, udp = 6, 17
+	if p.port != 0 && out.Protocol != tcp && out.Protocol != udp {
+		return acl.Packet{}, errors.New("--port is for tcp and udp")
+	}
+	return out, nil
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// podFlags say which pod is asked about.
+type podFlags struct {
+	// name is NAMESPACE/NAME, or the id of the pod's sandbox or the beginning of it.
+	name  string
+	cache string
+}
+
+func (p *podFlags) flags(c *cobra.Command) {
+	c.Flags().StringVar(&p.name, "pod", "", "`pod`: NAMESPACE/NAME, or the id of its sandbox or the beginning of it")
+	c.Flags().StringVar(&p.cache, "cache-dir", `\var\lib\cni`, "`directory` where the runtime's libcni keeps results, which tells a pod's sandbox")
+}
+
+// endpointsOf returns the pod's endpoints on this node.
+func endpointsOf(ctx context.Context, client hns.Client, pod podFlags) ([]hns.Endpoint, error) {
+	ids := []string{pod.name}
+	if namespace, name, ok := strings.Cut(pod.name, "/"); ok {
+		var err error
+		if ids, err = sandboxes(pod.cache, namespace, name); err != nil {
+			return nil, err
+		}
+	}
+	networks, err := client.ListNetworks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []hns.Endpoint
+	for _, n := range networks {
+		all, err := client.EndpointsOf(ctx, n.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range all {
+			id, _, ok := plan.ParseEndpointName(e.Name, n.Name)
+			if ok && !e.Remote && slices.ContainsFunc(ids, func(asked string) bool { return strings.HasPrefix(id, asked) }) {
+				out = append(out, e)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: %w", pod.name, errNoPod)
+	}
+	return out, nil
+}
+
+// sandboxes returns the ids of a pod's sandboxes from libcni's cache
+// (containernetworking/cni, libcni/api.go, cachedInfo).
+func sandboxes(cache, namespace, name string) ([]string, error) {
+	dir := filepath.Join(cache, "results")
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w; --cache-dir tells where the runtime keeps its results, or give the sandbox's id", err)
+	}
+	var ids []string
+	for _, f := range files {
+		var info struct {
+			ContainerID string
+			CNIArgs     [][2]string
+		}
+		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil || json.Unmarshal(text, &info) != nil {
+			continue // deleted since the directory was read, or not the runtime's
+		}
+		if slices.Contains(info.CNIArgs, [2]string{"K8S_POD_NAMESPACE", namespace}) &&
+			slices.Contains(info.CNIArgs, [2]string{"K8S_POD_NAME", name}) && info.ContainerID != "" {
+			ids = append(ids, info.ContainerID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("%s/%s: %w, as the runtime's results in %s tell", namespace, name, errNoPod, dir)
+	}
+	return ids, nil
+}
