@@ -284,3 +284,53 @@ func TestReplies(t *testing.T) {
 		t.Errorf("asked: %+v", v)
 	}
 }
+
+// Whatever a pod's annotation says, it lets through no packet that the conflist's
+// set denies.
+func TestTighterNeverLoosens(t *testing.T) {
+	const pairs = 600
+	r := rand.New(rand.NewPCG(5, 6))
+	denied, tightened := 0, 0
+	for range pairs {
+		target, conflist, annotation := randomTarget(r), randomSpec(r), randomSpec(r)
+		wide, err := acl.Compile(target, conflist)
+		if err != nil {
+			continue
+		}
+		narrow, err := acl.Compile(target, conflist, annotation)
+		if err != nil {
+			continue
+		}
+		for _, p := range everyPacket() {
+			before, after := wide.Verdict(p), narrow.Verdict(p)
+			if after.Allowed && !before.Allowed {
+				t.Fatalf("%+v\nconflist %+v\nannotation %+v\nbefore %+v\nafter %+v", p, conflist, annotation, before, after)
+			}
+			if !before.Allowed {
+				denied++
+			}
+			if before.Allowed && !after.Allowed {
+				tightened++
+			}
+		}
+	}
+	t.Logf("%d pairs, %d packets that the conflist denies, %d that the annotation denies besides", pairs, denied, tightened)
+	if denied < pairs || tightened < pairs {
+		t.Error("too few packets are denied to prove anything")
+	}
+}
+
+// everyPacket returns every packet of the small world.
+func everyPacket() []acl.Packet {
+	var out []acl.Packet
+	for _, d := range []hns.Direction{hns.In, hns.Out} {
+		for _, protocol := range worldProtocols {
+			for _, remote := range worldRemotes {
+				for _, port := range append([]uint16{1}, worldPorts...) {
+					out = append(out, acl.Packet{Direction: d, Protocol: protocol, Remote: remote, Port: port, From: 40000})
+				}
+			}
+		}
+	}
+	return out
+}
