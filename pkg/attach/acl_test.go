@@ -80,11 +80,17 @@ func TestACLsFailClosed(t *testing.T) {
 // closedPod is a pod whose inbound default is deny, in a namespace of its own.
 func (n *node) closedPod() attach.Attachment {
 	n.Helper()
-	c, err := config.Parse([]byte(closed), "")
+	return n.parsed(closed, "web")
+}
+
+// parsed is a container in a namespace of its own with that configuration.
+func (n *node) parsed(conf, containerID string) attach.Attachment {
+	n.Helper()
+	c, err := config.Parse([]byte(conf), "")
 	if err != nil {
 		n.Fatal(err)
 	}
-	return attach.Attachment{Config: c, ContainerID: "web", IfName: "eth0", NetNS: "none"}
+	return attach.Attachment{Config: c, ContainerID: containerID, IfName: "eth0", NetNS: "none"}
 }
 
 func promisedBy(r attach.Result) []ipam.Address {

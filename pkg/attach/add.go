@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
@@ -177,10 +180,33 @@ func (at Attacher) allocate(ctx context.Context, a Attachment) (ipam.Result, err
 	if err == nil && len(given.Addresses) == 0 && a.Config.IPAM.Type != "" {
 		err = fmt.Errorf("IPAM plugin %s gave no address", a.Config.IPAM.Type)
 	}
+	if err == nil {
+		err = asWished(a.Config, given)
+	}
 	if err != nil {
 		return ipam.Result{}, fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return given, nil
+}
+
+// asWished fails when IPAM gave other addresses than the runtime asked for: some
+// plugins pass over the wish.
+func asWished(c config.Config, given ipam.Result) error {
+	for i, want := range c.IPs {
+		if !slices.ContainsFunc(given.Addresses, func(a ipam.Address) bool { return a.Prefix.Addr() == want }) {
+			return fmt.Errorf("runtimeConfig.ips[%d]: IPAM plugin %s gave %v instead of %s; it may lack the capability \"ips\"",
+				i, c.IPAM.Type, prefixesOf(given), want)
+		}
+	}
+	return nil
+}
+
+func prefixesOf(given ipam.Result) []netip.Prefix {
+	var out []netip.Prefix
+	for _, a := range given.Addresses {
+		out = append(out, a.Prefix)
+	}
+	return out
 }
 
 // attach puts an endpoint into the namespace and reads back what became of it.

@@ -33,6 +33,8 @@ var (
 	ErrForeign = errors.New("endpoint in use")
 	// ErrAddressTaken: IPAM has no address that HNS does not refuse as taken.
 	ErrAddressTaken = errors.New("address taken")
+	// ErrPortTaken: a port of the node that is to lead to the pod is another's.
+	ErrPortTaken = errors.New("port of the node taken")
 )
 
 // rollBackTime bounds undoing an ADD that failed. ADD's own time and this stay

@@ -89,6 +89,9 @@ func contested(err error) bool {
 // and that nobody misses.
 func (at Attacher) createOver(ctx context.Context, network hns.Network, want hns.Endpoint, c *contest) (hns.Endpoint, error) {
 	made, err := at.HNS.CreateEndpoint(ctx, want)
+	if portTaken(err) {
+		return hns.Endpoint{}, at.portError(ctx, want, err)
+	}
 	if !contested(err) {
 		return made, err
 	}

@@ -40,6 +40,8 @@ const (
 	CodeDiffers uint = 108
 	// CodeAddressTaken: every address that IPAM gives is in use.
 	CodeAddressTaken uint = 109
+	// CodePortTaken: a port of the node is somebody else's.
+	CodePortTaken uint = 110
 )
 
 // class is what a kind of error means to a runtime and to an admin. Where the
@@ -59,6 +61,7 @@ var classes = []class{
 	{plan.ErrConflict, types.ErrInvalidNetworkConfig, "make the network configuration and the HNS network agree"},
 	{plan.ErrFeature, CodeFeature, "update Windows or remove what needs the newer version"},
 	{ipam.ErrReleased, types.ErrTryAgainLater, "try again, unless the pod is to be gone"},
+	{attach.ErrPortTaken, CodePortTaken, "choose another hostPort or stop who holds it (netsh interface ipv4 show excludedportrange protocol=tcp lists reserved ones)"},
 	{attach.ErrAddressTaken, CodeAddressTaken, "take the address out of the ranges of the ipam section or remove who holds it"},
 	{attach.ErrNamespace, types.ErrInvalidEnvironmentVariables, "the runtime must make the pod's namespace first"},
 	{attach.ErrForeign, CodeInUse, "remove the old sandbox of the pod"},

@@ -45,6 +45,7 @@ func TestErrorCodes(t *testing.T) {
 		{"IPAM asks to try again", fmt.Errorf("%w: %w", attach.ErrIPAM, types.NewError(11, "later", "")), 11},
 		{"range exhausted", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrExhausted), 103},
 		{"deleted meanwhile", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrReleased), 11},
+		{"port taken", fmt.Errorf("%w: %w", attach.ErrPortTaken, native(hns.CodePortExists)), 110},
 		{"address taken", fmt.Errorf("%w: %w", attach.ErrAddressTaken, native(hns.CodeAddressReserved)), 109},
 		{"IPAM out of time", fmt.Errorf("%w: %w", attach.ErrIPAM, context.DeadlineExceeded), 11},
 		{"HNS hangs", &hns.Error{Op: "create endpoint", Err: context.DeadlineExceeded}, 11},

@@ -32,10 +32,15 @@ type Config struct {
 	Routes      []hns.SDNRoute
 	Policies    []hns.Opaque
 	DNS         hns.DNS
+	// EncapOverhead is what encapsulation on the way takes of a packet, in bytes; 0
+	// is HNS's choice.
+	EncapOverhead uint16
 	// PortMappings come from runtimeConfig.
 	PortMappings []PortMapping
 	// EgressRate comes from runtimeConfig, in bytes a second; 0 is no limit.
 	EgressRate uint64
+	// IPs are the addresses that the runtime wants IPAM to give.
+	IPs []netip.Addr
 	// MAC is the runtime's wish, empty for none.
 	MAC      hns.MAC
 	Timeouts Timeouts

@@ -27,7 +27,7 @@ func steps() []step {
 	return []step{
 		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAM, readAnnotations, readACL,
 		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readPortMappings,
-		readBandwidth, readMAC,
+		readBandwidth, readMAC, readIPs, readEncapOverhead,
 	}
 }
 
@@ -40,7 +40,7 @@ var runtimeKeys = []string{
 
 // ownKeys are the keys of each dialect.
 var ownKeys = map[string][]string{
-	Type:    {"driver", "isolation", "network", "acl", "outboundNAT", "loopbackDSR", "routes", "policies", "timeouts"},
+	Type:    {"driver", "isolation", "network", "acl", "outboundNAT", "loopbackDSR", "encapOverhead", "routes", "policies", "timeouts"},
 	TypeACL: {"driver", "isolation", "acl", "timeouts"},
 }
 

@@ -149,7 +149,7 @@ var accepted = []acceptance{
 		want: with(func(c *Config) { c.Annotations = map[string]string{"a": "b"} }),
 		conf: native(`"disableCheck": true, "disableGC": true, "loadOnlyInlinedPlugins": false, "cniVersions": ["1.0.0"],
 			"args": {"cni": {"ips": 5}}, "prevResult": {"x": []}, "cni.dev/valid-attachments": [], "cni.dev/x": 1,
-			"runtimeConfig": {"ips": ["10.1.1.1/24"], "io.kubernetes.cri.pod-annotations": {"a": "b"}, "cgroupPath": "x",
+			"runtimeConfig": {"ips": null, "io.kubernetes.cri.pod-annotations": {"a": "b"}, "cgroupPath": "x",
 				"bandwidth": {"ingressRate": 0, "ingressBurst": 4294967295, "egressRate": 0, "x": 1}, "mac": "", "aliases": {}}`),
 	},
 	{
@@ -219,6 +219,14 @@ var accepted = []acceptance{
 		name: "hyperv on a network of a type to be found out",
 		want: with(func(c *Config) { c.Isolation, c.ACL.Asked = hns.HyperV, "acl.program" }),
 		conf: native(`"isolation": "hyperv", "acl": {"program": true}`),
+	},
+	{
+		name: "addresses and overhead",
+		want: with(func(c *Config) {
+			c.Driver, c.IPAM.Type, c.EncapOverhead = hns.L2Bridge, "static", 50
+			c.IPs = []netip.Addr{netip.MustParseAddr("10.1.0.77"), netip.MustParseAddr("fd00::77")}
+		}),
+		conf: native(`"driver": "l2bridge", "ipam": {"type": "static"}, "encapOverhead": 50, "runtimeConfig": {"ips": ["10.1.0.77/16", "fd00::77"]}`),
 	},
 	{
 		name: "empty ipam and empty outbound NAT",

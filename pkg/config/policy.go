@@ -214,3 +214,23 @@ func checkRanges(path string, list []string) error {
 	}
 	return nil
 }
+
+// readEncapOverhead needs the policies to be read before. An overhead is of a few
+// headers; HNS takes any number of 16 bits.
+func readEncapOverhead(doc document, c *Config) error {
+	const path, most = "encapOverhead", 500
+	var n *int64
+	if err := doc.section(path, &n); err != nil || n == nil {
+		return err
+	}
+	if err := inRange(path, *n, 1, most); err != nil {
+		return err
+	}
+	for i, p := range c.Policies {
+		if strings.EqualFold(p.Type, "EncapOverhead") {
+			return invalid(index("policies", i), "the key encapOverhead says the same; remove one of the two")
+		}
+	}
+	c.EncapOverhead = uint16(*n)
+	return nil
+}

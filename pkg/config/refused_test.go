@@ -259,6 +259,17 @@ var invalidRuntime = []refusal{
 		want: "routes: a nat network has no VFP, which alone does this: it translates whatever leaves the node; remove the key",
 		conf: native(`"driver": "nat", "routes": [{"dst": "10.96.0.0/12"}]`),
 	},
+	{want: "runtimeConfig.ips: without an ipam section HNS chooses the address; add one", conf: native(`"runtimeConfig": {"ips": ["10.1.0.77/16"]}`)},
+	{want: `runtimeConfig.ips[0]: "10.1.0" is not an IP address`, conf: native(`"ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0/16"]}`)},
+	{want: "encapOverhead: 501 is not in 1 to 500", conf: native(`"encapOverhead": 501`)},
+	{
+		want: "encapOverhead: a transparent network has no VFP, which alone does this: the pod has an address of its own on the physical network; remove the key",
+		conf: native(`"driver": "transparent", "encapOverhead": 50`),
+	},
+	{
+		want: "policies[0]: the key encapOverhead says the same; remove one of the two",
+		conf: native(`"encapOverhead": 50, "policies": [{"Type": "EncapOverhead", "Settings": {"Overhead": 50}}]`),
+	},
 	{want: `acl.inbound.default: "reject" is not one of allow, deny`, conf: native(`"acl": {"inbound": {"default": "reject"}}`)},
 	{want: `acl.inbound: want an object, got "deny"`, conf: native(`"acl": {"inbound": "deny"}`)},
 	{want: `acl.program: want true or false, got 1`, conf: native(`"acl": {"program": 1}`)},

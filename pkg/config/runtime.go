@@ -126,3 +126,27 @@ func readMAC(doc document, c *Config) error {
 	c.MAC = m
 	return nil
 }
+
+// readIPs takes addresses with or without a prefix length (CNI's conventions,
+// "ips" capability).
+func readIPs(doc document, c *Config) error {
+	const path = "runtimeConfig.ips"
+	var list []string
+	if err := doc.runtime("ips", &list); err != nil || len(list) == 0 {
+		return err
+	}
+	if c.IPAM.Type == "" {
+		return invalid(path, "without an ipam section HNS chooses the address; add one")
+	}
+	var out []netip.Addr
+	for i, s := range list {
+		bare, _, _ := strings.Cut(s, "/")
+		a, err := parseAddr(index(path, i), bare)
+		if err != nil {
+			return err
+		}
+		out = append(out, a)
+	}
+	c.IPs = out
+	return nil
+}

@@ -30,6 +30,9 @@ func policies(f Facts) ([]hns.Policy, error) {
 	if f.Config.Driver == hns.Overlay && f.Network.ProviderAddress.IsValid() {
 		out = append(out, hns.ProviderAddress{Address: f.Network.ProviderAddress})
 	}
+	if f.Config.EncapOverhead > 0 {
+		out = append(out, hns.Opaque{Type: "EncapOverhead", Settings: fmt.Appendf(nil, `{"Overhead":%d}`, f.Config.EncapOverhead)})
+	}
 	if f.Config.EgressRate > 0 {
 		out = append(out, hns.QOS{Egress: f.Config.EgressRate})
 	}
