@@ -33,6 +33,9 @@ type Request struct {
 	Args string
 	// Conf is the network configuration as it came in.
 	Conf []byte
+	// Reserved are the addresses that the network or the node has for itself.
+	// Add hands none of them out; only host-local chooses, so only it looks.
+	Reserved []netip.Addr
 	// Addresses is what the interface's endpoint had, where the caller knows it;
 	// nil otherwise. Add does not look at it.
 	Addresses []netip.Addr
