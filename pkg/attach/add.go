@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
@@ -172,8 +173,11 @@ func (at Attacher) confirm(ctx context.Context, a Attachment, network hns.Networ
 
 // allocate asks IPAM. Where one is configured, no address is a failure: HNS would
 // choose one that IPAM does not know.
-func (at Attacher) allocate(ctx context.Context, a Attachment) (ipam.Result, error) {
-	given, err := at.IPAM.Add(ctx, a.request())
+func (at Attacher) allocate(ctx context.Context, a Attachment, network hns.Network, reserved []netip.Addr) (ipam.Result, error) {
+	r := a.request()
+	r.Reserved = reserved
+	given, err := at.IPAM.Add(ctx, r)
+	err = at.explainExhaustion(ctx, network, err)
 	if err == nil && len(given.Addresses) == 0 && a.Config.IPAM.Type != "" {
 		err = fmt.Errorf("IPAM plugin %s gave no address", a.Config.IPAM.Type)
 	}

@@ -104,6 +104,10 @@ func Open(name string) Plugin {
 	}
 }
 
+// Chooses reports whether the plugin of that type chooses addresses in this
+// process, and so heeds Request.Reserved.
+func Chooses(name string) bool { return name == "host-local" }
+
 // none leaves the choice of an address to HNS.
 type none struct{}
 

@@ -81,14 +81,7 @@ func (p pool) exhausted(taken map[netip.Addr]bool) error {
 	if never := new(big.Int).Sub(count(p.whole), size); never.Sign() > 0 {
 		where += fmt.Sprintf(", where %s more are excluded or in use by the network,", never)
 	}
-	switch len(held) {
-	case 0:
-		return fmt.Errorf("%w: %s has none beside its gateway; widen the range", ErrExhausted, where)
-	case 1:
-		return fmt.Errorf("%w: the one address of %s is reserved; run GC or widen the range", ErrExhausted, where)
-	default:
-		return fmt.Errorf("%w: all %d addresses of %s are reserved; run GC or widen the range", ErrExhausted, len(held), where)
-	}
+	return Exhausted{where: where, held: held}
 }
 
 // count counts the addresses of a range set without the gateways.
