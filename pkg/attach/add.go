@@ -215,7 +215,7 @@ func (at Attacher) attachError(ctx context.Context, err error, namespace string)
 
 // plan gathers the facts and returns the wanted endpoint.
 func (at Attacher) plan(ctx context.Context, a Attachment, network hns.Network, given ipam.Result) (hns.Endpoint, error) {
-	facts := plan.Facts{Config: a.Config, Network: network, ContainerID: a.ContainerID, IfName: a.IfName}
+	facts := plan.Facts{Config: a.Config, Network: network, ContainerID: a.ContainerID, IfName: a.IfName, Routes: given.Routes}
 	for _, addr := range given.Addresses {
 		facts.Addresses = append(facts.Addresses, plan.Address{Addr: addr.Prefix.Addr(), Gateway: addr.Gateway})
 	}

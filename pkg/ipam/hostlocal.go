@@ -12,6 +12,8 @@ import (
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // hostLocal is the host-local plugin in this process: its own allocator on its
@@ -27,7 +29,9 @@ func (hostLocal) Validate(r Request) error {
 // hostLocalSection is host-local's configuration, and what it is to us.
 type hostLocalSection struct {
 	*allocator.IPAMConfig
-	pools []pool
+	pools  []pool
+	routes []hns.Route
+	dns    hns.DNS
 }
 
 func loadHostLocal(r Request) (hostLocalSection, error) {
@@ -48,7 +52,14 @@ func loadHostLocal(r Request) (hostLocalSection, error) {
 		return hostLocalSection{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	useNetworkGateways(conf, r.Conf)
-	return hostLocalSection{conf, pools(conf.Ranges, rangeNamesIn(r.Conf), never)}, nil
+	out := hostLocalSection{IPAMConfig: conf, pools: pools(conf.Ranges, rangeNamesIn(r.Conf), never)}
+	if out.routes, err = routesFrom("ipam.routes", conf.Routes); err == nil {
+		out.dns, err = dnsOfFile(conf.ResolvConf)
+	}
+	if err != nil {
+		return hostLocalSection{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return out, nil
 }
 
 // countable refuses the ranges in ::/96, whose addresses host-local takes for
@@ -107,12 +118,16 @@ func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 		if err != nil {
 			return err
 		}
-		withoutGuesses(ips, gatewaysIn(r.Conf))
+		withoutGuesses(ips, gatewaysIn(r.Conf).besides(conf.routes))
 		out, err = fromCNI(&current.Result{IPs: ips})
 		return err
 	})
 	if err != nil {
 		return Result{}, err
+	}
+	out.DNS = conf.dns
+	if err := out.lead("ipam.routes", conf.routes); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return out, nil
 }

@@ -44,7 +44,10 @@ type Request struct {
 // Result is what an IPAM plugin answered.
 type Result struct {
 	Addresses []Address
-	DNS       hns.DNS
+	// Routes are those beside the default routes, whose next hops are gateways of
+	// Addresses. A NextHop of zero is the gateway of the family.
+	Routes []hns.Route
+	DNS    hns.DNS
 }
 
 // Address is one address for a pod. Gateway is zero when the plugin named none.
