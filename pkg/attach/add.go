@@ -175,8 +175,11 @@ func (at Attacher) confirm(ctx context.Context, a Attachment, network hns.Networ
 
 // allocate asks IPAM. Where one is configured, no address is a failure: HNS would
 // choose one that IPAM does not know.
-func (at Attacher) allocate(ctx context.Context, a Attachment) (ipam.Result, error) {
-	given, err := at.IPAM.Add(ctx, a.request())
+func (at Attacher) allocate(ctx context.Context, a Attachment, network hns.Network, reserved []netip.Addr) (ipam.Result, error) {
+	r := a.request()
+	r.Reserved = reserved
+	given, err := at.IPAM.Add(ctx, r)
+	err = at.explainExhaustion(ctx, network, err)
 	if err == nil && len(given.Addresses) == 0 && a.Config.IPAM.Type != "" {
 		err = fmt.Errorf("IPAM plugin %s gave no address", a.Config.IPAM.Type)
 	}
@@ -237,7 +240,7 @@ func (at Attacher) attachError(ctx context.Context, err error, namespace string)
 
 // plan gathers the facts and returns the wanted endpoint.
 func (at Attacher) plan(ctx context.Context, a Attachment, network hns.Network, given ipam.Result) (hns.Endpoint, error) {
-	facts := plan.Facts{Config: a.Config, Network: network, ContainerID: a.ContainerID, IfName: a.IfName}
+	facts := plan.Facts{Config: a.Config, Network: network, ContainerID: a.ContainerID, IfName: a.IfName, Routes: given.Routes}
 	for _, addr := range given.Addresses {
 		facts.Addresses = append(facts.Addresses, plan.Address{Addr: addr.Prefix.Addr(), Gateway: addr.Gateway})
 	}

@@ -176,7 +176,7 @@ func TestAddRefusals(t *testing.T) {
 		{"addresses used up", func(n *node) attach.Attachment {
 			n.network(hns.L2Bridge, "10.1.0.0/16")
 			return n.configured(fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16","rangeStart":"10.1.0.1","rangeEnd":"10.1.0.1"}]]}`, n.dir), "c1", netns1)
-		}, attach.ErrIPAM, "no IP addresses available"},
+		}, attach.ErrIPAM, "has none beside its gateway"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -297,7 +297,7 @@ func TestFailureOutlivesItsUndoing(t *testing.T) {
 	n.namespace(netns1)
 	for _, f := range []hnsemu.Fault{
 		{Proc: "HcnCreateEndpoint", Nth: 1, Kind: hnsemu.FaultFail, Code: 0x803b001e},
-		{Proc: "HcnEnumerateEndpoints", Nth: 2, Kind: hnsemu.FaultFail, Code: 0x80070426},
+		{Proc: "HcnEnumerateEndpoints", Nth: 3, Kind: hnsemu.FaultFail, Code: 0x80070426},
 	} {
 		if err := n.host.AddFault(f); err != nil {
 			t.Fatal(err)

@@ -18,16 +18,22 @@ const maxRefusals = 8
 // contest is what became of addresses that HNS refused as taken.
 type contest struct {
 	refused map[netip.Addr]error
-	notices []string
+	// reserved are the addresses that are not for pods.
+	reserved []netip.Addr
+	notices  []string
 }
 
 // makeEndpoint allocates addresses and creates the endpoint. When HNS refuses an
 // address as taken, endpoints that nobody misses make room for it, or else IPAM
 // is asked for another. The notices tell of both.
 func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.Network) (hns.Endpoint, []string, error) {
-	c := contest{refused: map[netip.Addr]error{}}
+	reserved, err := at.reserved(ctx, a, network)
+	if err != nil {
+		return hns.Endpoint{}, nil, err
+	}
+	c := contest{refused: map[netip.Addr]error{}, reserved: reserved}
 	for {
-		want, err := at.wanted(ctx, a, network)
+		want, err := at.wanted(ctx, a, network, c.reserved)
 		if err != nil {
 			return hns.Endpoint{}, nil, err
 		}
@@ -46,8 +52,8 @@ func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.N
 }
 
 // wanted allocates addresses and plans the endpoint that has them.
-func (at Attacher) wanted(ctx context.Context, a Attachment, network hns.Network) (hns.Endpoint, error) {
-	given, err := at.allocate(ctx, a)
+func (at Attacher) wanted(ctx context.Context, a Attachment, network hns.Network, reserved []netip.Addr) (hns.Endpoint, error) {
+	given, err := at.allocate(ctx, a, network, reserved)
 	if err != nil {
 		return hns.Endpoint{}, err
 	}
@@ -95,10 +101,12 @@ func (at Attacher) createOver(ctx context.Context, network hns.Network, want hns
 	if !contested(err) {
 		return made, err
 	}
-	holders, lookErr := at.holders(ctx, network, want)
+	all, lookErr := at.HNS.EndpointsOf(ctx, network.ID)
 	if lookErr != nil {
 		return hns.Endpoint{}, lookErr
 	}
+	c.reserved = append(c.reserved, addressesOf(foreign(all, network)...)...)
+	holders := holders(all, want)
 	for _, h := range holders {
 		why, dead, lookErr := at.dead(ctx, network, h)
 		if lookErr != nil {
@@ -119,15 +127,14 @@ func (at Attacher) createOver(ctx context.Context, network hns.Network, want hns
 }
 
 // holders returns the endpoints of the network that have an address of want.
-func (at Attacher) holders(ctx context.Context, network hns.Network, want hns.Endpoint) ([]hns.Endpoint, error) {
-	all, err := at.HNS.EndpointsOf(ctx, network.ID)
+func holders(all []hns.Endpoint, want hns.Endpoint) []hns.Endpoint {
 	var out []hns.Endpoint
 	for _, e := range all {
 		if shares(e, want) {
 			out = append(out, e)
 		}
 	}
-	return out, err
+	return out
 }
 
 func shares(a, b hns.Endpoint) bool {

@@ -136,9 +136,14 @@ func TestAddressConflictsEnd(t *testing.T) {
 	network := n.mustAdd(a).Endpoint.NetworkID
 	n.mustDel(a)
 	n.forget()
+	n.namespace(netns2)
 	for i := range 20 {
 		address := netip.MustParsePrefix(fmt.Sprintf("10.1.0.%d/16", 10+i))
-		if _, err := n.hns.CreateEndpoint(context.Background(), hns.Endpoint{Name: "other", NetworkID: network, Addresses: []netip.Prefix{address}}); err != nil {
+		alive, err := n.hns.CreateEndpoint(context.Background(), hns.Endpoint{Name: fmt.Sprintf("o%d_net1", i), NetworkID: network, Addresses: []netip.Prefix{address}})
+		if err == nil {
+			err = n.hns.Attach(context.Background(), netns2, alive.ID)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -136,19 +136,31 @@ func TestStatusOfAnExhaustedRange(t *testing.T) {
 		return n.attacher(attach.Attachment{Config: c}).Status(context.Background(), c)
 	}
 	var last attach.Attachment
+	var first attach.Result
 	for i := range 2 {
 		last = n.configured(members, fmt.Sprint("c", i), "none")
 		if err := status(last.Config); err != nil {
 			t.Errorf("with %d of 2 addresses held: %v", i, err)
 		}
-		n.mustAdd(last)
+		if r := n.mustAdd(last); i == 0 {
+			first = r
+		}
 	}
 	if err := status(last.Config); !errors.Is(err, ipam.ErrExhausted) {
 		t.Errorf("with all addresses held: %v", err)
 	}
-	if _, err := n.add(n.configured(members, "c9", "none")); !errors.Is(err, ipam.ErrExhausted) {
-		t.Errorf("ADD: %v", err)
+	late := n.configured(members, "c9", "none")
+	adds := func(want string) {
+		t.Helper()
+		if _, err := n.add(late); !errors.Is(err, ipam.ErrExhausted) || !errors.Is(err, attach.ErrIPAM) || !strings.Contains(err.Error(), want) {
+			t.Errorf("ADD: %v\nwant %s", err, want)
+		}
 	}
+	adds("all 2 addresses of ipam.ranges[0] (10.1.0.10-10.1.0.11) are reserved, all by containers with an endpoint; GC would find nothing: widen the range")
+	if err := n.hns.DeleteEndpoint(context.Background(), first.Endpoint.ID); err != nil {
+		t.Fatal(err)
+	}
+	adds("are reserved, 1 of 2 by containers without an endpoint; run GC")
 	n.mustDel(last)
 	if err := status(last.Config); err != nil {
 		t.Errorf("with an address free again: %v", err)

@@ -8,19 +8,20 @@ import (
 	"net/netip"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
-
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // fromCNI converts a plugin's result. An address that does not parse is an error:
 // dropping it would give the pod less than was allocated.
 func fromCNI(r *current.Result) (Result, error) {
-	out := Result{DNS: hns.DNS{
-		Domain:  r.DNS.Domain,
-		Search:  r.DNS.Search,
-		Servers: r.DNS.Nameservers,
-		Options: r.DNS.Options,
-	}}
+	dns, err := dnsFrom("dns.", r.DNS)
+	if err != nil {
+		return Result{}, err
+	}
+	routes, err := routesFrom("routes", r.Routes)
+	if err != nil {
+		return Result{}, err
+	}
+	out := Result{DNS: dns}
 	for i, ip := range r.IPs {
 		if ip == nil {
 			return Result{}, fmt.Errorf("ips[%d]: null is not an address", i)
@@ -31,7 +32,7 @@ func fromCNI(r *current.Result) (Result, error) {
 		}
 		out.Addresses = append(out.Addresses, a)
 	}
-	return out, nil
+	return out, out.lead("routes", routes)
 }
 
 func address(n net.IPNet, gateway net.IP) (Address, error) {

@@ -5,8 +5,11 @@ package ipam
 import (
 	"encoding/json"
 	"net"
+	"slices"
 
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // gateways are those that a configuration names: its ranges', and its network's.
@@ -53,6 +56,16 @@ func gatewaysIn(conf []byte) gateways {
 // has reports whether the configuration names the gateway.
 func (g gateways) has(ip net.IP) bool {
 	return contains(g.ofRanges, ip) || contains(g.ofNetwork, ip)
+}
+
+// besides leaves the network's gateways out where default routes name others.
+func (g gateways) besides(routes []hns.Route) gateways {
+	g.ofNetwork = slices.DeleteFunc(slices.Clone(g.ofNetwork), func(gw net.IP) bool {
+		return slices.ContainsFunc(routes, func(r hns.Route) bool {
+			return r.Destination.Bits() == 0 && r.NextHop.IsValid() && r.NextHop.Is4() == (gw.To4() != nil)
+		})
+	})
+	return g
 }
 
 func contains(list []net.IP, ip net.IP) bool {

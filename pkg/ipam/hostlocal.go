@@ -12,6 +12,8 @@ import (
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // hostLocal is the host-local plugin in this process: its own allocator on its
@@ -24,21 +26,40 @@ func (hostLocal) Validate(r Request) error {
 	return err
 }
 
-func loadHostLocal(r Request) (*allocator.IPAMConfig, error) {
+// hostLocalSection is host-local's configuration, and what it is to us.
+type hostLocalSection struct {
+	*allocator.IPAMConfig
+	pools  []pool
+	routes []hns.Route
+	dns    hns.DNS
+}
+
+func loadHostLocal(r Request) (hostLocalSection, error) {
 	if err := refuseNulls(r.Conf); err != nil {
-		return nil, err
+		return hostLocalSection{}, err
 	}
 	conf, _, err := allocator.LoadIPAMConfig(r.Conf, r.Args)
 	if err != nil {
-		return nil, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
+		return hostLocalSection{}, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
 	}
 	for i, set := range conf.Ranges {
 		if err := countable(set); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrConfig, rangeNamesIn(r.Conf).name(i), err)
+			return hostLocalSection{}, fmt.Errorf("%w: %s: %w", ErrConfig, rangeNamesIn(r.Conf).name(i), err)
 		}
 	}
+	never, err := withheldFrom(r)
+	if err != nil {
+		return hostLocalSection{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	useNetworkGateways(conf, r.Conf)
-	return conf, nil
+	out := hostLocalSection{IPAMConfig: conf, pools: pools(conf.Ranges, rangeNamesIn(r.Conf), never)}
+	if out.routes, err = routesFrom("ipam.routes", conf.Routes); err == nil {
+		out.dns, err = dnsOfFile(conf.ResolvConf)
+	}
+	if err != nil {
+		return hostLocalSection{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return out, nil
 }
 
 // countable refuses the ranges in ::/96, whose addresses host-local takes for
@@ -97,12 +118,16 @@ func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 		if err != nil {
 			return err
 		}
-		withoutGuesses(ips, gatewaysIn(r.Conf))
+		withoutGuesses(ips, gatewaysIn(r.Conf).besides(conf.routes))
 		out, err = fromCNI(&current.Result{IPs: ips})
 		return err
 	})
 	if err != nil {
 		return Result{}, err
+	}
+	out.DNS = conf.dns
+	if err := out.lead("ipam.routes", conf.routes); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return out, nil
 }
@@ -117,28 +142,41 @@ func withoutGuesses(ips []*current.IPConfig, known gateways) {
 	}
 }
 
-// allocate takes one address of each range set, the requested ones first.
-func allocate(conf *allocator.IPAMConfig, s store, r Request) ([]*current.IPConfig, error) {
+// allocate takes one address of each pool, the requested ones first.
+func allocate(conf hostLocalSection, s store, r Request) ([]*current.IPConfig, error) {
 	var out []*current.IPConfig
-	requested, names := conf.IPArgs, rangeNamesIn(r.Conf)
-	for i := range conf.Ranges {
-		set := &conf.Ranges[i]
-		ip, rest := takeContained(set, requested)
+	requested := conf.IPArgs
+	for i, p := range conf.pools {
+		ip, rest := takeContained(&p.whole, requested)
 		requested = rest
-		got, err := allocator.NewIPAllocator(set, s, i).Get(r.ContainerID, r.IfName, ip)
-		if err == nil {
-			out = append(out, got)
-			continue
+		got, err := p.take(i, ip, s, r)
+		if err != nil {
+			return nil, err
 		}
-		if full := exhausted(*set, names.name(i), s.taken); full != nil && ip == nil {
-			return nil, fmt.Errorf("%w (%w)", full, err)
-		}
-		return nil, fmt.Errorf("%s: %w", names.name(i), err)
+		out = append(out, got)
 	}
 	if len(requested) > 0 {
 		return nil, fmt.Errorf("%w: requested address %s is in no range", ErrConfig, requested[0])
 	}
 	return out, nil
+}
+
+// take reserves an address of the i-th pool, the requested one if there is any.
+func (p pool) take(i int, requested net.IP, s store, r Request) (*current.IPConfig, error) {
+	if why := p.never.why(requested); why != "" {
+		return nil, fmt.Errorf("%w: requested address %s is never handed out: %s", ErrConfig, requested, why)
+	}
+	if len(p.set) == 0 {
+		return nil, p.exhausted(s.taken)
+	}
+	got, err := allocator.NewIPAllocator(&p.set, s, i).Get(r.ContainerID, r.IfName, requested)
+	if err == nil {
+		return got, nil
+	}
+	if full := p.exhausted(s.taken); full != nil && requested == nil {
+		return nil, fmt.Errorf("%w (%w)", full, err)
+	}
+	return nil, fmt.Errorf("%s: %w", p.name, err)
 }
 
 // takeContained splits the first address that a range set contains from ips.
@@ -195,11 +233,11 @@ func (hostLocal) Status(ctx context.Context, conf []byte) error {
 		return err
 	}
 	b := bookIn(c.DataDir, c.Name)
-	return b.within(ctx, "read", func() error { return b.ready(c.Ranges, rangeNamesIn(conf)) })
+	return b.within(ctx, "read", func() error { return b.ready(c.pools) })
 }
 
 // ready tells why Add could take no address.
-func (b book) ready(sets []allocator.RangeSet, names rangeNames) error {
+func (b book) ready(pools []pool) error {
 	if err := b.usable(); err != nil {
 		return err
 	}
@@ -208,8 +246,8 @@ func (b book) ready(sets []allocator.RangeSet, names rangeNames) error {
 		return err
 	}
 	held := taken(entries)
-	for i, set := range sets {
-		if err := exhausted(set, names.name(i), held); err != nil {
+	for _, p := range pools {
+		if err := p.exhausted(held); err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,9 @@ type Request struct {
 	Args string
 	// Conf is the network configuration as it came in.
 	Conf []byte
+	// Reserved are the addresses that the network or the node has for itself.
+	// Add hands none of them out; only host-local chooses, so only it looks.
+	Reserved []netip.Addr
 	// Addresses is what the interface's endpoint had, where the caller knows it;
 	// nil otherwise. Add does not look at it.
 	Addresses []netip.Addr
@@ -41,7 +44,10 @@ type Request struct {
 // Result is what an IPAM plugin answered.
 type Result struct {
 	Addresses []Address
-	DNS       hns.DNS
+	// Routes are those beside the default routes, whose next hops are gateways of
+	// Addresses. A NextHop of zero is the gateway of the family.
+	Routes []hns.Route
+	DNS    hns.DNS
 }
 
 // Address is one address for a pod. Gateway is zero when the plugin named none.
@@ -100,6 +106,10 @@ func Open(name string) Plugin {
 		return delegate{name: name}
 	}
 }
+
+// Chooses reports whether the plugin of that type chooses addresses in this
+// process, and so heeds Request.Reserved.
+func Chooses(name string) bool { return name == "host-local" }
 
 // none leaves the choice of an address to HNS.
 type none struct{}

@@ -44,32 +44,53 @@ func (n rangeNames) name(i int) string {
 	}
 }
 
-// exhausted returns an ErrExhausted when every address that a range set can give
-// is taken. It counts what is taken, never what is free: an IPv6 range has more
+// pool is what one address is taken from: a range set of the configuration.
+type pool struct {
+	// name is where the configuration has it.
+	name  string
+	whole allocator.RangeSet
+	never withheld
+	// set is whole without never. It may be empty.
+	set allocator.RangeSet
+}
+
+func pools(sets []allocator.RangeSet, names rangeNames, never withheld) []pool {
+	var out []pool
+	for i, set := range sets {
+		out = append(out, pool{name: names.name(i), whole: set, never: never, set: never.cut(set)})
+	}
+	return out
+}
+
+// exhausted returns an ErrExhausted when every address that the pool can give is
+// taken. It counts what is taken, never what is free: an IPv6 range has more
 // addresses than can be counted.
-func exhausted(set allocator.RangeSet, name string, taken map[netip.Addr]bool) error {
-	size, held := new(big.Int), 0
+func (p pool) exhausted(taken map[netip.Addr]bool) error {
+	var held []netip.Addr
+	for addr := range taken {
+		r, err := p.set.RangeFor(addr.AsSlice())
+		if err == nil && !r.Gateway.Equal(addr.AsSlice()) {
+			held = append(held, addr)
+		}
+	}
+	size := count(p.set)
+	if size.Cmp(big.NewInt(int64(len(held)))) > 0 {
+		return nil
+	}
+	where := fmt.Sprintf("%s (%s)", p.name, p.whole.String())
+	if never := new(big.Int).Sub(count(p.whole), size); never.Sign() > 0 {
+		where += fmt.Sprintf(", where %s more are excluded or in use by the network,", never)
+	}
+	return Exhausted{where: where, held: held}
+}
+
+// count counts the addresses of a range set without the gateways.
+func count(set allocator.RangeSet) *big.Int {
+	size := new(big.Int)
 	for _, r := range set {
 		size.Add(size, allocatable(r))
 	}
-	for addr := range taken {
-		r, err := set.RangeFor(addr.AsSlice())
-		if err == nil && !r.Gateway.Equal(addr.AsSlice()) {
-			held++
-		}
-	}
-	if size.Cmp(big.NewInt(int64(held))) > 0 {
-		return nil
-	}
-	where := fmt.Sprintf("%s (%s)", name, set.String())
-	switch held {
-	case 0:
-		return fmt.Errorf("%w: %s has none beside its gateway; widen the range", ErrExhausted, where)
-	case 1:
-		return fmt.Errorf("%w: the one address of %s is reserved; run GC or widen the range", ErrExhausted, where)
-	default:
-		return fmt.Errorf("%w: all %d addresses of %s are reserved; run GC or widen the range", ErrExhausted, held, where)
-	}
+	return size
 }
 
 // allocatable counts the addresses of a range without the gateway, which the

@@ -12,8 +12,6 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
-
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // static is the static plugin in this process. The addresses stand in the
@@ -27,6 +25,7 @@ type staticConf struct {
 	CNIVersion string `json:"cniVersion"`
 	IPAM       struct {
 		Addresses []staticAddress `json:"addresses"`
+		Routes    []*types.Route  `json:"routes"`
 		DNS       types.DNS       `json:"dns"`
 	} `json:"ipam"`
 	RuntimeConfig struct {
@@ -81,11 +80,19 @@ func loadStatic(r Request) (Result, error) {
 	if err := oneOfAFamily(addresses, conf.CNIVersion); err != nil {
 		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	dns := conf.IPAM.DNS
-	return Result{
-		Addresses: addresses,
-		DNS:       hns.DNS{Domain: dns.Domain, Search: dns.Search, Servers: dns.Nameservers, Options: dns.Options},
-	}, nil
+	dns, err := dnsFrom("ipam.dns.", conf.IPAM.DNS)
+	if err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	routes, err := routesFrom("ipam.routes", conf.IPAM.Routes)
+	if err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	out := Result{Addresses: addresses, DNS: dns}
+	if err := out.lead("ipam.routes", routes); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return out, nil
 }
 
 // oneOfAFamily keeps to what results before version 0.3.0 can say.

@@ -47,12 +47,12 @@ var staticTests = []staticTest{
 	{name: "CNI_ARGS of Kubernetes", section: staticSection, args: "IgnoreUnknown=1;K8S_POD_NAME=web", want: "10.1.0.5/24 10.1.0.1, fd00::5/64 -"},
 	{
 		name: "args.cni.ips instead of both", section: staticSection, args: "IP=10.1.0.9/24;GATEWAY=10.1.0.1",
-		more: []string{`"args":{"cni":{"ips":["10.1.0.10/24"]}}`}, want: "10.1.0.10/24 -",
+		more: []string{`"args":{"cni":{"ips":["10.1.0.10/24"]}}`}, want: "10.1.0.10/24 10.1.0.1",
 	},
 	{
 		name: "runtimeConfig.ips instead of all", section: staticSection, args: "IP=10.1.0.9/24;GATEWAY=10.1.0.1",
 		more: []string{`"args":{"cni":{"ips":["10.1.0.10/24"]}}`, `"runtimeConfig":{"ips":["10.1.0.11/24","fd00::11/64"]}`},
-		want: "10.1.0.11/24 -, fd00::11/64 -",
+		want: "10.1.0.11/24 10.1.0.1, fd00::11/64 -",
 	},
 	{name: "runtimeConfig.ips alone", section: staticEmpty, more: []string{`"runtimeConfig":{"ips":["10.1.0.11/24"]}`}, want: "10.1.0.11/24 -"},
 	{name: "an IPv4 address written as IPv6", section: `{"type":"static","addresses":[{"address":"::ffff:10.1.0.5/120","gateway":"::ffff:10.1.0.1"}]}`, want: "10.1.0.5/24 10.1.0.1"},

@@ -40,6 +40,9 @@ type Facts struct {
 	IfName      string
 	// Addresses is empty to let HNS choose one.
 	Addresses []Address
+	// Routes are those that IPAM gave beside the default routes. A NextHop of zero
+	// is the gateway of the family.
+	Routes []hns.Route
 	// Features is needed only when NeedsFeatures says so.
 	Features hns.Features
 	// Host holds the node's addresses. They are needed only when NeedsHost says so.

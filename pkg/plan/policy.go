@@ -27,6 +27,11 @@ func policies(f Facts) ([]hns.Policy, error) {
 	for _, r := range f.Config.Routes {
 		out = append(out, r)
 	}
+	routes, err := ipamRoutes(f)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, routes...)
 	if f.Config.Driver == hns.Overlay && f.Network.ProviderAddress.IsValid() {
 		out = append(out, hns.ProviderAddress{Address: f.Network.ProviderAddress})
 	}
