@@ -26,7 +26,7 @@ func (at Attacher) network(ctx context.Context, c config.Config) (hns.Network, e
 	if err != nil {
 		return hns.Network{}, err
 	}
-	return got, usable(c, got)
+	return got, usable(c, got, plan.DiffNetwork)
 }
 
 // networkMissing is the error for a network that is not ours to make.
@@ -36,9 +36,9 @@ func networkMissing(name string) error {
 
 // usable fails when a network is not as the configuration that owns it says, or
 // cannot have what the configuration asks for.
-func usable(c config.Config, got hns.Network) error {
+func usable(c config.Config, got hns.Network, diff func(want, got hns.Network) []plan.Difference) error {
 	want, ours := plan.Network(c)
-	if ds := plan.DiffNetwork(want, got); ours && len(ds) > 0 {
+	if ds := diff(want, got); ours && len(ds) > 0 {
 		return fmt.Errorf("%w: the HNS network %q exists but is not as configured: %s",
 			ErrNetworkDiffers, c.Name, plan.Differences(ds))
 	}

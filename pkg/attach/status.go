@@ -50,7 +50,7 @@ func tooOld(err error) error {
 func checkNetwork(c config.Config, networks []hns.Network) error {
 	for _, n := range networks {
 		if strings.EqualFold(n.Name, c.Name) {
-			return usable(c, n)
+			return usable(c, n, plan.DiffListed)
 		}
 	}
 	if _, ours := plan.Network(c); !ours {

@@ -59,6 +59,8 @@ type Network struct {
 	VXLANPort       uint16
 	MACPool         []hns.MACRange
 	NonPersistent   bool
+	HostRoute       bool
+	RemoteSubnets   []hns.RemoteSubnet
 }
 
 // IPAM is the ipam section.

@@ -16,6 +16,8 @@ type wireNetwork struct {
 	MACPool         []wireMACRange `json:"macPool"`
 	NonPersistent   bool           `json:"nonPersistent"`
 	GatewayEndpoint bool           `json:"gatewayEndpoint"`
+	HostRoute       bool           `json:"hostRoute"`
+	RemoteSubnets   []wireRemote   `json:"remoteSubnets"`
 }
 
 type wireSubnet struct {
@@ -54,6 +56,13 @@ func readNetwork(doc document, c *Config) error {
 		return err
 	}
 	if n.MACPool, err = w.macPool(); err != nil {
+		return err
+	}
+	if w.HostRoute && !c.Driver.HasVFP() {
+		return invalid("network.hostRoute", "only l2bridge, l2tunnel and overlay networks have it, not %s", c.Driver)
+	}
+	n.HostRoute = w.HostRoute
+	if n.RemoteSubnets, err = w.remoteSubnets(c.Driver, n.Subnets); err != nil {
 		return err
 	}
 	if w.GatewayEndpoint {
@@ -144,17 +153,23 @@ func (w *wireSubnet) vlan(path string, d hns.Driver, s *hns.Subnet) error {
 // vsid keeps to what HNS takes: ids below 4096 are not for overlays (Calico,
 // cni-plugin/pkg/dataplane/windows), and VXLAN has 24 bits (RFC 7348).
 func (w *wireSubnet) vsid(path string, d hns.Driver, s *hns.Subnet) error {
-	const least, most = 4096, 1<<24 - 1
 	switch {
 	case d != hns.Overlay && w.VSID != nil:
 		return invalid(path, "only overlay networks have a VSID, not %s", d)
 	case d != hns.Overlay:
 		return nil
-	case w.VSID == nil:
-		return invalid(path, "missing; an overlay subnet needs one in %d to %d", least, most)
 	}
-	s.VSID = uint32(*w.VSID)
-	return inRange(path, *w.VSID, least, most)
+	var err error
+	s.VSID, err = parseVSID(path, w.VSID)
+	return err
+}
+
+func parseVSID(path string, n *int64) (uint32, error) {
+	const least, most = 4096, 1<<24 - 1
+	if n == nil {
+		return 0, invalid(path, "missing; an overlay subnet needs one in %d to %d", least, most)
+	}
+	return uint32(*n), inRange(path, *n, least, most)
 }
 
 func (w *wireNetwork) providerAddress(d hns.Driver, n *Network) error {

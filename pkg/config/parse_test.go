@@ -221,6 +221,19 @@ var accepted = []acceptance{
 		conf: native(`"isolation": "hyperv", "acl": {"program": true}`),
 	},
 	{
+		name: "an overlay's other nodes",
+		want: with(func(c *Config) {
+			c.Driver = hns.Overlay
+			c.Network = &Network{Subnets: []hns.Subnet{subnet("10.1.0.0/24", "10.1.0.1")}, HostRoute: true}
+			c.Network.Subnets[0].VSID = 4096
+			c.Network.RemoteSubnets = []hns.RemoteSubnet{{
+				Prefix: netip.MustParsePrefix("10.1.1.0/24"), VSID: 4096, ProviderAddress: netip.MustParseAddr("192.168.1.6"), MAC: "00:15:5d:00:00:06",
+			}}
+		}),
+		conf: network("overlay", `"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1", "vsid": 4096}], "hostRoute": true,
+			"remoteSubnets": [{"prefix": "10.1.1.0/24", "vsid": 4096, "providerAddress": "192.168.1.6", "mac": "00-15-5D-00-00-06"}]`),
+	},
+	{
 		name: "addresses and overhead",
 		want: with(func(c *Config) {
 			c.Driver, c.IPAM.Type, c.EncapOverhead = hns.L2Bridge, "static", 50
@@ -302,7 +315,7 @@ func TestParseCopiesStdin(t *testing.T) {
 // case sets.
 func TestTableIsComplete(t *testing.T) {
 	t.Parallel()
-	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, acl.Spec{}, acl.Rule{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.SDNRoute{}} {
+	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, acl.Spec{}, acl.Rule{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.RemoteSubnet{}, hns.SDNRoute{}} {
 		typ := reflect.TypeOf(of)
 		for i := range typ.NumField() {
 			set := false

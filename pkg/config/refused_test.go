@@ -81,6 +81,34 @@ var invalidDocuments = []refusal{
 }
 
 var invalidNetworks = []refusal{
+	{
+		want: "network.remoteSubnets[0].prefix: 10.1.0.0/16 overlaps 10.1.0.0/24 of network.subnets[0].prefix",
+		conf: network("overlay", `"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1", "vsid": 4096}], "remoteSubnets": [{"prefix": "10.1.0.0/16", "vsid": 4096, "providerAddress": "192.168.1.6", "mac": "00-15-5D-00-00-06"}]`),
+	},
+	{
+		want: "network.remoteSubnets[1].prefix: 10.2.0.0/16 overlaps 10.2.0.0/16 of network.remoteSubnets[0].prefix",
+		conf: network("overlay", `"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1", "vsid": 4096}], "remoteSubnets": [{"prefix": "10.2.0.0/16", "vsid": 4096, "providerAddress": "192.168.1.6", "mac": "00-15-5D-00-00-06"}, {"prefix": "10.2.0.0/16", "vsid": 4096, "providerAddress": "192.168.1.7", "mac": "00-15-5D-00-00-07"}]`),
+	},
+	{
+		want: "network.remoteSubnets[0].vsid: missing; an overlay subnet needs one in 4096 to 16777215",
+		conf: network("overlay", `"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1", "vsid": 4096}], "remoteSubnets": [{"prefix": "10.2.0.0/16", "providerAddress": "192.168.1.6", "mac": "00-15-5D-00-00-06"}]`),
+	},
+	{
+		want: "network.remoteSubnets[0].mac: missing",
+		conf: network("overlay", `"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1", "vsid": 4096}], "remoteSubnets": [{"prefix": "10.2.0.0/16", "vsid": 4096, "providerAddress": "192.168.1.6"}]`),
+	},
+	{
+		want: "network.remoteSubnets[0].prefix: fd00:: is IPv6, which overlay networks do not have",
+		conf: network("overlay", `"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1", "vsid": 4096}], "remoteSubnets": [{"prefix": "fd00::/64", "vsid": 4096, "providerAddress": "192.168.1.6", "mac": "00-15-5D-00-00-06"}]`),
+	},
+	{
+		want: "network.hostRoute: only l2bridge, l2tunnel and overlay networks have it, not transparent",
+		conf: network("transparent", `"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1"}], "hostRoute": true`),
+	},
+	{
+		want: "network.remoteSubnets: only overlay networks have it, not l2bridge",
+		conf: network("l2bridge", `"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1"}], "remoteSubnets": [{}]`),
+	},
 	{want: "driver: missing; a network section needs it", conf: native(`"network": {}`)},
 	{want: "network.subnets: missing; only for nat does HNS choose a subnet", conf: network("l2bridge", "")},
 	{want: "network.subnets: missing; only for nat does HNS choose a subnet", conf: network("overlay", `"subnets": []`)},

@@ -25,6 +25,8 @@ const (
 	typeNetAdapterName  = "NetAdapterName"
 	typeProviderAddress = "ProviderAddress"
 	typeVXLANPort       = "VxlanPort"
+	typeHostRoute       = "HostRoute"
+	typeRemoteSubnet    = "RemoteSubnetRoute"
 	typeVLAN            = "VLAN"
 	typeVSID            = "VSID"
 )
@@ -39,6 +41,13 @@ type providerAddressSettings struct {
 
 type vxlanPortSettings struct {
 	Port uint16
+}
+
+type remoteSubnetSettings struct {
+	DestinationPrefix           string
+	IsolationID                 uint32 `json:"IsolationId"`
+	ProviderAddress             string
+	DistributedRouterMACAddress string `json:"DistributedRouterMacAddress"`
 }
 
 type isolationSettings struct {
@@ -90,6 +99,12 @@ func encodeNetworkPolicies(want hns.Network) ([]policyDoc, error) {
 	}
 	if want.VXLANPort != 0 {
 		l.add(typeVXLANPort, vxlanPortSettings{want.VXLANPort})
+	}
+	if want.HostRoute {
+		l.add(typeHostRoute, struct{}{})
+	}
+	for _, r := range want.RemoteSubnets {
+		l.add(typeRemoteSubnet, remoteSubnetSettings{r.Prefix.String(), r.VSID, text(r.ProviderAddress), r.MAC.Hyphenated()})
 	}
 	return l.docs, l.err
 }
@@ -171,7 +186,18 @@ func decodeNetworkPolicies(got *hns.Network, policies []policyDoc) {
 			got.ProviderAddress = address(settings[providerAddressSettings](p).Address)
 		case strings.EqualFold(p.Type, typeVXLANPort):
 			got.VXLANPort = settings[vxlanPortSettings](p).Port
+		case strings.EqualFold(p.Type, typeHostRoute):
+			got.HostRoute = true
+		case strings.EqualFold(p.Type, typeRemoteSubnet):
+			got.RemoteSubnets = append(got.RemoteSubnets, decodeRemoteSubnet(settings[remoteSubnetSettings](p)))
 		}
+	}
+}
+
+func decodeRemoteSubnet(s remoteSubnetSettings) hns.RemoteSubnet {
+	prefix, _ := netip.ParsePrefix(s.DestinationPrefix) // zero when HNS said what is none
+	return hns.RemoteSubnet{
+		Prefix: prefix, VSID: s.IsolationID, ProviderAddress: address(s.ProviderAddress), MAC: mac(s.DistributedRouterMACAddress),
 	}
 }
 

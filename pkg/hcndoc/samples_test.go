@@ -107,8 +107,9 @@ var samples = map[hns.Driver]sample{
 	},
 	hns.Overlay: {
 		hns.Network{
-			Name: "vxlan0", Driver: hns.Overlay, ProviderAddress: addr("192.168.1.5"), VXLANPort: 8472,
-			Subnets: []hns.Subnet{{Prefix: netip.MustParsePrefix("10.244.3.0/24"), Gateway: addr("10.244.3.1"), VSID: 4096}},
+			Name: "vxlan0", Driver: hns.Overlay, ProviderAddress: addr("192.168.1.5"), VXLANPort: 8472, HostRoute: true,
+			RemoteSubnets: []hns.RemoteSubnet{{Prefix: netip.MustParsePrefix("10.2.0.0/16"), VSID: 4096, ProviderAddress: addr("192.168.1.6"), MAC: "00:15:5d:00:00:06"}},
+			Subnets:       []hns.Subnet{{Prefix: netip.MustParsePrefix("10.244.3.0/24"), Gateway: addr("10.244.3.1"), VSID: 4096}},
 		},
 		hns.Endpoint{
 			Name: "remote_vxlan0", NetworkID: networkID, Remote: true, MAC: "0e:2a:0a:f4:04:07",

@@ -27,6 +27,21 @@ type Network struct {
 	DNS       DNS
 	// NonPersistent asks HNS to forget the network at a reboot.
 	NonPersistent bool
+	// HostRoute lets the node and the network's pods reach each other through VFP.
+	HostRoute bool
+	// RemoteSubnets are the subnets of an overlay network's other nodes.
+	RemoteSubnets []RemoteSubnet
+}
+
+// RemoteSubnet is where an overlay network sends packets for the pods of another
+// node.
+type RemoteSubnet struct {
+	Prefix netip.Prefix
+	VSID   uint32
+	// ProviderAddress is the other node's address under the overlay.
+	ProviderAddress netip.Addr
+	// MAC is that of the other node's distributed router.
+	MAC MAC
 }
 
 // Subnet is an address range of a network.

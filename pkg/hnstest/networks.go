@@ -76,6 +76,11 @@ func fullNetwork(e *env) {
 	if e.features.VXLANPort() {
 		overlay.VXLANPort = 8472
 	}
+	overlay.HostRoute = true
+	overlay.RemoteSubnets = []hns.RemoteSubnet{{
+		Prefix: netip.MustParsePrefix("10.77.0.0/24"), VSID: overlay.Subnets[0].VSID,
+		ProviderAddress: netip.MustParseAddr("192.168.77.6"), MAC: "00:15:5d:00:77:06",
+	}}
 	got = e.createNetwork(overlay)
 	e.sameNetwork(overlay, got)
 	e.listed(got)

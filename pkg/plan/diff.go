@@ -33,8 +33,34 @@ func Differences(ds []Difference) string {
 }
 
 // DiffNetwork lists how a network differs from the configuration that owns it,
-// as far as the configuration says: type, subnets and adapter.
+// as far as the configuration says and HNS tells. What a configuration leaves out
+// is HNS's choice, or another agent's: remote subnets that are not wanted are no
+// difference.
 func DiffNetwork(want, got hns.Network) []Difference {
+	ds := DiffListed(want, got)
+	if want.ProviderAddress.IsValid() && got.ProviderAddress.IsValid() && want.ProviderAddress != got.ProviderAddress {
+		ds = append(ds, Difference{"provider address", want.ProviderAddress.String(), got.ProviderAddress.String()})
+	}
+	if want.VXLANPort != 0 && want.VXLANPort != got.VXLANPort {
+		ds = append(ds, Difference{"VXLAN port", portText(want.VXLANPort), portText(got.VXLANPort)})
+	}
+	if len(want.MACPool) > 0 && !slices.Equal(want.MACPool, got.MACPool) {
+		ds = append(ds, Difference{"MAC pool", fmt.Sprint(want.MACPool), fmt.Sprint(got.MACPool)})
+	}
+	if want.HostRoute && !got.HostRoute {
+		ds = append(ds, Difference{"host route", "one", "none"})
+	}
+	for _, r := range want.RemoteSubnets {
+		if !slices.Contains(got.RemoteSubnets, r) {
+			ds = append(ds, Difference{"remote subnets", fmt.Sprint(r), fmt.Sprint(got.RemoteSubnets)})
+		}
+	}
+	return ds
+}
+
+// DiffListed is DiffNetwork for a network of hns.Client's ListNetworks, which
+// tells less: type, subnets and adapter.
+func DiffListed(want, got hns.Network) []Difference {
 	var ds []Difference
 	if want.Driver != got.Driver {
 		ds = append(ds, Difference{"type", string(want.Driver), string(got.Driver)})
@@ -46,6 +72,14 @@ func DiffNetwork(want, got hns.Network) []Difference {
 		ds = append(ds, Difference{"adapter", want.Adapter, got.Adapter})
 	}
 	return ds
+}
+
+// portText says HNS's own default, which it does not tell.
+func portText(port uint16) string {
+	if port == 0 {
+		return "the default"
+	}
+	return fmt.Sprint(port)
 }
 
 func equalSubnets(want, got []hns.Subnet) bool {

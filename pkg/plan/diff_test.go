@@ -13,16 +13,41 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
+// networkChange is a change of a network that is wanted or there.
+type networkChange = struct {
+	name   string
+	change func(want, got *hns.Network)
+	diff   string
+}
+
+var remote = hns.RemoteSubnet{Prefix: prefix("10.2.0.0/16"), VSID: 4096, ProviderAddress: addr("192.168.1.6"), MAC: "00:15:5d:00:00:06"}
+
+// overlayKeys are what HNS tells of a single network only.
+var overlayKeys = []networkChange{
+	{"VXLAN port", func(w, _ *hns.Network) { w.VXLANPort = 4790 }, "VXLAN port: want 4790, got the default"},
+	{"VXLAN port left to HNS", func(_, got *hns.Network) { got.VXLANPort = 4790 }, ""},
+	{
+		"provider address", func(w, got *hns.Network) {
+			w.ProviderAddress, got.ProviderAddress = addr("192.168.1.5"), addr("192.168.1.6")
+		},
+		"provider address: want 192.168.1.5, got 192.168.1.6",
+	},
+	{"provider address that HNS does not say", func(w, _ *hns.Network) { w.ProviderAddress = addr("192.168.1.5") }, ""},
+	{"MAC pool", func(w, _ *hns.Network) {
+		w.MACPool = []hns.MACRange{{Start: "00:15:5d:00:00:00", End: "00:15:5d:00:00:ff"}}
+	}, "MAC pool: want [{00:15:5d:00:00:00 00:15:5d:00:00:ff}], got []"},
+	{"host route", func(w, _ *hns.Network) { w.HostRoute = true }, "host route: want one, got none"},
+	{"host route that another agent made", func(_, got *hns.Network) { got.HostRoute = true }, ""},
+	{"remote subnet", func(w, _ *hns.Network) { w.RemoteSubnets = []hns.RemoteSubnet{remote} }, "remote subnets: want {10.2.0.0/16 4096 192.168.1.6 00:15:5d:00:00:06}, got []"},
+	{"remote subnets of another agent", func(_, got *hns.Network) { got.RemoteSubnets = []hns.RemoteSubnet{remote} }, ""},
+}
+
 func TestDiffNetwork(t *testing.T) {
 	want := hns.Network{
 		Driver: hns.L2Bridge, Adapter: "Ethernet",
 		Subnets: []hns.Subnet{{Prefix: prefix("10.1.0.0/24"), Gateway: addr("10.1.0.1"), VLAN: 7}},
 	}
-	tests := []struct {
-		name   string
-		change func(want, got *hns.Network)
-		diff   string
-	}{
+	tests := []networkChange{
 		{"equal", func(_, _ *hns.Network) {}, ""},
 		{"adapter in another case", func(_, got *hns.Network) { got.Adapter = "ETHERNET" }, ""},
 		{"HNS does not say the adapter", func(_, got *hns.Network) { got.Adapter = "" }, ""},
@@ -44,7 +69,7 @@ func TestDiffNetwork(t *testing.T) {
 		},
 		{"no subnets there", func(_, got *hns.Network) { got.Subnets = nil }, "subnets: want 10.1.0.0/24 via 10.1.0.1 VLAN 7, got none"},
 	}
-	for _, tt := range tests {
+	for _, tt := range append(tests, overlayKeys...) {
 		t.Run(tt.name, func(t *testing.T) {
 			w, got := want, want
 			w.Subnets = append([]hns.Subnet(nil), want.Subnets...)

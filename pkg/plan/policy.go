@@ -177,5 +177,7 @@ func Network(c config.Config) (hns.Network, bool) {
 		VXLANPort:       c.Network.VXLANPort,
 		MACPool:         c.Network.MACPool,
 		NonPersistent:   c.Network.NonPersistent,
+		HostRoute:       c.Network.HostRoute,
+		RemoteSubnets:   c.Network.RemoteSubnets,
 	}, true
 }
