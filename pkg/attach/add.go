@@ -244,7 +244,7 @@ func (at Attacher) plan(ctx context.Context, a Attachment, network hns.Network, 
 	for _, addr := range given.Addresses {
 		facts.Addresses = append(facts.Addresses, plan.Address{Addr: addr.Prefix.Addr(), Gateway: addr.Gateway})
 	}
-	if plan.NeedsFeatures(a.Config, facts.Addresses) {
+	if plan.NeedsFeatures(a.Config, network.Driver, facts.Addresses) {
 		features, err := at.HNS.Features(ctx)
 		if err != nil {
 			return hns.Endpoint{}, err

@@ -48,20 +48,10 @@ func keptByHNS(network hns.Network) []netip.Addr {
 		}
 		out = append(out, s.Gateway, s.Prefix.Masked().Addr())
 		if s.Prefix.Addr().Is4() {
-			out = append(out, lastOf(s.Prefix))
+			out = append(out, s.Last())
 		}
 	}
 	return slices.DeleteFunc(out, func(a netip.Addr) bool { return !a.IsValid() })
-}
-
-// lastOf returns the last address of a prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // foreign returns the endpoints of a network that are neither ours nor remote,

@@ -55,24 +55,8 @@ func parseAddr(path, s string) (netip.Addr, error) {
 	return a.Unmap(), nil
 }
 
-// lastAddr returns the last address of a prefix, which in IPv4 is the broadcast
-// address.
-func lastAddr(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
-// hasIPv6 reports whether the driver's networks have IPv6 (Microsoft, "Windows
-// container network architecture": none on nat and overlay; l2bridge since
-// Windows Server 2022; transparent without HNS's help).
-func hasIPv6(d hns.Driver) bool { return d == hns.L2Bridge || d == hns.Transparent }
-
 func checkFamily(path string, a netip.Addr, d hns.Driver) error {
-	if a.Is6() && !hasIPv6(d) {
+	if a.Is6() && !d.HasIPv6() {
 		return invalid(path, "%s is IPv6, which %s networks do not have", a, d)
 	}
 	return nil

@@ -28,7 +28,8 @@ type Config struct {
 	ACL     ACL
 	// OutboundNAT is nil when no outbound NAT is asked for.
 	OutboundNAT *OutboundNAT
-	LoopbackDSR bool
+	// LoopbackDSR is nil to have it where driver and HNS do.
+	LoopbackDSR *bool
 	Routes      []hns.SDNRoute
 	Policies    []hns.Opaque
 	DNS         hns.DNS

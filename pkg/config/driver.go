@@ -44,7 +44,7 @@ func (c Config) checkVFP(d hns.Driver) error {
 	if d.HasVFP() {
 		return nil
 	}
-	asked := firstSet([]key{{"outboundNAT", c.OutboundNAT != nil}, {"loopbackDSR", c.LoopbackDSR}, {"routes", len(c.Routes) > 0}, {"encapOverhead", c.EncapOverhead > 0}})
+	asked := firstSet([]key{{"outboundNAT", c.OutboundNAT != nil}, {"loopbackDSR", c.LoopbackDSR != nil && *c.LoopbackDSR}, {"routes", len(c.Routes) > 0}, {"encapOverhead", c.EncapOverhead > 0}})
 	if asked == "" {
 		return nil
 	}

@@ -131,7 +131,7 @@ func (w *wireSubnet) gateway(path string, s *hns.Subnet) error {
 		return invalid(path, "%s is outside of %s", gw, s.Prefix)
 	case gw == s.Prefix.Addr():
 		return invalid(path, "%s is the network address of %s", gw, s.Prefix)
-	case gw.Is4() && gw == lastAddr(s.Prefix):
+	case gw.Is4() && gw == s.Last():
 		return invalid(path, "%s is the broadcast address of %s", gw, s.Prefix)
 	}
 	s.Gateway = gw

@@ -97,7 +97,7 @@ var accepted = []acceptance{
 			c.Network.Subnets[0].VLAN = 4094
 			c.IPAM.Type = "host-local"
 			c.OutboundNAT = &OutboundNAT{Exceptions: prefixes("10.0.0.0/8", "fd00::/8")}
-			c.LoopbackDSR = true
+			c.LoopbackDSR = new(true)
 			c.Routes = []hns.SDNRoute{
 				{Destination: netip.MustParsePrefix("10.96.0.0/12"), NeedEncap: true},
 				{Destination: netip.MustParsePrefix("10.1.2.3/32"), NextHop: netip.MustParseAddr("10.10.0.2")},

@@ -29,7 +29,12 @@ func readOutboundNAT(doc document, c *Config) error {
 }
 
 func readLoopbackDSR(doc document, c *Config) error {
-	return doc.section("loopbackDSR", &c.LoopbackDSR)
+	var wish *bool
+	if err := doc.section("loopbackDSR", &wish); err != nil {
+		return err
+	}
+	c.LoopbackDSR = wish
+	return nil
 }
 
 type wireRoute struct {

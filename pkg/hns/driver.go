@@ -44,6 +44,12 @@ func (d Driver) HasVFP() bool {
 	return d == L2Bridge || d == L2Tunnel || d == Overlay
 }
 
+// HasIPv6 reports whether pods on the driver's networks may have IPv6 addresses
+// (Microsoft, "Windows container network architecture": none on nat and overlay;
+// l2bridge since Windows Server 2022; transparent without HNS's help; l2tunnel is
+// not named).
+func (d Driver) HasIPv6() bool { return d == L2Bridge || d == Transparent }
+
 // Isolation is how a pod's containers are kept apart from the node.
 type Isolation string
 

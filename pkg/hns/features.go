@@ -37,3 +37,9 @@ func (f Features) IPv6() bool { return f.Version.AtLeast(11, 10) }
 
 // VXLANPort reports whether an overlay network may choose its UDP port.
 func (f Features) VXLANPort() bool { return f.Version.AtLeast(10, 3) }
+
+// MultipleSubnets reports whether a network may have several subnets of a family:
+// since Windows Server 2022 (Microsoft, "Multiple subnet support in Host
+// Networking Service"). The page tells no version of HNS; that of IPv6, which
+// came with the same Windows, stands for it.
+func (f Features) MultipleSubnets() bool { return f.IPv6() }

@@ -55,6 +55,17 @@ type Subnet struct {
 	VSID uint32
 }
 
+// Last returns the subnet's last address, which in IPv4 is its broadcast address;
+// zero when it has no prefix.
+func (s Subnet) Last() netip.Addr {
+	b := s.Prefix.Addr().AsSlice()
+	for i := max(s.Prefix.Bits(), 0); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
 // MACRange is a range of MAC addresses, both ends included.
 type MACRange struct {
 	Start, End MAC

@@ -74,15 +74,19 @@ func ParseEndpointName(name, network string) (containerID, ifName string, ok boo
 	return name[:i], ifName, ifName != ""
 }
 
-// NeedsFeatures reports whether the plan of an endpoint depends on the HNS
-// version, so that a caller without need is spared the question.
-func NeedsFeatures(c config.Config, addresses []Address) bool {
+// NeedsFeatures reports whether the plan of an endpoint on a network of driver d
+// depends on the HNS version, so that a caller without need is spared the
+// question.
+func NeedsFeatures(c config.Config, d hns.Driver, addresses []Address) bool {
 	for _, a := range addresses {
 		if a.Addr.Is6() {
 			return true
 		}
 	}
-	return c.LoopbackDSR
+	if c.LoopbackDSR != nil {
+		return *c.LoopbackDSR
+	}
+	return d.HasVFP() && c.IPAM.Type != ""
 }
 
 // Endpoint returns the endpoint that the facts call for. It refuses, as
@@ -136,13 +140,12 @@ func addAddresses(want *hns.Endpoint, f Facts) error {
 	return nil
 }
 
-// checkFamily refuses IPv6 where HNS has none (Microsoft, "Windows container
-// network architecture": NAT and overlay have no IPv6).
+// checkFamily refuses IPv6 where HNS has none.
 func checkFamily(a netip.Addr, features hns.Features, driver hns.Driver) error {
 	if !a.Is6() {
 		return nil
 	}
-	if driver == hns.NAT || driver == hns.Overlay {
+	if !driver.HasIPv6() {
 		return fmt.Errorf("%w: IPAM gave %s, but %s networks have no IPv6", ErrConflict, a, driver)
 	}
 	return checkIPv6(a, features)

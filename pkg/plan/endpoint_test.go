@@ -31,7 +31,7 @@ var (
 // facts returns a plain pod on a network of a driver.
 func facts(d hns.Driver) Facts {
 	return Facts{
-		Config: config.Config{Name: "net1", Isolation: hns.Process},
+		Config: config.Config{Name: "net1", Isolation: hns.Process, LoopbackDSR: new(false)},
 		Network: hns.Network{
 			ID: "n1", Name: "net1", Driver: d,
 			Subnets: []hns.Subnet{{Prefix: prefix("10.1.0.0/24"), Gateway: addr("10.1.0.1")}},
@@ -175,7 +175,7 @@ func TestEndpointPolicies(t *testing.T) {
 	all := func(f *Facts) {
 		f.Config.PortMappings = []config.PortMapping{web}
 		f.Config.OutboundNAT = &config.OutboundNAT{Exceptions: []netip.Prefix{prefix("10.0.0.0/8")}}
-		f.Config.LoopbackDSR = true
+		f.Config.LoopbackDSR = new(true)
 		f.Config.Routes = []hns.SDNRoute{{Destination: prefix("10.96.0.0/12"), NeedEncap: true}}
 		f.Config.Policies = []hns.Opaque{opaque}
 		f.Network.ProviderAddress = addr("192.168.1.5")
@@ -216,7 +216,7 @@ func TestEndpointPolicies(t *testing.T) {
 		},
 		{
 			"loopback DSR of each family", hns.L2Bridge,
-			func(f *Facts) { dualStack(f); f.Config.LoopbackDSR = true },
+			func(f *Facts) { dualStack(f); f.Config.LoopbackDSR = new(true) },
 			[]hns.Policy{dsr, hns.OutboundNAT{Destinations: []string{"fd00:1::5"}}},
 		},
 		{
@@ -338,12 +338,14 @@ func TestEndpointRefusals(t *testing.T) {
 		},
 		{
 			"loopback DSR on an old HNS", hns.L2Bridge,
-			func(f *Facts) { f.Config.LoopbackDSR, f.Features.Version.Minor, f.Features.Version.Major = true, 2, 9 },
+			func(f *Facts) {
+				f.Config.LoopbackDSR, f.Features.Version.Minor, f.Features.Version.Major = new(true), 2, 9
+			},
 			ErrFeature, "loopbackDSR needs HNS 9.3",
 		},
 		{
 			"loopback DSR without an address", hns.L2Bridge,
-			func(f *Facts) { f.Config.LoopbackDSR, f.Addresses = true, nil },
+			func(f *Facts) { f.Config.LoopbackDSR, f.Addresses = new(true), nil },
 			ErrConflict, "loopbackDSR needs an address from IPAM",
 		},
 	}
@@ -363,16 +365,74 @@ func TestNeedsFeatures(t *testing.T) {
 	v4, v6 := []Address{{Addr: addr("10.1.0.5")}}, []Address{{Addr: addr("10.1.0.5")}, {Addr: addr("fd00::5")}}
 	for _, tt := range []struct {
 		name      string
-		dsr       bool
+		driver    hns.Driver
+		dsr       *bool
+		ipam      string
 		addresses []Address
 		want      bool
 	}{
-		{"plain", false, v4, false},
-		{"IPv6", false, v6, true},
-		{"loopback DSR", true, v4, true},
+		{"loopback DSR by default", hns.Overlay, nil, "static", v4, true},
+		{"no loopback DSR", hns.L2Bridge, new(false), "static", v4, false},
+		{"IPv6", hns.L2Bridge, new(false), "static", v6, true},
+		{"loopback DSR", hns.L2Bridge, new(true), "static", v4, true},
+		{"no VFP", hns.NAT, nil, "static", v4, false},
+		{"addresses by HNS", hns.L2Bridge, nil, "", v4, false},
 	} {
-		if got := NeedsFeatures(config.Config{LoopbackDSR: tt.dsr}, tt.addresses); got != tt.want {
+		if got := NeedsFeatures(config.Config{LoopbackDSR: tt.dsr, IPAM: config.IPAM{Type: tt.ipam}}, tt.driver, tt.addresses); got != tt.want {
 			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A second IPv4 subnet needs a newer HNS; an IPv6 one beside it is no second.
+func TestSeveralSubnets(t *testing.T) {
+	four := hns.Subnet{Prefix: prefix("10.1.0.0/24")}
+	c := config.Config{Network: &config.Network{Subnets: []hns.Subnet{four, {Prefix: prefix("10.2.0.0/24")}}}}
+	err := CheckFeatures(c, hns.Features{Version: hns.Version{Major: 9, Minor: 5}})
+	if want := "a second IPv4 subnet in network.subnets needs HNS 11.10 (Windows Server 2022); this node has 9.5"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+	if err := CheckFeatures(c, new22); err != nil {
+		t.Error(err)
+	}
+	c.Network.Subnets = []hns.Subnet{four, {Prefix: prefix("fd00::/64")}}
+	if err := CheckFeatures(c, new22); err != nil {
+		t.Error(err)
+	}
+}
+
+// Loopback DSR is there by default where driver and HNS have it and the address
+// is known.
+func TestLoopbackDSRByDefault(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		driver hns.Driver
+		change func(*Facts)
+		want   int
+	}{
+		{"HNS has it", hns.L2Bridge, func(*Facts) {}, 1},
+		{"both families", hns.L2Bridge, dualStack, 2},
+		{"overlay", hns.Overlay, func(*Facts) {}, 1},
+		{"HNS is too old", hns.L2Bridge, func(f *Facts) { f.Features.Version = hns.Version{Major: 9, Minor: 2} }, 0},
+		{"no VFP", hns.NAT, func(*Facts) {}, 0},
+		{"addresses by HNS", hns.L2Bridge, func(f *Facts) { f.Addresses, f.Config.IPAM.Type = nil, "" }, 0},
+		{"switched off", hns.L2Bridge, func(f *Facts) { f.Config.LoopbackDSR = new(false) }, 0},
+	} {
+		f := facts(tt.driver)
+		f.Config.LoopbackDSR, f.Config.IPAM.Type = nil, "host-local"
+		tt.change(&f)
+		e, err := Endpoint(f)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		got := 0
+		for _, p := range e.Policies {
+			if nat, ok := p.(hns.OutboundNAT); ok && len(nat.Destinations) > 0 {
+				got++
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: %d policies, want %d", tt.name, got, tt.want)
 		}
 	}
 }

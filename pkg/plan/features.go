@@ -16,7 +16,7 @@ func CheckFeatures(c config.Config, f hns.Features) error {
 	if !f.V2() {
 		return tooOld("bulkhead", "9.2 (Windows Server 2019 with updates)", f)
 	}
-	if c.LoopbackDSR && !f.DSR() {
+	if c.LoopbackDSR != nil && *c.LoopbackDSR && !f.DSR() {
 		return tooOld("loopbackDSR", "9.3 or 10.2 (Windows Server 2019 with updates)", f)
 	}
 	if c.Network == nil {
@@ -25,10 +25,17 @@ func CheckFeatures(c config.Config, f hns.Features) error {
 	if c.Network.VXLANPort != 0 && !f.VXLANPort() {
 		return tooOld("network.vxlanPort", "10.3 (Windows Server 2022)", f)
 	}
+	four := 0
 	for _, s := range c.Network.Subnets {
 		if err := checkIPv6(s.Prefix.Addr(), f); err != nil {
 			return err
 		}
+		if s.Prefix.Addr().Is4() {
+			four++
+		}
+	}
+	if four > 1 && !f.MultipleSubnets() {
+		return tooOld("a second IPv4 subnet in network.subnets", "11.10 (Windows Server 2022)", f)
 	}
 	return nil
 }

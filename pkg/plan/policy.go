@@ -142,16 +142,24 @@ func ofFamily(prefixes []netip.Prefix, six bool) []netip.Prefix {
 }
 
 // loopbackDSR lets a pod reach itself through its own service: outbound NAT
-// towards each of its own addresses (containernetworking/plugins, pkg/hns).
+// towards each of its own addresses (containernetworking/plugins, pkg/hns). Where
+// the configuration does not say, it is there when HNS has it and IPAM knows the
+// addresses before HNS is asked.
 func loopbackDSR(f Facts) ([]hns.Policy, error) {
-	if !f.Config.LoopbackDSR {
+	asked := f.Config.LoopbackDSR
+	switch {
+	case asked == nil:
+		if !f.Config.Driver.HasVFP() || !f.Features.DSR() || f.Config.IPAM.Type == "" {
+			return nil, nil
+		}
+	case !*asked:
 		return nil, nil
-	}
-	if err := CheckFeatures(f.Config, f.Features); err != nil {
-		return nil, err
-	}
-	if len(f.Addresses) == 0 {
+	case len(f.Addresses) == 0:
 		return nil, fmt.Errorf("%w: loopbackDSR needs an address from IPAM, and ipam gave none", ErrConflict)
+	default:
+		if err := CheckFeatures(f.Config, f.Features); err != nil {
+			return nil, err
+		}
 	}
 	var out []hns.Policy
 	for _, a := range f.Addresses {
