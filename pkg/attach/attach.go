@@ -27,6 +27,8 @@ var (
 	ErrNetworkMissing = errors.New("network missing")
 	// ErrNetworkDiffers: the network exists, but not as configured.
 	ErrNetworkDiffers = errors.New("network differs")
+	// ErrNetworkInUse: the network has endpoints, so it cannot be removed.
+	ErrNetworkInUse = errors.New("network in use")
 	// ErrIPAM: no address could be had or given back.
 	ErrIPAM = errors.New("IPAM failed")
 	// ErrForeign: the endpoint's name is in use by another namespace.

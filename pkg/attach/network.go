@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -27,6 +29,67 @@ func (at Attacher) network(ctx context.Context, c config.Config) (hns.Network, e
 		return hns.Network{}, err
 	}
 	return got, usable(c, got, plan.DiffNetwork)
+}
+
+// MakeNetwork returns the network that a configuration owns, making it when it is
+// missing: what its first ADD would do.
+func (at Attacher) MakeNetwork(ctx context.Context, c config.Config) (hns.Network, error) {
+	if err := owns(c); err != nil {
+		return hns.Network{}, err
+	}
+	return at.network(ctx, c)
+}
+
+// RemoveNetwork removes the network that a configuration owns. One that does not
+// exist is success; one with endpoints of this node stays, and the error lists
+// them.
+func (at Attacher) RemoveNetwork(ctx context.Context, c config.Config) error {
+	if err := owns(c); err != nil {
+		return err
+	}
+	release, err := at.Lock(ctx, "network-"+c.Name)
+	if err != nil {
+		return fmt.Errorf("wait for another process that makes the network %q: %w", c.Name, err)
+	}
+	defer release()
+	got, err := at.HNS.Network(ctx, c.Name)
+	if err != nil {
+		return unlessGone(err)
+	}
+	if err := usable(c, got, plan.DiffNetwork); err != nil {
+		return err
+	}
+	all, err := at.HNS.EndpointsOf(ctx, got.ID)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range all {
+		if !e.Remote {
+			names = append(names, orUnnamed(e))
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		return fmt.Errorf("%w: the network %q has %d endpoints (%s); remove their pods first", ErrNetworkInUse, c.Name, len(names), strings.Join(names, ", "))
+	}
+	if err := unlessGone(at.HNS.DeleteNetwork(ctx, got.ID)); err != nil {
+		return err
+	}
+	if _, err := at.HNS.Network(ctx, c.Name); err == nil {
+		return fmt.Errorf("the network %q is still there after HNS deleted it", c.Name)
+	} else if !errors.Is(err, hns.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// owns fails when the network is not the configuration's to make.
+func owns(c config.Config) error {
+	if _, ours := plan.Network(c); !ours {
+		return fmt.Errorf("%w: the configuration has no network section, so the network %q is not bulkhead's to make or to remove", config.ErrInvalid, c.Name)
+	}
+	return nil
 }
 
 // networkMissing is the error for a network that is not ours to make.

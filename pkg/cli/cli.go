@@ -83,7 +83,7 @@ func (e Env) root() *cobra.Command {
 	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)
 	root.PersistentFlags().StringVarP(&s.output, "output", "o", "text", "`format` of the answer: text or json")
-	root.AddCommand(s.acl())
+	root.AddCommand(s.acl(), s.network())
 	return root
 }
 

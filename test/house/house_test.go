@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
 	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcndoc"},
 	"pkg/hnstest":          {"pkg/bounded", "pkg/hns"},
-	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/plan", "pkg/hns"},
+	"pkg/cli":              {"pkg/acl", "pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/nodelock"},
 	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcnclient"},
 }
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/attach"
+	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+)
+
+func (s *session) network() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "network",
+		Short: "Make or remove the HNS network that a configuration owns",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(
+		s.networkCommand("create", "Make the network ahead of the first pod; one that is there as configured stays as it is", s.createNetwork),
+		s.networkCommand("delete", "Remove the network; one with endpoints stays, one that is gone is success", s.deleteNetwork),
+	)
+	return c
+}
+
+// onNetwork does something to the network of a configuration.
+type onNetwork func(context.Context, attach.Attacher, config.Config) error
+
+func (s *session) networkCommand(name, short string, do onNetwork) *cobra.Command {
+	var conf string
+	c := &cobra.Command{
+		Use:     name + " --conf FILE",
+		Short:   short,
+		Example: "  bulkhead network " + name + " --conf 10-bulkhead.conflist",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return s.withNetwork(c.Context(), conf, do) },
+	}
+	c.Flags().StringVar(&conf, "conf", "", "`file` of a conflist, or of one plugin's configuration")
+	required(c, "conf")
+	return c
+}
+
+// withNetwork reads a configuration, connects to HNS and does something in the
+// time that an ADD has.
+func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) error {
+	plugin, err := readPlugin(file)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(plugin)
+	if err != nil {
+		return err
+	}
+	c, err := config.Parse(text, "")
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	client, err := s.Open()
+	if err != nil {
+		return failure{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeouts.Add)
+	defer cancel()
+	err = do(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire}, c)
+	if err != nil && !errors.Is(err, config.ErrInvalid) {
+		return failure{err}
+	}
+	return err
+}
+
+func (s *session) createNetwork(ctx context.Context, at attach.Attacher, c config.Config) error {
+	n, err := at.MakeNetwork(ctx, c)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		ID      string     `json:"id"`
+		Name    string     `json:"name"`
+		Driver  hns.Driver `json:"driver"`
+		Subnets []string   `json:"subnets"`
+	}{n.ID, n.Name, n.Driver, []string{}}
+	for _, subnet := range n.Subnets {
+		answer.Subnets = append(answer.Subnets, subnet.Prefix.String())
+	}
+	return s.print(answer, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "The %s network %q is there: %s\n", n.Driver, n.Name, n.ID)
+		return err
+	})
+}
+
+func (s *session) deleteNetwork(ctx context.Context, at attach.Attacher, c config.Config) error {
+	if err := at.RemoveNetwork(ctx, c); err != nil {
+		return err
+	}
+	return s.print(struct {
+		Name string `json:"name"`
+	}{c.Name}, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "The network %q is gone.\n", c.Name)
+		return err
+	})
+}
