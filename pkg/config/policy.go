@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -97,6 +98,24 @@ var taken = map[string]string{
 	"elb":         "this is the v1 name of a load balancer, which is no endpoint policy; kube-proxy makes load balancers",
 }
 
+// known are the types of HNS's endpoint policies (hcsshim hcn/hcnpolicy.go;
+// HNS_Schema.md). Newer ones are passed through, too: the list is for telling
+// what somebody misspelled.
+var known = []string{
+	"QOS", "L2Driver", "OutBoundNAT", "SDNRoute", "L4Proxy", "L4WFPPROXY", "ProviderAddress", "PortName", "EncapOverhead",
+	"InterfaceConstraint", "Encryption", "VLAN", "InterfaceParameters", "Iov", "TierAcl",
+}
+
+func checkType(path, typ string) error {
+	if slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, typ) }) {
+		return nil
+	}
+	if near := nearest(typ, known); near != "" {
+		return invalid(path, "HNS has no policy %q; did you mean %q?", typ, near)
+	}
+	return nil
+}
+
 func readPolicies(doc document, c *Config) error {
 	var raws []json.RawMessage
 	if err := doc.section("policies", &raws); err != nil {
@@ -124,6 +143,9 @@ func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
 	}
 	if w.Type == "" {
 		return hns.Opaque{}, invalid(path+".Type", "missing")
+	}
+	if err := checkType(path+".Type", w.Type); err != nil {
+		return hns.Opaque{}, err
 	}
 	if w.Settings == nil {
 		return hns.Opaque{}, invalid(path+".Settings", "missing; write {} for none")

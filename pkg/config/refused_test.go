@@ -204,6 +204,8 @@ var invalidPolicies = []refusal{
 	{want: `policies[0].ExceptionList: unknown key`, conf: policy(`"Type": "OutBoundNAT", "ExceptionList": []`)},
 	{want: "policies[0].Settings: missing; write {} for none", conf: policy(`"Type": "L2Driver"`)},
 	{want: "policies[0].Settings: want an object, got a list", conf: policy(`"Type": "L2Driver", "Settings": []`)},
+	{want: `policies[0].Type: HNS has no policy "L4WFPProx"; did you mean "L4WFPPROXY"?`, conf: policy(`"Type": "L4WFPProx", "Settings": {}`)},
+	{want: `policies[0].Type: HNS has no policy "SDNRoutes"; did you mean "SDNRoute"?`, conf: policy(`"Type": "SDNRoutes", "Settings": {}`)},
 	{want: `policies[0].Type: "acl" is not passed through: use the acl section`, conf: policy(`"Type": "acl", "Settings": {}`)},
 	{
 		want: `policies[0].Type: "PortMapping" is not passed through: port mappings come from runtimeConfig.portMappings; declare the portMappings capability`,

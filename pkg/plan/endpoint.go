@@ -83,6 +83,9 @@ func NeedsFeatures(c config.Config, d hns.Driver, addresses []Address) bool {
 			return true
 		}
 	}
+	if gated(c) {
+		return true
+	}
 	if c.LoopbackDSR != nil {
 		return *c.LoopbackDSR
 	}

@@ -384,6 +384,24 @@ func TestNeedsFeatures(t *testing.T) {
 	}
 }
 
+// A policy that is passed through needs the HNS that knows it.
+func TestGatedPolicies(t *testing.T) {
+	f := facts(hns.L2Bridge)
+	f.Config.Policies = []hns.Opaque{{Type: "QOS", Settings: json.RawMessage(`{}`)}, {Type: "tieracl", Settings: json.RawMessage(`{}`)}}
+	if !NeedsFeatures(f.Config, hns.L2Bridge, nil) {
+		t.Error("the version is not asked for")
+	}
+	f.Features.Version = hns.Version{Major: 13, Minor: 9}
+	_, err := Endpoint(f)
+	if want := "policies[1] (tieracl) needs HNS 14.0; this node has 13.9"; !errors.Is(err, ErrFeature) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v", err)
+	}
+	f.Features.Version.Major = 14
+	if _, err := Endpoint(f); err != nil {
+		t.Error(err)
+	}
+}
+
 // A second IPv4 subnet needs a newer HNS; an IPv6 one beside it is no second.
 func TestSeveralSubnets(t *testing.T) {
 	four := hns.Subnet{Prefix: prefix("10.1.0.0/24")}

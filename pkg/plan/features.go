@@ -5,6 +5,8 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -18,6 +20,11 @@ func CheckFeatures(c config.Config, f hns.Features) error {
 	}
 	if c.LoopbackDSR != nil && *c.LoopbackDSR && !f.DSR() {
 		return tooOld("loopbackDSR", "9.3 or 10.2 (Windows Server 2019 with updates)", f)
+	}
+	for i, p := range c.Policies {
+		if need, gated := gate(p); gated && !f.Version.AtLeast(need.Major, need.Minor) {
+			return tooOld(fmt.Sprintf("policies[%d] (%s)", i, p.Type), need.String(), f)
+		}
 	}
 	if c.Network == nil {
 		return nil
@@ -38,6 +45,28 @@ func CheckFeatures(c config.Config, f hns.Features) error {
 		return tooOld("a second IPv4 subnet in network.subnets", "11.10 (Windows Server 2022)", f)
 	}
 	return nil
+}
+
+// gate returns the HNS version that a policy needs, and whether it needs one that
+// not every node has (hcsshim hcn/hcnglobals.go).
+func gate(p hns.Opaque) (hns.Version, bool) {
+	switch {
+	case strings.EqualFold(p.Type, "L4WFPPROXY"):
+		return hns.Version{Major: 13, Minor: 2}, true
+	case strings.EqualFold(p.Type, "TierAcl"):
+		return hns.Version{Major: 14}, true
+	default:
+		return hns.Version{}, false
+	}
+}
+
+// gated reports whether a policy of the configuration needs a newer HNS than
+// Bulkhead itself.
+func gated(c config.Config) bool {
+	return slices.ContainsFunc(c.Policies, func(p hns.Opaque) bool {
+		_, gated := gate(p)
+		return gated
+	})
 }
 
 // checkIPv6 refuses an IPv6 address where HNS has none.

@@ -14,6 +14,11 @@ import (
 // policies returns the endpoint's policies: what leads traffic first, the ACLs
 // last, in the order of the configuration.
 func policies(f Facts) ([]hns.Policy, error) {
+	if asked := f.Config.LoopbackDSR; asked != nil && *asked || gated(f.Config) {
+		if err := CheckFeatures(f.Config, f.Features); err != nil {
+			return nil, err
+		}
+	}
 	out, err := portMappings(f)
 	if err != nil {
 		return nil, err
@@ -156,10 +161,6 @@ func loopbackDSR(f Facts) ([]hns.Policy, error) {
 		return nil, nil
 	case len(f.Addresses) == 0:
 		return nil, fmt.Errorf("%w: loopbackDSR needs an address from IPAM, and ipam gave none", ErrConflict)
-	default:
-		if err := CheckFeatures(f.Config, f.Features); err != nil {
-			return nil, err
-		}
 	}
 	var out []hns.Policy
 	for _, a := range f.Addresses {
