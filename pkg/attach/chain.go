@@ -17,8 +17,7 @@ import (
 
 // Chained is the interface that another CNI plugin made for a container.
 type Chained struct {
-	Config      config.Config
-	ContainerID string
+	Config config.Config
 	// Namespace is the GUID of the namespace that the interface is in.
 	Namespace string
 	// Addresses are the container's, as that plugin told.

@@ -17,11 +17,7 @@ import (
 // addACLs programs the ACLs of an interface that another plugin made and passes
 // that plugin's result on.
 func (p plugin) addACLs(c config.Config, args *skel.CmdArgs) error {
-	prev, err := prevResult(args.StdinData)
-	if err != nil {
-		return err
-	}
-	ch, err := chained(c, args, prev)
+	ch, prev, err := chained(c, args)
 	if err != nil {
 		return err
 	}
@@ -35,11 +31,7 @@ func (p plugin) addACLs(c config.Config, args *skel.CmdArgs) error {
 
 // checkACLs compares the ACLs of an interface that another plugin made.
 func (p plugin) checkACLs(c config.Config, args *skel.CmdArgs) error {
-	prev, err := prevResult(args.StdinData)
-	if err != nil {
-		return err
-	}
-	ch, err := chained(c, args, prev)
+	ch, _, err := chained(c, args)
 	if err != nil {
 		return err
 	}
@@ -52,11 +44,7 @@ func (p plugin) checkACLs(c config.Config, args *skel.CmdArgs) error {
 // namespace, there is nothing that could be found: the rules go with the
 // endpoint, which the plugin before deletes.
 func (p plugin) delACLs(c config.Config, args *skel.CmdArgs) error {
-	prev, err := prevResult(args.StdinData)
-	if err != nil {
-		return nil
-	}
-	ch, err := chained(c, args, prev)
+	ch, _, err := chained(c, args)
 	if err != nil {
 		return nil
 	}
@@ -72,30 +60,43 @@ func (p plugin) statusACLs(c config.Config) error {
 	})
 }
 
-// chained says where the interface is: in the namespace of CNI_NETNS, or, for a
-// runtime that names none by its GUID, where the result says.
-func chained(c config.Config, args *skel.CmdArgs, prev *current.Result) (attach.Chained, error) {
-	out := attach.Chained{Config: c, ContainerID: args.ContainerID}
+// chained says where the interface is, by the result of the plugin before: in the
+// namespace of CNI_NETNS, or, for a runtime that names none by its GUID, where
+// that result says.
+func chained(c config.Config, args *skel.CmdArgs) (attach.Chained, *current.Result, error) {
+	prev, err := prevResult(args.StdinData)
+	if err != nil {
+		return attach.Chained{}, nil, err
+	}
+	out := attach.Chained{Config: c}
 	for i, ip := range prev.IPs {
 		p, ok := prefixOf(ip.Address)
 		if !ok {
-			return attach.Chained{}, invalid(indexed("prevResult.ips", i)+".address", "not an address with a prefix length")
+			return attach.Chained{}, nil, invalid(indexed("prevResult.ips", i)+".address", "not an address with a prefix length")
 		}
 		out.Addresses = append(out.Addresses, p.Addr())
 	}
 	if len(out.Addresses) == 0 {
-		return attach.Chained{}, invalid("prevResult.ips", "empty; "+config.TypeACL+" finds the pod's endpoints by their addresses")
+		return attach.Chained{}, nil, invalid("prevResult.ips", "empty; "+config.TypeACL+" finds the pod's endpoints by their addresses")
 	}
-	names := []string{args.Netns}
+	if out.Namespace = namespaceIn(prev, args.Netns); out.Namespace == "" {
+		return attach.Chained{}, nil, invalid("prevResult.interfaces", "neither CNI_NETNS nor a sandbox in it is the GUID of a namespace; "+
+			config.TypeACL+" needs a runtime that makes HCN namespaces, such as containerd")
+	}
+	return out, prev, nil
+}
+
+// namespaceIn returns the GUID in CNI_NETNS, or else the first among the
+// sandboxes of a result; empty when there is none.
+func namespaceIn(prev *current.Result, netns string) string {
+	names := []string{netns}
 	for _, iface := range prev.Interfaces {
 		names = append(names, iface.Sandbox)
 	}
 	for _, name := range names {
 		if id, err := hns.ParseGUID(name); err == nil && id != hns.ZeroGUID {
-			out.Namespace = id
-			return out, nil
+			return id
 		}
 	}
-	return attach.Chained{}, invalid("prevResult.interfaces", "neither CNI_NETNS nor a sandbox in it is the GUID of a namespace; "+
-		config.TypeACL+" needs a runtime that makes HCN namespaces, such as containerd")
+	return ""
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/test/verbs"
 	"github.com/bulkhead-cni/bulkhead/test/wine"
@@ -87,6 +88,10 @@ func pluginConf(t *testing.T, file, dataDir string) string {
 	for capability, wish := range map[string]any{
 		"portMappings": []any{map[string]any{"hostPort": 30001, "containerPort": 80, "protocol": "tcp"}},
 		"dns":          map[string]any{"servers": []string{"10.96.0.53"}, "searches": []string{"default.svc.cluster.local"}, "options": []string{"ndots:5"}},
+		"bandwidth":    map[string]any{"egressRate": 8_000_000, "egressBurst": 8_000_000},
+		config.CapabilityAnnotations: map[string]any{
+			config.Annotation: `{"rules": [{"direction": "out", "action": "deny", "protocol": "tcp", "ports": "25"}]}`,
+		},
 	} {
 		if declared[capability] == true {
 			wishes[capability] = wish
