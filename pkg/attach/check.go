@@ -80,7 +80,10 @@ func (at Attacher) locate(ctx context.Context, a Attachment, network hns.Network
 		return a.of(p.sandbox), ns.ID, ds, err
 	}
 	ns, err := at.HNS.Namespace(ctx, p.namespace)
-	if errors.Is(err, hns.ErrNotFound) {
+	switch {
+	case errors.Is(err, hns.ErrNotFound) && p.own:
+		err = fmt.Errorf("%w: the namespace %s that bulkhead made for the pod does not exist: %w", ErrGone, p.namespace, err)
+	case errors.Is(err, hns.ErrNotFound):
 		err = missing(p.namespace, err)
 	}
 	if err != nil {

@@ -66,6 +66,10 @@ func TestCheckFinds(t *testing.T) {
 			a.NetNS = netns2
 			return nil
 		}, attach.ErrNamespace, []string{"there is no namespace " + netns2}},
+		{"the namespace of bulkhead's own is gone", func(_ *node, a *attach.Attachment, _ attach.Result, _ *attach.Promise) error {
+			a.NetNS = "none"
+			return nil
+		}, attach.ErrGone, []string{"that bulkhead made for the pod does not exist"}},
 		{"in another namespace", func(n *node, a *attach.Attachment, _ attach.Result, _ *attach.Promise) error {
 			a.NetNS = netns2
 			n.namespace(netns2)

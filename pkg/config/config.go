@@ -94,8 +94,8 @@ type PortMapping struct {
 	Protocol      int
 	HostPort      uint16
 	ContainerPort uint16
-	// HostIP is zero for every address of the node, which is also what 0.0.0.0
-	// asks for (Kubernetes API, ContainerPort).
+	// HostIP is zero for every address of the node, which is also what 0.0.0.0 and
+	// :: ask for (Kubernetes API, ContainerPort).
 	HostIP netip.Addr
 }
 

@@ -234,6 +234,15 @@ var accepted = []acceptance{
 			"remoteSubnets": [{"prefix": "10.1.1.0/24", "vsid": 4096, "providerAddress": "192.168.1.6", "mac": "00-15-5D-00-00-06"}]`),
 	},
 	{
+		name: "every address of the node",
+		want: with(func(c *Config) {
+			c.PortMappings = []PortMapping{{Protocol: 6, HostPort: 1, ContainerPort: 1}, {Protocol: 6, HostPort: 2, ContainerPort: 2}}
+		}),
+		conf: native(`"runtimeConfig": {"portMappings": [
+			{"hostPort": 1, "containerPort": 1, "protocol": "tcp", "hostIP": "::"},
+			{"hostPort": 2, "containerPort": 2, "protocol": "tcp", "hostIP": "0.0.0.0"}]}`),
+	},
+	{
 		name: "addresses and overhead",
 		want: with(func(c *Config) {
 			c.Driver, c.IPAM.Type, c.EncapOverhead = hns.L2Bridge, "static", 50

@@ -55,7 +55,7 @@ func (w wirePortMapping) mapping(path string) (PortMapping, error) {
 	if m.HostIP, err = parseAddr(path+".hostIP", w.HostIP); err != nil {
 		return PortMapping{}, err
 	}
-	if m.HostIP == netip.IPv4Unspecified() {
+	if m.HostIP.IsUnspecified() {
 		m.HostIP = netip.Addr{}
 	}
 	return m, nil
