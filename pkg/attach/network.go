@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -129,7 +130,47 @@ func (at Attacher) makeNetwork(ctx context.Context, c config.Config, want hns.Ne
 	if err := plan.CheckFeatures(c, features); err != nil {
 		return hns.Network{}, err
 	}
-	return at.createNetwork(ctx, want)
+	got, err = at.createNetwork(ctx, want)
+	if err == nil {
+		err = at.settle(ctx, got)
+	}
+	return got, err
+}
+
+// How long a new network may leave the node without its address, and how often
+// HNS is asked meanwhile.
+const (
+	settleTime  = 20 * time.Second
+	settleEvery = 250 * time.Millisecond
+)
+
+// settle waits until the node has its address back, which it loses when its
+// adapter becomes part of a switch (hns.md 4.1, as Calico and flannel do). It
+// fails only when ctx ends: not every HNS tells the address of every network, and
+// the network is there.
+func (at Attacher) settle(ctx context.Context, n hns.Network) error {
+	if n.Driver == hns.NAT {
+		return nil // its switch is internal
+	}
+	limit := time.NewTimer(settleTime)
+	defer limit.Stop()
+	for {
+		all, err := at.HNS.ListNetworks(ctx)
+		if err != nil || managed(all, n.ID) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the node's address after making the network %q: %w", n.Name, ctx.Err())
+		case <-limit.C:
+			return nil
+		case <-time.After(settleEvery):
+		}
+	}
+}
+
+func managed(all []hns.Network, id string) bool {
+	return slices.ContainsFunc(all, func(n hns.Network) bool { return n.ID == id && n.ManagementAddress.IsValid() })
 }
 
 // createNetwork makes a network, or finds the one that somebody else made

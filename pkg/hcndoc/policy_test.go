@@ -129,7 +129,7 @@ func TestSamplesHoldEveryPolicy(t *testing.T) {
 	for p := range missing {
 		t.Errorf("no sample has a policy of type %v", p)
 	}
-	readOnly := map[string]bool{"Network.ID": true, "Endpoint.NamespaceID": true}
+	readOnly := map[string]bool{"Network.ID": true, "Network.ManagementAddress": true, "Endpoint.NamespaceID": true}
 	for _, v := range []any{
 		hns.Network{}, hns.Subnet{}, hns.Endpoint{},
 		hns.ACL{}, hns.PortMapping{}, hns.OutboundNAT{}, hns.SDNRoute{}, hns.ProviderAddress{}, hns.Opaque{},

@@ -76,6 +76,7 @@ type networkV1 struct {
 	Name     string
 	Type     enum
 	Adapter  string `json:"NetworkAdapterName"`
+	Managed  string `json:"ManagementIP"`
 	Subnets  []subnetV1
 	Policies []json.RawMessage
 }
@@ -134,7 +135,7 @@ func DecodeNetworks(answer []byte) ([]hns.Network, error) {
 }
 
 func (n networkV1) network() (hns.Network, error) {
-	got := hns.Network{ID: id(n.ID), Name: n.Name, Driver: decodeDriver(n.Type), Adapter: n.Adapter}
+	got := hns.Network{ID: id(n.ID), Name: n.Name, Driver: decodeDriver(n.Type), Adapter: n.Adapter, ManagementAddress: address(n.Managed)}
 	if got.ID == "" {
 		return hns.Network{}, fmt.Errorf("list of networks: id %q of %q is not a GUID", n.ID, n.Name)
 	}

@@ -46,7 +46,7 @@ func TestDecodeNetworks(t *testing.T) {
 			Subnets: []hns.Subnet{{Prefix: netip.MustParsePrefix("172.29.80.0/20"), Gateway: addr("172.29.80.1")}},
 		},
 		{
-			ID: strings.Replace(networkID, "a1", "a3", 1), Name: "vxlan0", Driver: hns.Overlay,
+			ID: strings.Replace(networkID, "a1", "a3", 1), Name: "vxlan0", Driver: hns.Overlay, ManagementAddress: addr("10.0.2.15"),
 			Subnets: []hns.Subnet{{Prefix: netip.MustParsePrefix("10.244.3.0/24"), Gateway: addr("10.244.3.1"), VSID: 4096}},
 		},
 	}

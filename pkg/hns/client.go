@@ -25,7 +25,8 @@ type Networks interface {
 	// ListNetworks returns all networks of the node, in no order. It is one
 	// native call however many there are, and fills in less than Network does:
 	// ID, Name, Driver, Adapter and, of each subnet, Prefix, Gateway, VLAN and
-	// VSID. The other fields are zero. Adapter may be empty where Network says
+	// VSID; and ManagementAddress, which Network does not. The other fields are
+	// zero. Adapter may be empty where Network says
 	// it, and is where HNS chose the adapter itself.
 	ListNetworks(ctx context.Context) ([]Network, error)
 	// CreateNetwork makes a network and returns it as HNS filled it in. The id

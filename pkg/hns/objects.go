@@ -21,6 +21,10 @@ type Network struct {
 	// ProviderAddress is the node's address under an overlay network; zero when
 	// HNS did not say.
 	ProviderAddress netip.Addr
+	// ManagementAddress is the node's address on the uplink, which HNS tells only in
+	// the list of networks, and only some seconds after it made the first network
+	// on an adapter: until then the node is cut off.
+	ManagementAddress netip.Addr
 	// VXLANPort is the UDP port of an overlay network, 0 for HNS's default 4789.
 	VXLANPort uint16
 	MACPool   []MACRange

@@ -138,7 +138,7 @@ func (e *env) listed(n hns.Network) {
 	if got == nil {
 		e.Fatalf("network %s %s is not listed", n.Name, n.ID)
 	}
-	want := hns.Network{ID: n.ID, Name: n.Name, Driver: n.Driver, Subnets: n.Subnets, Adapter: got.Adapter}
+	want := hns.Network{ID: n.ID, Name: n.Name, Driver: n.Driver, Subnets: n.Subnets, Adapter: got.Adapter, ManagementAddress: got.ManagementAddress}
 	if n.Adapter != "" && got.Adapter != "" && !strings.EqualFold(n.Adapter, got.Adapter) {
 		e.Errorf("network %s is listed with adapter %q, want %q", n.Name, got.Adapter, n.Adapter)
 	}

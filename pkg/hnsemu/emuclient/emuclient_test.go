@@ -287,7 +287,10 @@ func TestListNetworks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, hns.Network{ID: got.ID, Name: n.Name, Driver: n.Driver, Adapter: n.Adapter, Subnets: n.Subnets})
+		want = append(want, hns.Network{
+			ID: got.ID, Name: n.Name, Driver: n.Driver, Adapter: n.Adapter, Subnets: n.Subnets,
+			ManagementAddress: netip.MustParseAddr("192.168.1.5"),
+		})
 	}
 	if err := h.ResetLog(); err != nil {
 		t.Fatal(err)
