@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cniplugin_test
+package verbs_test
 
 import (
 	"context"
