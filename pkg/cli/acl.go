@@ -75,11 +75,17 @@ func (s *session) compile(f set) (acl.Set, error) {
 	if err != nil {
 		return acl.Set{}, err
 	}
-	return plan.ACLs(plan.Facts{Config: c, Network: hns.Network{Driver: c.Driver}, Host: host, Addresses: bothFamilies})
+	return plan.ACLs(plan.Facts{Config: c, Network: hns.Network{Driver: c.Driver}, Host: host, Addresses: families(c.Driver)})
 }
 
-// bothFamilies stands for a pod that has addresses of both.
-var bothFamilies = []plan.Address{{Addr: netip.IPv4Unspecified()}, {Addr: netip.IPv6Unspecified()}}
+// families stands for a pod that has addresses of every family of the driver.
+func families(d hns.Driver) []plan.Address {
+	out := []plan.Address{{Addr: netip.IPv4Unspecified()}}
+	if d.HasIPv6() {
+		out = append(out, plan.Address{Addr: netip.IPv6Unspecified()})
+	}
+	return out
+}
 
 // host returns the addresses of the node where they matter.
 func (s *session) host(f set, c config.Config) ([]netip.Addr, error) {

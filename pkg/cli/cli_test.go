@@ -100,6 +100,17 @@ func TestShowRules(t *testing.T) {
 	golden(t, "rules.json", stdout)
 }
 
+// A driver without IPv6 has no rule for the node's IPv6 addresses.
+func TestShowHostOfTheDriversFamilies(t *testing.T) {
+	conf := file(t, `{"name": "n", "type": "bulkhead", "acl": {"inbound": {"default": "deny"}}}`)
+	for driver, want := range map[string]string{"l2bridge": "192.168.1.5/32,fd00::5/128", "nat": "192.168.1.5/32"} {
+		_, stdout, _ := run(t, nil, "acl", "show", "--conf", conf, "--driver", driver, "--node", "192.168.1.5,fd00::5", "-o", "json")
+		if !strings.Contains(stdout, `"remote": "`+want+`"`) {
+			t.Errorf("%s: %s", driver, stdout)
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	conf := file(t, rules)
 	tests := []struct {
