@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,10 @@ func (c *containerd) asPromised(p sandbox) {
 		c.Errorf("%s: go-cni says DNS %+v", p.Name, p.DNS)
 	}
 	c.wishesGranted(e, p.HostPort, "cluster.local")
+	const egress = 10_000_000 / 8 // bits to bytes
+	if !slices.Contains(e.Policies, hns.Policy(hns.QOS{Egress: egress})) {
+		c.Errorf("%s has no egress limit of %d bytes a second: %v", e.Name, egress, e.Policies)
+	}
 }
 
 // gone fails when anything of a pod is left on the node.

@@ -63,10 +63,10 @@ func newPods(n int) ([]*pod, error) {
 }
 
 // options are those of cniNamespaceOpts. The pod asks for everything that a pod
-// can ask for; libcni sends on what the configuration declares.
+// on Windows can have; libcni sends on what the configuration declares.
 func (p *pod) options() []gocni.NamespaceOpts {
 	annotations := map[string]string{
-		"kubernetes.io/ingress-bandwidth": "10M", "kubernetes.io/egress-bandwidth": "10M",
+		"kubernetes.io/egress-bandwidth": "10M",
 	}
 	return []gocni.NamespaceOpts{
 		gocni.WithLabels(map[string]string{
@@ -79,7 +79,7 @@ func (p *pod) options() []gocni.NamespaceOpts {
 		gocni.WithCapability("io.kubernetes.cri.pod-annotations", annotations),
 		gocni.WithCapabilityPortMap([]gocni.PortMapping{{HostPort: p.HostPort, ContainerPort: 80, Protocol: "tcp"}}),
 		gocni.WithCapabilityBandWidth(gocni.BandWidth{
-			IngressRate: 10_000_000, IngressBurst: math.MaxUint32, EgressRate: 10_000_000, EgressBurst: math.MaxUint32,
+			EgressRate: 10_000_000, EgressBurst: math.MaxUint32,
 		}),
 		gocni.WithCapabilityDNS(gocni.DNS{
 			Servers:  []string{"10.96.0.53"},
