@@ -3,6 +3,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -67,6 +68,48 @@ func readRuntimeDNS(doc document, c *Config) error {
 	override(&c.DNS.Search, w.Searches)
 	override(&c.DNS.Options, w.Options)
 	return nil
+}
+
+// qualifyDNS makes the configuration's names of one cluster those of the pod's own
+// namespace, as kubelet does: default.svc.X, which fits the pods of one namespace
+// only, becomes the pod's, and before svc.X goes the pod's. What the runtime asks
+// for is the pod's already.
+func qualifyDNS(doc document, c *Config) {
+	if checkWord("CNI_ARGS", c.Pod.Namespace) != nil {
+		return
+	}
+	c.DNS.Domain = ofNamespace(c.DNS.Domain, c.Pod.Namespace)
+	var w wireRuntimeDNS
+	if err := doc.runtime("dns", &w); err == nil && len(w.Searches) == 0 {
+		c.DNS.Search = searchOf(c.DNS.Search, c.Pod.Namespace)
+	}
+}
+
+// searchOf looks at the first name alone: that is where kubelet's list has the
+// namespace.
+func searchOf(list []string, namespace string) []string {
+	if len(list) == 0 {
+		return list
+	}
+	own, rest := ofNamespace(list[0], namespace), list[1:]
+	if hasLabels(list[0], "svc.") {
+		own, rest = namespace+"."+list[0], list
+	}
+	rest = slices.DeleteFunc(slices.Clone(rest), func(s string) bool { return strings.EqualFold(s, own) })
+	return append([]string{own}, rest...)
+}
+
+func ofNamespace(name, namespace string) string {
+	const other = "default."
+	if !hasLabels(name, other+"svc.") {
+		return name
+	}
+	return namespace + "." + name[len(other):]
+}
+
+// hasLabels reports whether a name begins with labels, in any letter case.
+func hasLabels(name, labels string) bool {
+	return len(name) >= len(labels) && strings.EqualFold(name[:len(labels)], labels)
 }
 
 func override(into *[]string, list []string) {

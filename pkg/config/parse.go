@@ -67,6 +67,7 @@ func Parse(stdin []byte, cniArgs string) (Config, error) {
 	if c.Pod, err = parsePod(cniArgs); err != nil {
 		return Config{}, err
 	}
+	qualifyDNS(doc, &c)
 	if c.Driver == "" {
 		return c, nil
 	}
@@ -95,6 +96,7 @@ func ParseLenient(stdin []byte, cniArgs string) (Config, error) {
 		_ = read(doc, &c)
 	}
 	c.Pod, _ = parsePod(cniArgs)
+	qualifyDNS(doc, &c)
 	return c, nil
 }
 
