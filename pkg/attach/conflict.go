@@ -94,10 +94,7 @@ func contested(err error) bool {
 // createOver creates an endpoint, after removing those that hold its addresses
 // and that nobody misses.
 func (at Attacher) createOver(ctx context.Context, network hns.Network, want hns.Endpoint, c *contest) (hns.Endpoint, error) {
-	made, err := at.HNS.CreateEndpoint(ctx, want)
-	if portTaken(err) {
-		return hns.Endpoint{}, at.portError(ctx, want, err)
-	}
+	made, err := at.createEndpoint(ctx, want)
 	if !contested(err) {
 		return made, err
 	}
@@ -123,7 +120,16 @@ func (at Attacher) createOver(ctx context.Context, network hns.Network, want hns
 	if len(holders) == 0 {
 		return hns.Endpoint{}, fmt.Errorf("%s is held by no endpoint of the network, but HNS refuses it: %w", list(want), err)
 	}
-	return at.HNS.CreateEndpoint(ctx, want)
+	return at.createEndpoint(ctx, want)
+}
+
+// createEndpoint creates an endpoint, and says who has a port that is taken.
+func (at Attacher) createEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endpoint, error) {
+	made, err := at.HNS.CreateEndpoint(ctx, want)
+	if portTaken(err) {
+		return hns.Endpoint{}, at.portError(ctx, want, err)
+	}
+	return made, err
 }
 
 // holders returns the endpoints of the network that have an address of want.

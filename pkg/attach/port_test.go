@@ -20,7 +20,7 @@ func (n *node) publish(containerID, hostIP string) attach.Attachment {
 	n.Helper()
 	conf := fmt.Sprintf(`{"cniVersion": "1.1.0", "name": "net1", "type": "bulkhead", "driver": "l2bridge",
 		"network": {"subnets": [{"prefix": "10.1.0.0/16", "gateway": "10.1.0.1"}]},
-		"ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "10.1.0.0/16"}]]},
+		"ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "10.1.0.0/16", "rangeStart": "10.1.0.10"}]]},
 		"runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": %q}]}}`, n.dir, hostIP)
 	return n.parsed(conf, containerID)
 }
@@ -41,6 +41,28 @@ func TestPortTaken(t *testing.T) {
 	}
 	if got := n.addresses(); len(got) != 1 {
 		t.Errorf("addresses held: %v", got)
+	}
+}
+
+// The create that follows the removal of a dead holder may find the port taken.
+func TestPortTakenAfterAnEviction(t *testing.T) {
+	n := newNode(t, "2022")
+	ctx := context.Background()
+	a := n.publish("first", "")
+	at := n.attacher(a)
+	if _, err := at.Add(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	if err := at.Del(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	n.forget()
+	n.holder(a, hns.Endpoint{Name: "gone_net1"})
+	if err := n.host.AddFault(hnsemu.Fault{Proc: "HcnCreateEndpoint", Kind: hnsemu.FaultFail, Nth: 2, Code: hns.CodePortExists}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := at.Add(ctx, a); !errors.Is(err, attach.ErrPortTaken) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -30,7 +30,7 @@ func (at Attacher) reserved(ctx context.Context, a Attachment, network hns.Netwo
 	if network.Driver != hns.L2Bridge && network.Driver != hns.L2Tunnel {
 		return out, nil
 	}
-	node, err := at.HNS.EndpointsNamed(ctx, network.Name+"_ep")
+	node, err := at.HNS.EndpointsNamed(ctx, plan.NodeEndpointName(network.Name))
 	if err != nil {
 		return nil, fmt.Errorf("look for the node's own endpoint on the network %q: %w", network.Name, err)
 	}

@@ -68,6 +68,11 @@ func (c Config) checkFamilies(d hns.Driver) error {
 			return err
 		}
 	}
+	for i, a := range c.IPs {
+		if err := checkFamily(index("runtimeConfig.ips", i), a, d); err != nil {
+			return err
+		}
+	}
 	for i, m := range c.PortMappings {
 		if err := checkFamily(index("runtimeConfig.portMappings", i)+".hostIP", m.HostIP, d); err != nil {
 			return err

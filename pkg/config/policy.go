@@ -127,10 +127,27 @@ func readPolicies(doc document, c *Config) error {
 		if err != nil {
 			return err
 		}
+		if err := c.twice(index("policies", i), p, out); err != nil {
+			return err
+		}
 		out = append(out, p)
 	}
 	c.Policies = out
 	return nil
+}
+
+// twice refuses a policy that another one, or a key, says already.
+func (c *Config) twice(path string, p hns.Opaque, before []hns.Opaque) error {
+	for i, other := range before {
+		if strings.EqualFold(p.Type, other.Type) && bytes.Equal(p.Settings, other.Settings) {
+			return invalid(path, "%s says the same; remove one of the two", index("policies", i))
+		}
+	}
+	var w wireOutboundNATSettings
+	if c.OutboundNAT == nil || !strings.EqualFold(p.Type, "OutBoundNAT") || json.Unmarshal(p.Settings, &w) != nil || len(w.Exceptions) == 0 {
+		return nil
+	}
+	return invalid(path, "the key outboundNAT says the exceptions; remove one of the two")
 }
 
 func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {

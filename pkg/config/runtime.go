@@ -140,8 +140,7 @@ func readIPs(doc document, c *Config) error {
 	}
 	var out []netip.Addr
 	for i, s := range list {
-		bare, _, _ := strings.Cut(s, "/")
-		a, err := parseAddr(index(path, i), bare)
+		a, err := parseInterfaceAddr(index(path, i), s)
 		if err != nil {
 			return err
 		}
@@ -149,4 +148,18 @@ func readIPs(doc document, c *Config) error {
 	}
 	c.IPs = out
 	return nil
+}
+
+// parseInterfaceAddr reads an address that may have a prefix length, which is the
+// subnet's to say.
+func parseInterfaceAddr(path, s string) (netip.Addr, error) {
+	bare, length, has := strings.Cut(s, "/")
+	a, err := parseAddr(path, bare)
+	if err != nil || !has {
+		return a, err
+	}
+	if p, err := netip.ParsePrefix(s); err != nil || p.Bits() == 0 {
+		return a, invalid(path, "%q has the prefix length %q; write 1 to %d, or none", s, length, a.BitLen())
+	}
+	return a, nil
 }

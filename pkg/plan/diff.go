@@ -50,6 +50,9 @@ func DiffNetwork(want, got hns.Network) []Difference {
 	if want.HostRoute && !got.HostRoute {
 		ds = append(ds, Difference{"host route", "one", "none"})
 	}
+	if want.NonPersistent && !got.NonPersistent {
+		ds = append(ds, Difference{"persistence", "until the node restarts", "for good"})
+	}
 	for _, r := range want.RemoteSubnets {
 		if !slices.Contains(got.RemoteSubnets, r) {
 			ds = append(ds, Difference{"remote subnets", fmt.Sprint(r), fmt.Sprint(got.RemoteSubnets)})

@@ -67,6 +67,8 @@ func TestDiffNetwork(t *testing.T) {
 			"VSID", func(w, got *hns.Network) { w.Subnets[0].VSID, got.Subnets[0].VSID = 4096, 5000 },
 			"subnets: want 10.1.0.0/24 via 10.1.0.1 VLAN 7 VSID 4096, got 10.1.0.0/24 via 10.1.0.1 VLAN 7 VSID 5000",
 		},
+		{"wanted for good", func(_, got *hns.Network) { got.NonPersistent = true }, ""},
+		{"wanted until the node restarts", func(w, _ *hns.Network) { w.NonPersistent = true }, "persistence: want until the node restarts, got for good"},
 		{"no subnets there", func(_, got *hns.Network) { got.Subnets = nil }, "subnets: want 10.1.0.0/24 via 10.1.0.1 VLAN 7, got none"},
 	}
 	for _, tt := range append(tests, overlayKeys...) {

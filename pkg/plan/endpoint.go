@@ -60,9 +60,17 @@ func EndpointName(containerID, network, ifName string) string {
 	return name
 }
 
+// NodeEndpointName returns the name of the node's own endpoint on a network, which
+// flannel and Calico use, too (cbr0_ep, Calico_ep).
+func NodeEndpointName(network string) string { return network + "_ep" }
+
 // ParseEndpointName returns the container and the interface that an endpoint on a
-// network is named for, and whether the name has the form of EndpointName.
+// network is named for, and whether the name has the form of EndpointName. The
+// node's own endpoint is no container's, whatever the network is called.
 func ParseEndpointName(name, network string) (containerID, ifName string, ok bool) {
+	if strings.EqualFold(name, NodeEndpointName(network)) {
+		return "", "", false
+	}
 	if id, found := strings.CutSuffix(name, "_"+network); found {
 		return id, "eth0", id != ""
 	}

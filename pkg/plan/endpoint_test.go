@@ -75,6 +75,8 @@ func TestParseEndpointName(t *testing.T) {
 		{"_net1_eth1", "net1", "", "", false},
 		{"c1_net1_", "net1", "", "", false},
 		{"cbr0_ep", "net1", "", "", false},
+		{"ep_ep", "ep", "", "", false},
+		{"c1_ep", "ep", "c1", "eth0", true},
 		{"12345678-eth0", "net1", "", "", false},
 		{"Ethernet", "net1", "", "", false},
 		{"", "net1", "", "", false},
