@@ -31,7 +31,7 @@ func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
 	if p.sandbox != "" {
 		return at.join(ctx, a, p.sandbox)
 	}
-	network, err := at.network(ctx, a.Config)
+	network, notices, err := at.network(ctx, a.Config)
 	if err != nil {
 		return Result{}, err
 	}
@@ -49,6 +49,7 @@ func (at Attacher) Add(ctx context.Context, a Attachment) (Result, error) {
 			return at.removeNamespace(ctx, p.namespace)
 		})
 	}
+	r.Notices = append(notices, r.Notices...)
 	return r, err
 }
 

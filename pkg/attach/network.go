@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -16,27 +15,30 @@ import (
 )
 
 // network returns the attachment's network, making it when it is missing and
-// ours to make.
-func (at Attacher) network(ctx context.Context, c config.Config) (hns.Network, error) {
+// ours to make, and notices for the admin.
+func (at Attacher) network(ctx context.Context, c config.Config) (hns.Network, []string, error) {
 	want, ours := plan.Network(c)
 	got, err := at.HNS.Network(ctx, c.Name)
-	if errors.Is(err, hns.ErrNotFound) {
-		if !ours {
-			return hns.Network{}, networkMissing(c.Name)
-		}
-		got, err = at.makeNetwork(ctx, c, want)
+	var notices []string
+	switch {
+	case errors.Is(err, hns.ErrNotFound) && !ours:
+		return hns.Network{}, nil, networkMissing(c.Name)
+	case errors.Is(err, hns.ErrNotFound):
+		got, notices, err = at.makeNetwork(ctx, c, want)
+	case err == nil && ours:
+		err = at.settled(ctx, c.Name)
 	}
 	if err != nil {
-		return hns.Network{}, err
+		return hns.Network{}, nil, err
 	}
-	return got, usable(c, got, plan.DiffNetwork)
+	return got, notices, usable(c, got, plan.DiffNetwork)
 }
 
 // MakeNetwork returns the network that a configuration owns, making it when it is
-// missing: what its first ADD would do.
-func (at Attacher) MakeNetwork(ctx context.Context, c config.Config) (hns.Network, error) {
+// missing: what its first ADD would do. The notices are for the admin.
+func (at Attacher) MakeNetwork(ctx context.Context, c config.Config) (hns.Network, []string, error) {
 	if err := owns(c); err != nil {
-		return hns.Network{}, err
+		return hns.Network{}, nil, err
 	}
 	return at.network(ctx, c)
 }
@@ -48,9 +50,9 @@ func (at Attacher) RemoveNetwork(ctx context.Context, c config.Config) error {
 	if err := owns(c); err != nil {
 		return err
 	}
-	release, err := at.Lock(ctx, "network-"+c.Name)
+	release, err := at.lockNetwork(ctx, c.Name)
 	if err != nil {
-		return fmt.Errorf("wait for another process that makes the network %q: %w", c.Name, err)
+		return err
 	}
 	defer release()
 	got, err := at.HNS.Network(ctx, c.Name)
@@ -112,65 +114,30 @@ func usable(c config.Config, got hns.Network, diff func(want, got hns.Network) [
 
 // makeNetwork makes a network, one ADD at a time on this node: making a switch
 // takes seconds and interrupts the node's own connection. Who waited finds it
-// made. The lock is held for the time of bounded calls only.
-func (at Attacher) makeNetwork(ctx context.Context, c config.Config, want hns.Network) (hns.Network, error) {
-	release, err := at.Lock(ctx, "network-"+want.Name)
+// made. The lock is held for the time of bounded calls and of settle.
+func (at Attacher) makeNetwork(ctx context.Context, c config.Config, want hns.Network) (hns.Network, []string, error) {
+	release, err := at.lockNetwork(ctx, want.Name)
 	if err != nil {
-		return hns.Network{}, fmt.Errorf("wait for another process that makes the network %q: %w", want.Name, err)
+		return hns.Network{}, nil, err
 	}
 	defer release()
 	got, err := at.HNS.Network(ctx, want.Name)
 	if !errors.Is(err, hns.ErrNotFound) {
-		return got, err
+		return got, nil, err
 	}
 	features, err := at.HNS.Features(ctx)
 	if err != nil {
-		return hns.Network{}, tooOld(err)
+		return hns.Network{}, nil, tooOld(err)
 	}
 	if err := plan.CheckFeatures(c, features); err != nil {
-		return hns.Network{}, err
+		return hns.Network{}, nil, err
 	}
 	got, err = at.createNetwork(ctx, want)
-	if err == nil {
-		err = at.settle(ctx, got)
+	if err != nil {
+		return hns.Network{}, nil, err
 	}
-	return got, err
-}
-
-// How long a new network may leave the node without its address, and how often
-// HNS is asked meanwhile.
-const (
-	settleTime  = 20 * time.Second
-	settleEvery = 250 * time.Millisecond
-)
-
-// settle waits until the node has its address back, which it loses when its
-// adapter becomes part of a switch (hns.md 4.1, as Calico and flannel do). It
-// fails only when ctx ends: not every HNS tells the address of every network, and
-// the network is there.
-func (at Attacher) settle(ctx context.Context, n hns.Network) error {
-	if n.Driver == hns.NAT {
-		return nil // its switch is internal
-	}
-	limit := time.NewTimer(settleTime)
-	defer limit.Stop()
-	for {
-		all, err := at.HNS.ListNetworks(ctx)
-		if err != nil || managed(all, n.ID) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the node's address after making the network %q: %w", n.Name, ctx.Err())
-		case <-limit.C:
-			return nil
-		case <-time.After(settleEvery):
-		}
-	}
-}
-
-func managed(all []hns.Network, id string) bool {
-	return slices.ContainsFunc(all, func(n hns.Network) bool { return n.ID == id && n.ManagementAddress.IsValid() })
+	notices, err := at.settle(ctx, got)
+	return got, notices, err
 }
 
 // createNetwork makes a network, or finds the one that somebody else made

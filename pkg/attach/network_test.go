@@ -11,11 +11,8 @@ import (
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/attach"
-	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
-	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 )
 
 // Ten ADDs that race make one network.
@@ -85,39 +82,5 @@ func TestNetworkLockOfAHangingCreate(t *testing.T) {
 	n.attached(a, n.mustAdd(a))
 	if len(n.locked) > 0 {
 		t.Error("the lock is still held")
-	}
-}
-
-// The first ADD waits until the node has its address back, and no longer than its
-// own time.
-func TestNetworkSettles(t *testing.T) {
-	p, err := hnsemu.ProfileNamed("2022")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.ManagementIPDelay = 600 * time.Millisecond
-	for name, limit := range map[string]time.Duration{"in time": 10 * time.Second, "too late": 200 * time.Millisecond} {
-		t.Run(name, func(t *testing.T) {
-			host := hnsemu.New(p)
-			at := attach.Attacher{HNS: emuclient.New(host, "bulkhead"), IPAM: ipam.Open(""), Lock: newNode(t, "2022").lock}
-			c, err := config.Parse([]byte(`{"name": "net1", "type": "bulkhead", "driver": "l2bridge",
-				"network": {"subnets": [{"prefix": "10.1.0.0/16", "gateway": "10.1.0.1"}]}}`), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), limit)
-			defer cancel()
-			start := time.Now()
-			_, err = at.MakeNetwork(ctx, c)
-			if limit < p.ManagementIPDelay {
-				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("got %v", err)
-				}
-				return
-			}
-			if err != nil || time.Since(start) < p.ManagementIPDelay {
-				t.Errorf("%v after %v", err, time.Since(start))
-			}
-		})
 	}
 }

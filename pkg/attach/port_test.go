@@ -86,7 +86,7 @@ func TestOtherAddressesThanAskedFor(t *testing.T) {
 	a := n.publish("first", "")
 	a.Config.IPs = append(a.Config.IPs, netip.MustParseAddr("10.1.0.77"))
 	_, err := n.attacher(a).Add(context.Background(), a)
-	if !errors.Is(err, attach.ErrIPAM) || !strings.Contains(err.Error(), "runtimeConfig.ips[0]: IPAM plugin host-local gave [10.1.0.2/16] instead of 10.1.0.77") {
+	if !errors.Is(err, attach.ErrIPAM) || !strings.Contains(err.Error(), "runtimeConfig.ips[0]: IPAM plugin host-local gave [10.1.0.10/16] instead of 10.1.0.77") {
 		t.Errorf("got %v", err)
 	}
 	if got := n.addresses(); len(got) != 0 {

@@ -78,7 +78,7 @@ func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) er
 }
 
 func (s *session) createNetwork(ctx context.Context, at attach.Attacher, c config.Config) error {
-	n, err := at.MakeNetwork(ctx, c)
+	n, notices, err := at.MakeNetwork(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -87,11 +87,15 @@ func (s *session) createNetwork(ctx context.Context, at attach.Attacher, c confi
 		Name    string     `json:"name"`
 		Driver  hns.Driver `json:"driver"`
 		Subnets []string   `json:"subnets"`
-	}{n.ID, n.Name, n.Driver, []string{}}
+		Notices []string   `json:"notices,omitempty"`
+	}{n.ID, n.Name, n.Driver, []string{}, notices}
 	for _, subnet := range n.Subnets {
 		answer.Subnets = append(answer.Subnets, subnet.Prefix.String())
 	}
 	return s.print(answer, func(w io.Writer) error {
+		for _, notice := range notices {
+			fmt.Fprintf(w, "Note: %s\n", notice)
+		}
 		_, err := fmt.Fprintf(w, "The %s network %q is there: %s\n", n.Driver, n.Name, n.ID)
 		return err
 	})
