@@ -31,7 +31,10 @@ func (at Attacher) network(ctx context.Context, c config.Config) (hns.Network, [
 	if err != nil {
 		return hns.Network{}, nil, err
 	}
-	return got, notices, usable(c, got, plan.DiffNetwork)
+	if err := usable(c, got, plan.DiffNetwork); err != nil {
+		return hns.Network{}, nil, err
+	}
+	return got, notices, at.nodeEndpoint(ctx, c, got)
 }
 
 // MakeNetwork returns the network that a configuration owns, making it when it is
@@ -66,9 +69,10 @@ func (at Attacher) RemoveNetwork(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
+	node, _ := plan.NodeEndpoint(c, got)
 	var names []string
 	for _, e := range all {
-		if !e.Remote {
+		if !e.Remote && (node.Name == "" || e.Name != node.Name) {
 			names = append(names, orUnnamed(e))
 		}
 	}

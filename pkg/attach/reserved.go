@@ -27,6 +27,9 @@ func (at Attacher) reserved(ctx context.Context, a Attachment, network hns.Netwo
 		return nil, nil
 	}
 	out := keptByHNS(network)
+	if node, ours := plan.NodeEndpoint(a.Config, network); ours {
+		return append(out, addressesOf(node)...), nil
+	}
 	if network.Driver != hns.L2Bridge && network.Driver != hns.L2Tunnel {
 		return out, nil
 	}

@@ -100,6 +100,12 @@ func (b client) SetPolicies(ctx context.Context, id string, policies []hns.Polic
 	})
 }
 
+func (b client) AttachHost(ctx context.Context, id string) error {
+	return boundErr(ctx, b.perCall, "attach to the node endpoint", id, func(ctx context.Context) error {
+		return b.c.AttachHost(ctx, id)
+	})
+}
+
 func (b client) DeleteEndpoint(ctx context.Context, id string) error {
 	return boundErr(ctx, b.perCall, "delete endpoint", id, func(ctx context.Context) error {
 		return b.c.DeleteEndpoint(ctx, id)

@@ -58,6 +58,7 @@ func (s slow) ListNamespaces(context.Context) ([]hns.Namespace, error) { return 
 func (s slow) CreateNamespace(context.Context, string) (hns.Namespace, error) {
 	return hns.Namespace{}, s.wait()
 }
+func (s slow) AttachHost(context.Context, string) error              { return s.wait() }
 func (s slow) DeleteNamespace(context.Context, string) error         { return s.wait() }
 func (s slow) Attach(context.Context, string, string) error          { return s.wait() }
 func (s slow) Detach(context.Context, string, string) error          { return s.wait() }
@@ -83,6 +84,7 @@ func methods() map[string]func(context.Context, hns.Client) error {
 			return err
 		},
 		"SetPolicies":     func(ctx context.Context, c hns.Client) error { return c.SetPolicies(ctx, "o", nil) },
+		"AttachHost":      func(ctx context.Context, c hns.Client) error { return c.AttachHost(ctx, "o") },
 		"DeleteEndpoint":  func(ctx context.Context, c hns.Client) error { return c.DeleteEndpoint(ctx, "o") },
 		"Namespace":       func(ctx context.Context, c hns.Client) error { _, err := c.Namespace(ctx, "o"); return err },
 		"ListNamespaces":  func(ctx context.Context, c hns.Client) error { _, err := c.ListNamespaces(ctx); return err },

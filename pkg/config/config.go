@@ -60,6 +60,9 @@ type Network struct {
 	VXLANPort       uint16
 	MACPool         []hns.MACRange
 	NonPersistent   bool
+	// GatewayEndpoint gives the node an endpoint of its own, by which pods leave
+	// their subnet.
+	GatewayEndpoint bool
 	HostRoute       bool
 	RemoteSubnets   []hns.RemoteSubnet
 }

@@ -65,10 +65,38 @@ func readNetwork(doc document, c *Config) error {
 	if n.RemoteSubnets, err = w.remoteSubnets(c.Driver, n.Subnets); err != nil {
 		return err
 	}
-	if w.GatewayEndpoint {
-		return unsupported("network.gatewayEndpoint")
+	if err := w.gatewayEndpoint(c.Driver, &n); err != nil {
+		return err
 	}
 	c.Network = &n
+	return nil
+}
+
+// gatewayEndpoint keeps to what one endpoint can have: an address of each family,
+// which is the second of its subnet.
+func (w *wireNetwork) gatewayEndpoint(d hns.Driver, n *Network) error {
+	const path = "network.gatewayEndpoint"
+	switch {
+	case !w.GatewayEndpoint:
+		return nil
+	case d != hns.L2Bridge:
+		return invalid(path, "only l2bridge networks have one, not %s", d)
+	}
+	first := map[bool]int{}
+	for i, s := range n.Subnets {
+		own := s.NodeAddress()
+		if !own.IsValid() {
+			return invalid(index("network.subnets", i)+".prefix", "%s has no second address for the node's endpoint, which network.gatewayEndpoint asks for", s.Prefix)
+		}
+		if own == s.Gateway {
+			return invalid(index("network.subnets", i)+".gateway", "%s is the address of the node's endpoint, which network.gatewayEndpoint asks for; take another one", own)
+		}
+		if other, twice := first[own.Is6()]; twice {
+			return invalid(path, "the node's endpoint takes one address of a family; remove %s or %s", index("network.subnets", other), index("network.subnets", i))
+		}
+		first[own.Is6()] = i
+	}
+	n.GatewayEndpoint = true
 	return nil
 }
 

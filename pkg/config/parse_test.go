@@ -92,7 +92,7 @@ var accepted = []acceptance{
 				Subnets:       []hns.Subnet{subnet("10.10.0.0/24", "10.10.0.1"), subnet("fd00:10::/64", "fd00:10::1")},
 				Adapter:       "Ethernet",
 				MACPool:       []hns.MACRange{{Start: "00:15:5d:52:c0:00", End: "00:15:5d:52:cf:ff"}},
-				NonPersistent: true,
+				NonPersistent: true, GatewayEndpoint: true,
 			}
 			c.Network.Subnets[0].VLAN = 4094
 			c.IPAM.Type = "host-local"
@@ -127,7 +127,7 @@ var accepted = []acceptance{
 					{"prefix": "fd00:10::/64", "gateway": "fd00:10::1"}],
 				"adapter": "Ethernet",
 				"macPool": [{"start": "00-15-5D-52-C0-00", "end": "00-15-5d-52-cf-ff"}],
-				"nonPersistent": true, "gatewayEndpoint": false},
+				"nonPersistent": true, "gatewayEndpoint": true},
 			"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.10.0.0/24"}]], "whatever": {}},
 			"acl": {"program": true, "inbound": {"default": "allow"}, "outbound": {"default": "allow"}, "rules": [], "podAnnotations": false},
 			"outboundNAT": {"exceptions": ["10.0.0.0/8", "fd00::/8"]},

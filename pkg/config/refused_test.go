@@ -295,6 +295,23 @@ var invalidRuntime = []refusal{
 	{want: `runtimeConfig.ips[1]: fd00::77 is IPv6, which nat networks do not have`, conf: native(`"driver": "nat", "ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0.77", "fd00::77/64"]}`)},
 	{want: `policies[1]: policies[0] says the same; remove one of the two`, conf: native(`"policies": [{"Type": "L2Driver", "Settings": {}}, {"Type": "l2driver", "Settings": {}}]`)},
 	{want: `policies[0]: the key outboundNAT says the exceptions; remove one of the two`, conf: native(`"outboundNAT": {}, "policies": [{"Type": "OutBoundNAT", "Settings": {"exceptions": ["10.0.0.0/8"]}}]`)},
+	{
+		want: "network.gatewayEndpoint: only l2bridge networks have one, not transparent",
+		conf: network("transparent", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}], "gatewayEndpoint": true`),
+	},
+	{
+		want: "network.subnets[0].prefix: fd00::/127 has no second address for the node's endpoint, which network.gatewayEndpoint asks for",
+		conf: network("l2bridge", `"subnets": [{"prefix": "fd00::/127", "gateway": "fd00::1"}], "gatewayEndpoint": true`),
+	},
+	{
+		want: "network.subnets[0].gateway: 10.10.0.2 is the address of the node's endpoint, which network.gatewayEndpoint asks for; take another one",
+		conf: network("l2bridge", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.2"}], "gatewayEndpoint": true`),
+	},
+	{
+		want: "network.gatewayEndpoint: the node's endpoint takes one address of a family; remove network.subnets[0] or network.subnets[2]",
+		conf: network("l2bridge", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}, {"prefix": "fd00::/64", "gateway": "fd00::1"},
+			{"prefix": "10.11.0.0/24", "gateway": "10.11.0.1"}], "gatewayEndpoint": true`),
+	},
 	{want: `runtimeConfig.ips[0]: "10.1.0" is not an IP address`, conf: native(`"ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0/16"]}`)},
 	{want: "encapOverhead: 501 is not in 1 to 500", conf: native(`"encapOverhead": 501`)},
 	{
@@ -323,10 +340,6 @@ var invalidRuntime = []refusal{
 var unsupportedYet = []refusal{
 	{want: `type: "win-bridge" is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`, conf: `{"name": "n", "type": "win-bridge", "apiVersion": 2}`},
 	{want: `type: "Bulkhead" is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`, conf: `{"name": "n", "type": "Bulkhead"}`},
-	{
-		want: "network.gatewayEndpoint: not supported by this version of bulkhead",
-		conf: network("l2bridge", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}], "gatewayEndpoint": true`),
-	},
 	{want: "CNI_ARGS MAC: not supported by this version of bulkhead", conf: native(""), args: "IgnoreUnknown=1;MAC=00:15:5d:00:00:01"},
 }
 

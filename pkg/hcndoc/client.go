@@ -125,6 +125,14 @@ func (c client) SetPolicies(ctx context.Context, id string, policies []hns.Polic
 	return fail("set policies of endpoint", id, err)
 }
 
+func (c client) AttachHost(ctx context.Context, id string) error {
+	document, err := EncodeAttachHost()
+	if err == nil {
+		err = c.post(ctx, id, "/endpoints/%s/attach", document)
+	}
+	return fail("attach to the node endpoint", id, err)
+}
+
 func (c client) DeleteEndpoint(ctx context.Context, id string) error {
 	return fail("delete endpoint", id, c.delete(ctx, Endpoints, id))
 }
@@ -212,6 +220,21 @@ func (c client) delete(ctx context.Context, kind Kind, id string) error {
 		return err
 	}
 	return c.s.Delete(ctx, kind, id)
+}
+
+// post makes a v1 request of an object that answers with nothing, or with nothing
+// of use.
+func (c client) post(ctx context.Context, id, path string, document []byte) error {
+	id, err := guid(id)
+	if err != nil {
+		return err
+	}
+	answer, err := c.s.Call(ctx, "POST", fmt.Sprintf(path, id), document)
+	if err != nil || len(answer) == 0 {
+		return err
+	}
+	_, err = output(answer)
+	return err
 }
 
 // get makes a v1 request that changes nothing.

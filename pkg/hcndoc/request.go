@@ -64,6 +64,15 @@ func EncodeDetachContainer(containerID string) ([]byte, error) {
 	return json.Marshal(request{"Container", "Remove", containerSettings{containerID}})
 }
 
+// EncodeAttachHost returns the v1 document that gives an endpoint to the node's
+// own compartment, which is always the first (hcsshim internal/hns/hnsendpoint.go).
+func EncodeAttachHost() ([]byte, error) {
+	return json.Marshal(struct {
+		Compartment uint16 `json:"CompartmentId"`
+		System      string `json:"SystemType"`
+	}{1, "Host"})
+}
+
 // Filter selects objects by their members; none selects all. The names are
 // those of schema 1: ID, Name, VirtualNetwork (hcsshim hcn/hcnendpoint.go,
 // ListEndpointsOfNetwork).

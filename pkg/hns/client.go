@@ -51,6 +51,10 @@ type Endpoints interface {
 	CreateEndpoint(ctx context.Context, want Endpoint) (Endpoint, error)
 	// SetPolicies replaces the policies of an endpoint.
 	SetPolicies(ctx context.Context, id string, policies []Policy) error
+	// AttachHost gives an endpoint to the node itself, as an interface of its first
+	// compartment (v1; schema 2 has no call for it). One that is attached, to
+	// whatever, is ErrAttached.
+	AttachHost(ctx context.Context, id string) error
 	// DeleteEndpoint removes an endpoint, also from its namespace. One that is
 	// gone is ErrNotFound.
 	DeleteEndpoint(ctx context.Context, id string) error

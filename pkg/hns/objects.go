@@ -70,6 +70,19 @@ func (s Subnet) Last() netip.Addr {
 	return a
 }
 
+// NodeAddress returns the subnet's second host address, where the node's own
+// endpoint on an l2bridge network is (flannel, Calico); zero when it has none.
+func (s Subnet) NodeAddress() netip.Addr {
+	if !s.Prefix.IsValid() {
+		return netip.Addr{}
+	}
+	a := s.Prefix.Masked().Addr().Next().Next()
+	if !s.Prefix.Contains(a) || a.Is4() && a == s.Last() {
+		return netip.Addr{}
+	}
+	return a
+}
+
 // MACRange is a range of MAC addresses, both ends included.
 type MACRange struct {
 	Start, End MAC

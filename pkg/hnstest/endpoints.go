@@ -20,6 +20,7 @@ var endpointCases = []testCase{
 	{name: "endpoints: address outside of the subnets", run: addressOutside},
 	{name: "endpoints: host port taken", run: hostPortTaken},
 	{name: "endpoints: remote", run: remoteEndpoint, makesNetworks: true},
+	{name: "endpoints: the node's own", run: nodeEndpoint, makesNetworks: true},
 	{name: "endpoints: delete", run: deleteEndpoint},
 }
 
@@ -31,6 +32,8 @@ func absentEndpoint(e *env) {
 	e.fails("Endpoint of no id", err, hns.ErrInvalid)
 	e.fails("DeleteEndpoint", e.DeleteEndpoint(ctx, guid()), hns.ErrNotFound)
 	e.fails("DeleteEndpoint of no id", e.DeleteEndpoint(ctx, ""), hns.ErrInvalid)
+	e.fails("AttachHost", e.AttachHost(ctx, guid()), hns.ErrNotFound)
+	e.fails("AttachHost of no id", e.AttachHost(ctx, "none"), hns.ErrInvalid)
 	e.fails("SetPolicies", e.SetPolicies(ctx, guid(), nil), hns.ErrNotFound)
 	if got, err := e.EndpointsNamed(ctx, e.name()); err != nil || len(got) > 0 {
 		e.Errorf("EndpointsNamed = %v, %v; want none", got, err)
@@ -222,4 +225,23 @@ func deleteEndpoint(e *env) {
 	e.fails("Endpoint", err, hns.ErrNotFound)
 	e.fails("DeleteEndpoint again", e.DeleteEndpoint(e.Context(), pod.ID), hns.ErrNotFound)
 	e.fails("SetPolicies", e.SetPolicies(e.Context(), pod.ID, nil), hns.ErrNotFound)
+}
+
+// nodeEndpoint is how flannel and Calico give the node an address on an l2bridge
+// network, again at each start of the agent.
+func nodeEndpoint(e *env) {
+	n := e.createNetwork(e.network(hns.L2Bridge))
+	want := e.endpoint(n)
+	want.Addresses = []netip.Prefix{netip.PrefixFrom(n.Subnets[0].NodeAddress(), n.Subnets[0].Prefix.Bits())}
+	want.Routes = []hns.Route{{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), NextHop: netip.IPv4Unspecified()}}
+	got := e.createEndpoint(want)
+	e.must(e.AttachHost(e.Context(), got.ID))
+	e.fails("AttachHost again", e.AttachHost(e.Context(), upper(got.ID)), hns.ErrAttached)
+	found, err := e.Endpoint(e.Context(), got.ID)
+	e.must(err)
+	e.sameEndpoint(want, found)
+	if found.NamespaceID != "" {
+		e.Errorf("the node's endpoint is in namespace %s", found.NamespaceID)
+	}
+	e.must(e.DeleteEndpoint(e.Context(), got.ID))
 }

@@ -15,6 +15,9 @@ import (
 // gateways are those that a configuration names: its ranges', and its network's.
 type gateways struct {
 	ofRanges, ofNetwork []net.IP
+	// behindNode says that pods go by the node's own endpoint instead of the
+	// network's gateway.
+	behindNode bool
 }
 
 type rangeGateway struct {
@@ -33,13 +36,14 @@ func gatewaysIn(conf []byte) gateways {
 			IPRanges [][]rangeGateway `json:"ipRanges"`
 		} `json:"runtimeConfig"`
 		Network struct {
-			Subnets []rangeGateway `json:"subnets"`
+			Subnets         []rangeGateway `json:"subnets"`
+			GatewayEndpoint bool           `json:"gatewayEndpoint"`
 		} `json:"network"`
 	}
 	if err := json.Unmarshal(conf, &c); err != nil {
 		return gateways{}
 	}
-	out := gateways{ofRanges: []net.IP{c.IPAM.Gateway}}
+	out := gateways{ofRanges: []net.IP{c.IPAM.Gateway}, behindNode: c.Network.GatewayEndpoint}
 	for _, sets := range [][][]rangeGateway{c.IPAM.Ranges, c.RuntimeConfig.IPRanges} {
 		for _, set := range sets {
 			for _, r := range set {
@@ -53,9 +57,9 @@ func gatewaysIn(conf []byte) gateways {
 	return out
 }
 
-// has reports whether the configuration names the gateway.
+// has reports whether the configuration names the gateway as that of pods.
 func (g gateways) has(ip net.IP) bool {
-	return contains(g.ofRanges, ip) || contains(g.ofNetwork, ip)
+	return contains(g.ofRanges, ip) || !g.behindNode && contains(g.ofNetwork, ip)
 }
 
 // besides leaves the network's gateways out where default routes name others.

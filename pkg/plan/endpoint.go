@@ -144,7 +144,10 @@ func addAddresses(want *hns.Endpoint, f Facts) error {
 			return err
 		}
 		want.Addresses = append(want.Addresses, netip.PrefixFrom(a.Addr, subnet.Prefix.Bits()))
-		if gw := gatewayOf(a, subnet); gw.IsValid() {
+		if hasNodeEndpoint(f.Config) && a.Addr == subnet.NodeAddress() {
+			return fmt.Errorf("%w: IPAM gave %s, which network.gatewayEndpoint makes the node's", ErrConflict, a.Addr)
+		}
+		if gw := gatewayOf(a, subnet, f.Config); gw.IsValid() {
 			want.Routes = append(want.Routes, defaultRoute(gw))
 		}
 	}
@@ -177,18 +180,19 @@ func subnetOf(n hns.Network, a netip.Addr) (hns.Subnet, error) {
 		ErrConflict, a, n.Name, strings.Join(known, ", "))
 }
 
-// gatewayOf prefers IPAM's gateway, which knows of host gateway endpoints.
-func gatewayOf(a Address, s hns.Subnet) netip.Addr {
-	if a.Gateway.IsValid() {
+// gatewayOf prefers IPAM's gateway, which knows of other agents' endpoints of the
+// node.
+func gatewayOf(a Address, s hns.Subnet, c config.Config) netip.Addr {
+	switch {
+	case a.Gateway.IsValid():
 		return a.Gateway
+	case hasNodeEndpoint(c):
+		return s.NodeAddress()
+	default:
+		return s.Gateway
 	}
-	return s.Gateway
 }
 
 func defaultRoute(gw netip.Addr) hns.Route {
-	zero := netip.IPv4Unspecified()
-	if gw.Is6() {
-		zero = netip.IPv6Unspecified()
-	}
-	return hns.Route{Destination: netip.PrefixFrom(zero, 0), NextHop: gw}
+	return hns.Route{Destination: netip.PrefixFrom(unspecified(gw), 0), NextHop: gw}
 }

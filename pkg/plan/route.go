@@ -45,7 +45,7 @@ func (f Facts) gatewayTo(r hns.Route) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	gw := gatewayOf(f.Addresses[i], subnet)
+	gw := gatewayOf(f.Addresses[i], subnet, f.Config)
 	if r.NextHop.IsValid() {
 		return gw, nil
 	}

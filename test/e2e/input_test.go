@@ -52,7 +52,6 @@ func TestBadInput(t *testing.T) {
 		{"unknown protocol", call{conf: with(`"runtimeConfig":{"portMappings":[{"hostPort":80,"containerPort":80,"protocol":"tcp"},{"hostPort":81,"containerPort":80,"protocol":"sctp"}]}`)}, 7, `runtimeConfig.portMappings[1].protocol: "sctp" is not one of tcp, udp`},
 		{"impossible rule", call{conf: with(`"acl":{"rules":[{"direction":"in"}]}`)}, 7, "acl.rules[0].action: missing; want allow or deny"},
 		{"malformed annotation", call{conf: with(`"acl":{"podAnnotations":true},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"bulkhead.dev/acl":"{"}}`)}, 7, "annotation bulkhead.dev/acl: malformed JSON"},
-		{"gateway endpoint is not there yet", call{conf: without(`"network":{`, `"network":{"gatewayEndpoint":true,`)}, 2, "network.gatewayEndpoint: not supported by this version"},
 		{"bad timeout", call{conf: with(`"timeouts":{"add":"90"}`)}, 7, `timeouts.add: "90" is not a duration`},
 		{"no ranges", call{conf: without(`"ranges"`, `"rangez"`)}, 7, "no IP ranges specified"},
 		{"malformed CNI_ARGS", call{conf: good, more: []string{"CNI_ARGS=K8S_POD_NAME"}}, 7, "CNI_ARGS"},

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"net/netip"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// NodeEndpoint returns the node's own endpoint on an l2bridge network, and whether
+// the configuration asks for one. Its route leads nowhere: what the node sends
+// goes by the network's gateway (in-production.md, as flannel and Calico have it).
+func NodeEndpoint(c config.Config, n hns.Network) (hns.Endpoint, bool) {
+	if !hasNodeEndpoint(c) {
+		return hns.Endpoint{}, false
+	}
+	want := hns.Endpoint{Name: NodeEndpointName(n.Name), NetworkID: n.ID}
+	for _, s := range c.Network.Subnets {
+		a := s.NodeAddress()
+		want.Addresses = append(want.Addresses, netip.PrefixFrom(a, s.Prefix.Bits()))
+		want.Routes = append(want.Routes, defaultRoute(unspecified(a)))
+	}
+	return want, true
+}
+
+func hasNodeEndpoint(c config.Config) bool { return c.Network != nil && c.Network.GatewayEndpoint }
+
+func unspecified(a netip.Addr) netip.Addr {
+	if a.Is6() {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
