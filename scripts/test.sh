@@ -35,7 +35,7 @@ run() {
 wine_up
 run linux go test -count=1 -race -shuffle=on -v ./pkg/... ./plugins/...
 run windows env GOOS=windows CGO_ENABLED=0 go test -v -exec "$PWD/scripts/wine.sh run" \
-  ./pkg/hns ./pkg/acl ./pkg/config ./pkg/plan ./pkg/ipam ./pkg/bounded ./pkg/hcndoc ./pkg/cniplugin ./pkg/hnsemu/emuclient ./pkg/hnstest
+  ./pkg/hns ./pkg/acl ./pkg/config ./pkg/plan ./pkg/ipam ./pkg/bounded ./pkg/uplink ./pkg/hcndoc ./pkg/cniplugin ./pkg/hnsemu/emuclient ./pkg/hnstest
 # Not from the cache: it does not see that bulkhead.exe is built anew.
 run processes go test -count=1 -v -timeout 30m ./test/...
 for target in pkg/config:FuzzParse pkg/hcndoc:FuzzDecode pkg/hcndoc:FuzzParsePolicy pkg/acl:FuzzWitnesses pkg/ipam:FuzzConf; do

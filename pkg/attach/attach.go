@@ -17,6 +17,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
 // Kinds of failures, for errors.Is, beside those of hns, plan and ipam.
@@ -51,6 +52,9 @@ type Attacher struct {
 	// Host returns the node's addresses. It is asked only for pods whose inbound
 	// default is deny.
 	Host func() ([]netip.Addr, error)
+	// Adapters returns the node's adapters. It is asked only for a network that is
+	// made and names none; nil leaves the choice to HNS.
+	Adapters func() ([]uplink.Adapter, error)
 }
 
 // Lock waits until nobody else on this node holds the lock of that name, or

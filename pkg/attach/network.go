@@ -136,9 +136,10 @@ func (at Attacher) makeNetwork(ctx context.Context, c config.Config, want hns.Ne
 	if err := plan.CheckFeatures(c, features); err != nil {
 		return hns.Network{}, nil, err
 	}
+	want, explain := at.carried(want)
 	got, err = at.createNetwork(ctx, want)
 	if err != nil {
-		return hns.Network{}, nil, err
+		return hns.Network{}, nil, explain(err)
 	}
 	notices, err := at.settle(ctx, got)
 	return got, notices, err

@@ -16,6 +16,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
 func (s *session) network() *cobra.Command {
@@ -70,7 +71,7 @@ func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) er
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeouts.Add)
 	defer cancel()
-	err = do(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire}, c)
+	err = do(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire, Adapters: uplink.List}, c)
 	if err != nil && !errors.Is(err, config.ErrInvalid) {
 		return failure{err}
 	}

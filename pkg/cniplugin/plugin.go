@@ -24,6 +24,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
 // Open connects to HNS. It is called once per verb, after the configuration was
@@ -151,10 +152,11 @@ func (p plugin) within(c config.Config, limit time.Duration, verb func(context.C
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return verb(ctx, attach.Attacher{
-		HNS:  bounded.Client(client, c.Timeouts.Call),
-		IPAM: ipam.Open(c.IPAM.Type),
-		Lock: nodelock.Acquire,
-		Host: HostAddresses,
+		Adapters: uplink.List,
+		HNS:      bounded.Client(client, c.Timeouts.Call),
+		IPAM:     ipam.Open(c.IPAM.Type),
+		Lock:     nodelock.Acquire,
+		Host:     HostAddresses,
 	})
 }
 

@@ -21,6 +21,7 @@ const (
 	CodeObjectExists     HRESULT = 0x80071392
 	CodeNetworkNotFound  HRESULT = 0x803b0001
 	CodeEndpointNotFound HRESULT = 0x803b0002
+	CodeNoAdapter        HRESULT = 0x803b0006
 	CodeNetworkExists    HRESULT = 0x803b0010
 	CodePortExists       HRESULT = 0x803b0013
 	CodeInvalidGUID      HRESULT = 0x803b0019

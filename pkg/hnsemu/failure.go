@@ -20,7 +20,6 @@ const (
 	codeInvalidParameter  hns.HRESULT = 0x80070057
 	codeObjectExists      hns.HRESULT = 0x80071392
 	codeNoSubnet          hns.HRESULT = 0x803b0005
-	codeNoAdapter         hns.HRESULT = 0x803b0006
 	codeNoPolicy          hns.HRESULT = 0x803b0008
 	codeInvalidNetwork    hns.HRESULT = 0x803b000a
 	codeInvalidType       hns.HRESULT = 0x803b000b

@@ -215,6 +215,13 @@ func (h *Host) SetUnknowns(u Unknowns) error {
 	return nil
 }
 
+// Node returns what surrounds HNS on this node.
+func (h *Host) Node() Node {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Node{slices.Clone(h.node.Adapters), slices.Clone(h.node.BoundPorts)}
+}
+
 // SetNode replaces what surrounds HNS on this node.
 func (h *Host) SetNode(n Node) error {
 	h.mu.Lock()

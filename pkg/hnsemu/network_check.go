@@ -185,9 +185,9 @@ func (n *network) uplink(h *Host) (Adapter, error) {
 	i := slices.IndexFunc(usable, fits)
 	switch {
 	case i < 0:
-		return Adapter{}, refuse(codeNoAdapter, "no usable adapter %q", named)
+		return Adapter{}, refuse(hns.CodeNoAdapter, "no usable adapter %q", named)
 	case named == "" && len(usable) > 1:
-		return Adapter{}, refuse(codeNoAdapter, "%d adapters and none of them named", len(usable))
+		return Adapter{}, refuse(hns.CodeNoAdapter, "%d adapters and none of them named", len(usable))
 	}
 	return usable[i], nil
 }
@@ -196,7 +196,9 @@ func (n *network) uplink(h *Host) (Adapter, error) {
 // empty for any, and the test for it.
 func (n *network) wantedUplink() (string, func(Adapter) bool) {
 	byName := func(name string) (string, func(Adapter) bool) {
-		return name, func(a Adapter) bool { return strings.EqualFold(a.Name, name) }
+		return name, func(a Adapter) bool {
+			return strings.EqualFold(a.Name, name) || a.Alias != "" && strings.EqualFold(a.Alias, name)
+		}
 	}
 	if n.asked != "" {
 		return byName(n.asked)

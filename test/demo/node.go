@@ -19,6 +19,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/wire"
+	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
 // runtimeTime bounds one call of the program that plays containerd.
@@ -48,6 +49,10 @@ func startNode(o options, d hns.Driver, i hns.Isolation) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	host, err := wine.NewHost(profile)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -55,7 +60,7 @@ func startNode(o options, d hns.Driver, i hns.Isolation) (*node, error) {
 	// In the build folder, where an interrupted demo leaves it to the next one.
 	cache := filepath.Join(filepath.Dir(o.exe), "cache")
 	n := &node{
-		options: o, driver: d, isolation: i, host: hnsemu.New(profile), cache: cache,
+		options: o, driver: d, isolation: i, host: host, cache: cache,
 		conf: filepath.Join(o.conf, confName(d, i)), addr: listener.Addr().String(),
 		data: filepath.Join(os.Getenv("WINEPREFIX"), "drive_c/ProgramData/bulkhead/networks"),
 		pods: []*pod{

@@ -20,6 +20,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/wire"
+	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
 func main() {
@@ -87,6 +88,9 @@ func newHost(profile string, latency time.Duration, serialise bool) (*hnsemu.Hos
 	if err != nil {
 		return nil, err
 	}
-	host := hnsemu.New(p)
+	host, err := wine.NewHost(p)
+	if err != nil {
+		return nil, err
+	}
 	return host, host.SetLatency(latency, serialise)
 }

@@ -34,16 +34,17 @@ var mayImport = map[string][]string{
 	"pkg/config":           {"pkg/acl", "pkg/hns"},
 	"pkg/hcndoc":           {"pkg/hns"},
 	"pkg/nodelock":         {},
+	"pkg/uplink":           {},
 	"pkg/plan":             {"pkg/config", "pkg/hcndoc", "pkg/hns", "pkg/acl"},
 	"pkg/ipam":             {"pkg/bounded", "pkg/hns"},
-	"pkg/attach":           {"pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam"},
-	"pkg/cniplugin":        {"pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/nodelock"},
+	"pkg/attach":           {"pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/uplink"},
+	"pkg/cniplugin":        {"pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/nodelock", "pkg/uplink"},
 	"pkg/hcnclient":        {"pkg/hns", "pkg/hcndoc"},
 	"pkg/hnsemu":           {"pkg/hns"},
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
 	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcndoc"},
 	"pkg/hnstest":          {"pkg/bounded", "pkg/hns"},
-	"pkg/cli":              {"pkg/acl", "pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/nodelock"},
+	"pkg/cli":              {"pkg/acl", "pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/nodelock", "pkg/uplink"},
 	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcnclient"},
 }
 
@@ -224,7 +225,7 @@ func checkSource(t *testing.T, path string) {
 			t.Errorf("%s does not begin with its licence", rel)
 		}
 		if strings.HasPrefix(line, "//go:build") && !mayHaveBuildTags(rel) {
-			t.Errorf("%s:%d: build tags belong into pkg/hcnclient, pkg/nodelock, pkg/hnsemu/dataplane and test", rel, n)
+			t.Errorf("%s:%d: build tags belong into pkg/hcnclient, pkg/nodelock, pkg/uplink, pkg/hnsemu/dataplane and test", rel, n)
 		}
 	}
 	if n > limit {
@@ -234,7 +235,7 @@ func checkSource(t *testing.T, path string) {
 
 // tagged are the folders where platform code may live. A lock of the node is the
 // platform's own, not HNS's, so it has its folder beside HNS's client.
-var tagged = []string{"pkg/hcnclient/", "pkg/nodelock/", "pkg/hnsemu/dataplane/", "test/"}
+var tagged = []string{"pkg/hcnclient/", "pkg/nodelock/", "pkg/uplink/", "pkg/hnsemu/dataplane/", "test/"}
 
 func mayHaveBuildTags(rel string) bool {
 	return slices.ContainsFunc(tagged, func(dir string) bool { return strings.HasPrefix(rel, dir) })

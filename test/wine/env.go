@@ -61,12 +61,16 @@ func Start(t testing.TB, profile string) *Env {
 	if err != nil {
 		t.Fatal(err)
 	}
+	host, err := NewHost(p)
+	if err != nil {
+		t.Fatal(err)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	env := &Env{
-		Host: hnsemu.New(p),
+		Host: host,
 		Addr: l.Addr().String(),
 		id:   fmt.Sprintf("%d-%s", os.Getpid(), l.Addr()),
 		vars: vars,

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// List returns the adapters of the node, in Windows' order.
+func List() ([]Adapter, error) {
+	const skip = windows.GAA_FLAG_SKIP_ANYCAST | windows.GAA_FLAG_SKIP_MULTICAST | windows.GAA_FLAG_SKIP_DNS_SERVER
+	// The size that Microsoft's page of GetAdaptersAddresses recommends.
+	size := uint32(15 << 10)
+	for {
+		buffer := make([]uint64, (size+7)/8) // aligned as the structures in it
+		first := (*windows.IpAdapterAddresses)(unsafe.Pointer(&buffer[0]))
+		err := windows.GetAdaptersAddresses(windows.AF_UNSPEC, skip|windows.GAA_FLAG_INCLUDE_GATEWAYS, 0, first, &size)
+		switch {
+		case errors.Is(err, windows.ERROR_BUFFER_OVERFLOW):
+			continue // size says what it takes now
+		case errors.Is(err, windows.ERROR_NO_DATA):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("list the node's adapters: %w", err)
+		}
+		return read(first), nil
+	}
+}
+
+func read(first *windows.IpAdapterAddresses) []Adapter {
+	var out []Adapter
+	for a := first; a != nil; a = a.Next {
+		out = append(out, Adapter{
+			Name:         windows.UTF16PtrToString(a.FriendlyName),
+			Type:         a.IfType,
+			Up:           a.OperStatus == windows.IfOperStatusUp,
+			DefaultRoute: a.FirstGatewayAddress != nil,
+			Metric:       a.Ipv4Metric,
+		})
+	}
+	return out
+}

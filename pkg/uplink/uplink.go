@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package uplink chooses the adapter of the node that carries a network which
+// names none. HNS chooses one, too, but on a node with several it takes a wrong
+// one or none (pains.md 7).
+package uplink
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Adapter is a network adapter of the node.
+type Adapter struct {
+	// Name is the friendly name, by which HNS takes it.
+	Name string
+	// Type is the interface type (IANA ifType-MIB).
+	Type uint32
+	Up   bool
+	// DefaultRoute is true when the adapter has a default gateway.
+	DefaultRoute bool
+	// Metric is that of the adapter's IPv4 interface: the least is preferred.
+	Metric uint32
+}
+
+// Rejection says why an adapter does not carry a network.
+type Rejection struct {
+	Name, Why string
+}
+
+// Table returns the rejections in one line: "Wi-Fi: no Ethernet adapter; ...".
+func Table(rejected []Rejection) string {
+	var out []string
+	for _, r := range rejected {
+		out = append(out, r.Name+": "+r.Why)
+	}
+	return strings.Join(out, "; ")
+}
+
+// Choose returns the name of the adapter with the node's default route, and why
+// the others were rejected. The name is empty when none has it.
+//
+// The node's own interface of a virtual switch has the default route of the
+// adapter that the switch is on: "vEthernet (Ethernet)" stands for "Ethernet".
+func Choose(adapters []Adapter) (string, []Rejection) {
+	var best *Adapter
+	var rejected []Rejection
+	for _, a := range adapters {
+		if why := unfit(a, adapters); why != "" {
+			rejected = append(rejected, Rejection{a.Name, why})
+			continue
+		}
+		if best == nil {
+			best = &a
+			continue
+		}
+		loser := a
+		if a.Metric < best.Metric {
+			loser, best = *best, &a
+		}
+		rejected = append(rejected, Rejection{loser.Name, fmt.Sprintf("its metric %d is not below %d, that of %s", loser.Metric, best.Metric, best.Name)})
+	}
+	if best == nil {
+		return "", rejected
+	}
+	if below, virtual := physical(best.Name); virtual {
+		return below, rejected
+	}
+	return best.Name, rejected
+}
+
+// Interface types that admins know by other names (ifType-MIB).
+const (
+	ethernet = 6
+	ppp      = 23
+	loopback = 24
+	wifi     = 71
+	tunnel   = 131
+)
+
+// unfit says why an adapter cannot carry a network, empty when it can.
+func unfit(a Adapter, all []Adapter) string {
+	below, virtual := physical(a.Name)
+	switch {
+	case a.Type == loopback:
+		return "the loopback"
+	case a.Type == wifi:
+		return "Wi-Fi, which carries no virtual switch for pods"
+	case a.Type == ppp || a.Type == tunnel:
+		return "a VPN or tunnel"
+	case a.Type != ethernet:
+		return "no Ethernet adapter"
+	case !a.Up:
+		return "not connected"
+	case !a.DefaultRoute:
+		return "no default route"
+	case virtual && !named(all, below):
+		return fmt.Sprintf("of a virtual switch, and there is no adapter %q below it", below)
+	default:
+		return ""
+	}
+}
+
+// physical returns what a virtual switch's interface of the node is named for.
+func physical(name string) (string, bool) {
+	const prefix, suffix = "vEthernet (", ")"
+	if !strings.HasPrefix(name, prefix) || !strings.HasSuffix(name, suffix) {
+		return "", false
+	}
+	return name[len(prefix) : len(name)-len(suffix)], true
+}
+
+func named(all []Adapter, name string) bool {
+	for _, a := range all {
+		if strings.EqualFold(a.Name, name) {
+			return true
+		}
+	}
+	return false
+}
