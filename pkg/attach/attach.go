@@ -52,9 +52,9 @@ type Attacher struct {
 	// Host returns the node's addresses. It is asked only for pods whose inbound
 	// default is deny.
 	Host func() ([]netip.Addr, error)
-	// Adapters returns the node's adapters. It is asked only for a network that is
-	// made and names none; nil leaves the choice to HNS.
-	Adapters func() ([]uplink.Adapter, error)
+	// Uplink is asked only when a network is made. nil leaves the choice of the
+	// adapter to HNS, and the node's routes as they are.
+	Uplink uplink.Node
 }
 
 // Lock waits until nobody else on this node holds the lock of that name, or

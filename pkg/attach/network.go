@@ -137,12 +137,13 @@ func (at Attacher) makeNetwork(ctx context.Context, c config.Config, want hns.Ne
 		return hns.Network{}, nil, err
 	}
 	want, explain := at.carried(want)
+	before := at.routes(want)
 	got, err = at.createNetwork(ctx, want)
 	if err != nil {
 		return hns.Network{}, nil, explain(err)
 	}
 	notices, err := at.settle(ctx, got)
-	return got, notices, err
+	return got, append(notices, at.restore(before, got, want.Adapter)...), err
 }
 
 // createNetwork makes a network, or finds the one that somebody else made

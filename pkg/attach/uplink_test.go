@@ -14,6 +14,85 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
+// machine is what surrounds an emulated node.
+type machine struct {
+	adapters func() ([]uplink.Adapter, error)
+	// routes are the answers to each question, the last one to all that follow.
+	routes [][]uplink.Route
+	lost   error
+	stuck  error
+	added  []string
+}
+
+func (m *machine) Adapters() ([]uplink.Adapter, error) { return m.adapters() }
+
+func (m *machine) Routes() ([]uplink.Route, error) {
+	if len(m.routes) == 0 {
+		return nil, m.lost
+	}
+	now := m.routes[0]
+	m.routes = m.routes[1:]
+	return now, nil
+}
+
+func (m *machine) AddRoute(r uplink.Route, on string) error {
+	m.added = append(m.added, r.String()+" on "+on)
+	return m.stuck
+}
+
+// What the node loses with its adapter is made again, or told of.
+func TestRoutesRestored(t *testing.T) {
+	metadata := uplink.Route{Destination: netip.MustParsePrefix("169.254.169.254/32"), NextHop: netip.MustParseAddr("192.168.1.1"), Metric: 5}
+	site := uplink.Route{Destination: netip.MustParsePrefix("10.9.0.0/16"), NextHop: netip.MustParseAddr("192.168.1.9")}
+	tests := []struct {
+		name   string
+		driver hns.Driver
+		of     machine
+		added  string
+		notice string
+	}{
+		{
+			name: "one lost", driver: hns.L2Bridge, of: machine{routes: [][]uplink.Route{{metadata, site}, {site}}},
+			added:  "169.254.169.254/32 via 192.168.1.1 metric 5 on vEthernet (Ethernet)",
+			notice: `restored the node's route 169.254.169.254/32 via 192.168.1.1 metric 5 on "vEthernet (Ethernet)"`,
+		},
+		{name: "none lost", driver: hns.L2Bridge, of: machine{routes: [][]uplink.Route{{metadata}, {metadata}}}},
+		{name: "there are none", driver: hns.L2Bridge, of: machine{}},
+		{name: "no switch on an adapter", driver: hns.NAT, of: machine{routes: [][]uplink.Route{{metadata}, {}}}},
+		{
+			name: "cannot be made again", driver: hns.Overlay, of: machine{routes: [][]uplink.Route{{metadata}, {}}, stuck: errors.New("no")},
+			added:  "169.254.169.254/32 via 192.168.1.1 metric 5 on vEthernet (Ethernet)",
+			notice: `lost the node's route 169.254.169.254/32 via 192.168.1.1 metric 5; make it again by hand on "vEthernet (Ethernet)": no`,
+		},
+		{
+			name: "not told afterwards", driver: hns.L2Bridge, of: machine{routes: [][]uplink.Route{{metadata}}, lost: errors.New("no table")},
+			notice: "cannot see whether the node kept its routes: no table",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, "2022")
+			n.namespace(netns1)
+			a := n.attachment(tt.driver, "c1", netns1)
+			at := n.attacher(a)
+			tt.of.adapters = func() ([]uplink.Adapter, error) {
+				return []uplink.Adapter{{Name: "Ethernet", Type: 6, Up: true, DefaultRoute: true}}, nil
+			}
+			at.Uplink = &tt.of
+			r, err := at.Add(context.Background(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(tt.of.added, "; "); got != tt.added {
+				t.Errorf("added %q, want %q", got, tt.added)
+			}
+			if got := strings.Join(r.Notices, "\n"); tt.notice == "" && got != "" || !strings.Contains(got, tt.notice) {
+				t.Errorf("notices %q, want %q", got, tt.notice)
+			}
+		})
+	}
+}
+
 // On a node with two adapters HNS does not know which to take; the one with the
 // default route carries the network, unless the configuration names another.
 func TestUplink(t *testing.T) {
@@ -52,10 +131,11 @@ func TestUplink(t *testing.T) {
 			a := n.attachment(tt.driver, "c1", netns1)
 			a.Config.Network.Adapter = tt.adapter
 			at := n.attacher(a)
-			at.Adapters = func() ([]uplink.Adapter, error) { return []uplink.Adapter{slow, fast}, nil }
+			of := &machine{adapters: func() ([]uplink.Adapter, error) { return []uplink.Adapter{slow, fast}, nil }}
 			if tt.adapters != nil {
-				at.Adapters = tt.adapters
+				of.adapters = tt.adapters
 			}
+			at.Uplink = of
 			_, err := at.Add(context.Background(), a)
 			if tt.refused != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.refused) {

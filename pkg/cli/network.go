@@ -71,7 +71,7 @@ func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) er
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeouts.Add)
 	defer cancel()
-	err = do(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire, Adapters: uplink.List}, c)
+	err = do(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire, Uplink: uplink.Windows{}}, c)
 	if err != nil && !errors.Is(err, config.ErrInvalid) {
 		return failure{err}
 	}

@@ -152,11 +152,11 @@ func (p plugin) within(c config.Config, limit time.Duration, verb func(context.C
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return verb(ctx, attach.Attacher{
-		Adapters: uplink.List,
-		HNS:      bounded.Client(client, c.Timeouts.Call),
-		IPAM:     ipam.Open(c.IPAM.Type),
-		Lock:     nodelock.Acquire,
-		Host:     HostAddresses,
+		Uplink: uplink.Windows{},
+		HNS:    bounded.Client(client, c.Timeouts.Call),
+		IPAM:   ipam.Open(c.IPAM.Type),
+		Lock:   nodelock.Acquire,
+		Host:   HostAddresses,
 	})
 }
 

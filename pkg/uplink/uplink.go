@@ -101,9 +101,11 @@ func unfit(a Adapter, all []Adapter) string {
 	}
 }
 
+// What Windows puts around the name of a switch to name the node's interface.
+const prefix, suffix = "vEthernet (", ")"
+
 // physical returns what a virtual switch's interface of the node is named for.
 func physical(name string) (string, bool) {
-	const prefix, suffix = "vEthernet (", ")"
 	if !strings.HasPrefix(name, prefix) || !strings.HasSuffix(name, suffix) {
 		return "", false
 	}

@@ -3,7 +3,9 @@
 package uplink
 
 import (
+	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -60,9 +62,45 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestLost(t *testing.T) {
+	route := func(destination, nextHop string, metric uint32) Route {
+		return Route{netip.MustParsePrefix(destination), netip.MustParseAddr(nextHop), metric}
+	}
+	metadata, site, other := route("169.254.169.254/32", "0.0.0.0", 5), route("10.9.0.0/16", "192.168.1.9", 1), route("10.9.0.0/16", "192.168.1.8", 1)
+	got := Lost([]Route{metadata, site, other}, []Route{route("10.9.0.0/16", "192.168.1.9", 25)})
+	if want := []Route{metadata, other}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := Lost([]Route{site}, []Route{site, metadata}); len(got) > 0 {
+		t.Errorf("got %v", got)
+	}
+	if got, want := metadata.String(), "169.254.169.254/32 via 0.0.0.0 metric 5"; got != want {
+		t.Errorf("got %q", got)
+	}
+	if got := SwitchInterface("Ethernet"); got != "vEthernet (Ethernet)" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Windows tells its routes, and refuses one on an interface that it does not have.
+func TestRoutes(t *testing.T) {
+	routes, err := Windows{}.Routes()
+	if (err == nil) != (runtime.GOOS == "windows") {
+		t.Errorf("got %v", err)
+	}
+	for _, r := range routes {
+		if !r.Destination.IsValid() || !r.NextHop.IsValid() {
+			t.Errorf("route %v", r)
+		}
+	}
+	if err := (Windows{}).AddRoute(Route{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParseAddr("192.0.2.1"), 1}, "no such interface"); err == nil {
+		t.Error("a route on an interface that there is not")
+	}
+}
+
 // Every node has a loopback.
-func TestList(t *testing.T) {
-	got, err := List()
+func TestAdapters(t *testing.T) {
+	got, err := Windows{}.Adapters()
 	if runtime.GOOS != "windows" {
 		if err == nil {
 			t.Error("adapters without Windows")

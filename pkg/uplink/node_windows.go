@@ -10,8 +10,25 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// List returns the adapters of the node, in Windows' order.
-func List() ([]Adapter, error) {
+// Windows is the node that this process runs on.
+type Windows struct{}
+
+// Adapters returns the adapters, in Windows' order.
+func (Windows) Adapters() ([]Adapter, error) {
+	var out []Adapter
+	err := eachAdapter(func(a *windows.IpAdapterAddresses) {
+		out = append(out, Adapter{
+			Name:         windows.UTF16PtrToString(a.FriendlyName),
+			Type:         a.IfType,
+			Up:           a.OperStatus == windows.IfOperStatusUp,
+			DefaultRoute: a.FirstGatewayAddress != nil,
+			Metric:       a.Ipv4Metric,
+		})
+	})
+	return out, err
+}
+
+func eachAdapter(visit func(*windows.IpAdapterAddresses)) error {
 	const skip = windows.GAA_FLAG_SKIP_ANYCAST | windows.GAA_FLAG_SKIP_MULTICAST | windows.GAA_FLAG_SKIP_DNS_SERVER
 	// The size that Microsoft's page of GetAdaptersAddresses recommends.
 	size := uint32(15 << 10)
@@ -23,24 +40,13 @@ func List() ([]Adapter, error) {
 		case errors.Is(err, windows.ERROR_BUFFER_OVERFLOW):
 			continue // size says what it takes now
 		case errors.Is(err, windows.ERROR_NO_DATA):
-			return nil, nil
+			return nil
 		case err != nil:
-			return nil, fmt.Errorf("list the node's adapters: %w", err)
+			return fmt.Errorf("list the node's adapters: %w", err)
 		}
-		return read(first), nil
+		for a := first; a != nil; a = a.Next {
+			visit(a)
+		}
+		return nil
 	}
-}
-
-func read(first *windows.IpAdapterAddresses) []Adapter {
-	var out []Adapter
-	for a := first; a != nil; a = a.Next {
-		out = append(out, Adapter{
-			Name:         windows.UTF16PtrToString(a.FriendlyName),
-			Type:         a.IfType,
-			Up:           a.OperStatus == windows.IfOperStatusUp,
-			DefaultRoute: a.FirstGatewayAddress != nil,
-			Metric:       a.Ipv4Metric,
-		})
-	}
-	return out
 }
