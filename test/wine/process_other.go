@@ -6,6 +6,7 @@ package wine
 
 import (
 	"errors"
+	"os"
 	"syscall"
 )
 
@@ -14,3 +15,5 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 func killMarked(string) {}
 
 func lockFile(string) (unlock func(), err error) { return nil, errors.ErrUnsupported }
+
+func peak(*os.ProcessState) int64 { return 0 }

@@ -54,6 +54,9 @@ type Result struct {
 	Killed bool
 	// Elapsed is how long it ran.
 	Elapsed time.Duration
+	// PeakBytes is the most memory that the program had, Wine's part of it
+	// included; 0 where the system does not tell.
+	PeakBytes int64
 }
 
 // Run runs a program to its end. The test fails when it could not be started;
@@ -98,7 +101,7 @@ func (e *Env) Exec(ctx context.Context, c Cmd) (Result, error) {
 		Stdout:  stdout.String(),
 		Stderr:  farewell.ReplaceAllString(stderr.String(), ""),
 		Code:    cmd.ProcessState.ExitCode(),
-		Elapsed: time.Since(start),
+		Elapsed: time.Since(start), PeakBytes: peak(cmd.ProcessState),
 	}
 	var exit *exec.ExitError
 	switch {

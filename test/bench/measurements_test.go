@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// key is what was measured: a verb of a program on a network, beside so many
+// endpoints.
+type key struct {
+	program   string
+	driver    hns.Driver
+	verb      string
+	endpoints int
+}
+
+// measurements are what programs took.
+type measurements struct {
+	times map[key][]time.Duration
+	calls map[key]int
+	// peak is the greatest memory of any run, bytes the size of the file.
+	peak, bytes map[string]int64
+}
+
+func newMeasurements() *measurements {
+	return &measurements{times: map[key][]time.Duration{}, calls: map[key]int{}, peak: map[string]int64{}, bytes: map[string]int64{}}
+}
+
+// add takes down a run. Of calls the most counts.
+func (m *measurements) add(k key, took time.Duration, calls int, peak int64) {
+	m.times[k] = append(m.times[k], took)
+	m.calls[k] = max(m.calls[k], calls)
+	m.peak[k.program] = max(m.peak[k.program], peak)
+}
+
+// wantCalls are the native calls that Bulkhead's verbs make, closes included. They
+// do not depend on a clock or on how many endpoints there are.
+var wantCalls = map[string]int{"ADD": 24, "ADD again": 16, "CHECK": 17, "STATUS": 2, "VERSION": 0, "DEL": 10}
+
+// checkCalls fails when a verb makes other calls than it should. An overlay's ADD
+// does not look for the node's own endpoint.
+func (m *measurements) checkCalls(t *testing.T) {
+	t.Helper()
+	for k, got := range m.calls {
+		want, known := wantCalls[k.verb]
+		if k.driver == hns.Overlay && k.verb == "ADD" {
+			want--
+		}
+		if k.program == "bulkhead" && known && got != want {
+			t.Errorf("%s on %s beside %d endpoints: %d native calls, want %d", k.verb, k.driver, k.endpoints, got, want)
+		}
+	}
+}
+
+// median is 0 for what was not measured.
+func (m *measurements) median(k key) time.Duration {
+	sorted := slices.Sorted(slices.Values(m.times[k]))
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[len(sorted)/2]
+}
+
+// table returns a line for each thing measured, in Markdown: medians, ratios to the
+// rival of the same driver, which runs right after, and to the empty program.
+func (m *measurements) table() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "| program | driver | verb | other endpoints | runs | median | to its peer | to empty | native calls |\n|---|---|---|---|---|---|---|---|---|\n")
+	keys := slices.SortedFunc(maps.Keys(m.times), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.driver, b.driver), cmp.Compare(a.program, b.program), cmp.Compare(a.verb, b.verb), cmp.Compare(a.endpoints, b.endpoints))
+	})
+	empty := m.median(key{"empty", "", "start", 0})
+	for _, k := range keys {
+		fmt.Fprintf(&out, "| %s | %s | %s | %d | %d | %.1f ms | %s | %s | %d |\n", k.program, k.driver, k.verb, k.endpoints, len(m.times[k]),
+			milliseconds(m.median(k)), m.beside(k), ratio(m.median(k), empty), m.calls[k])
+	}
+	fmt.Fprintf(&out, "\n| program | file | peak memory |\n|---|---|---|\n")
+	for _, program := range slices.Sorted(maps.Keys(m.bytes)) {
+		fmt.Fprintf(&out, "| %s | %.1f MB | %.1f MB |\n", program, float64(m.bytes[program])/1e6, float64(m.peak[program])/1e6)
+	}
+	return out.String()
+}
+
+// beside compares Bulkhead with the peer for the same driver.
+func (m *measurements) beside(k key) string {
+	if k.program != "bulkhead" {
+		return ""
+	}
+	return ratio(m.median(k), m.median(key{peerOf[k.driver], k.driver, k.verb, k.endpoints}))
+}
+
+func ratio(a, b time.Duration) string {
+	if a == 0 || b == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", float64(a)/float64(b))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// svg plots the medians of ADD against the number of other endpoints.
+func (m *measurements) svg() string {
+	const width, height, margin = 640, 320, 48
+	var steps []int
+	most := time.Duration(1)
+	curves := map[key]bool{}
+	for k := range m.times {
+		if k.verb == "ADD" {
+			curves[key{program: k.program, driver: k.driver, verb: k.verb}] = true
+			steps = append(steps, k.endpoints)
+			most = max(most, m.median(k))
+		}
+	}
+	slices.Sort(steps)
+	steps = slices.Compact(steps)
+	x := func(i int) int { return margin + i*(width-2*margin)/max(len(steps)-1, 1) }
+	y := func(d time.Duration) int { return height - margin - int(int64(height-2*margin)*int64(d)/int64(most)) }
+	var out strings.Builder
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", width, height)
+	fmt.Fprintf(&out, `<text x="%d" y="20">ADD, median in ms, by other endpoints on the network</text>`+"\n", margin)
+	fmt.Fprintf(&out, `<text x="4" y="%d">%.0f</text><text x="4" y="%d">0</text>`+"\n", y(most), milliseconds(most), y(0))
+	for i, n := range steps {
+		fmt.Fprintf(&out, `<text x="%d" y="%d">%d</text>`+"\n", x(i), height-margin+20, n)
+	}
+	colours := []string{"#0b6", "#06c", "#c30", "#c80"}
+	for i, k := range slices.SortedFunc(maps.Keys(curves), func(a, b key) int { return cmp.Or(cmp.Compare(a.program, b.program), cmp.Compare(a.driver, b.driver)) }) {
+		var points []string
+		for j, n := range steps {
+			points = append(points, fmt.Sprintf("%d,%d", x(j), y(m.median(key{k.program, k.driver, k.verb, n}))))
+		}
+		fmt.Fprintf(&out, `<polyline fill="none" stroke="%s" stroke-width="2" points="%s"/>`+"\n", colours[i%len(colours)], strings.Join(points, " "))
+		fmt.Fprintf(&out, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", width-margin-120, 40+16*i, colours[i%len(colours)], k.program+" "+string(k.driver))
+	}
+	return out.String() + "</svg>\n"
+}
+
+func TestTable(t *testing.T) {
+	m := newMeasurements()
+	for i, took := range []time.Duration{30, 10, 20} {
+		m.add(key{"bulkhead", hns.L2Bridge, "ADD", 0}, took*time.Millisecond, 20+i, int64(i))
+	}
+	m.add(key{"win-bridge", hns.L2Bridge, "ADD", 0}, 40*time.Millisecond, 15, 7e6)
+	m.add(key{"empty", "", "start", 0}, 10*time.Millisecond, 0, 0)
+	m.bytes["win-bridge"] = 5_000_000
+	got := m.table()
+	for _, want := range []string{
+		"| bulkhead | l2bridge | ADD | 0 | 3 | 20.0 ms | 0.50 | 2.00 | 22 |",
+		"| win-bridge | l2bridge | ADD | 0 | 1 | 40.0 ms |  | 4.00 | 15 |",
+		"| win-bridge | 5.0 MB | 7.0 MB |",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s\nlacks %s", got, want)
+		}
+	}
+	if plot := m.svg(); !strings.Contains(plot, ">win-bridge l2bridge<") || !strings.Contains(plot, `points="48,`) {
+		t.Error(plot)
+	}
+}
