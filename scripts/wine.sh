@@ -35,7 +35,7 @@ wine_setenv() {
   WINEARCH=win64
   WINEDEBUG=-all
   # "n": ours and no other; empty: no installers of Mono and Gecko, no menus.
-  WINEDLLOVERRIDES='computenetwork,vmcompute,bcryptprimitives=n;mscoree,mshtml,winemenubuilder.exe='
+  WINEDLLOVERRIDES='computenetwork,vmcompute,bcryptprimitives,combase=n;mscoree,mshtml,winemenubuilder.exe='
   LC_ALL=C.UTF-8 # arguments and variables outside ASCII
   # Wine maps a page at 0x7ffe0000 when a program starts. Linux puts the heap at
   # random into the gigabyte above 0x7d005000, so one start in 8000 finds that
@@ -68,8 +68,9 @@ wine_shim() {
   stamp=$({ cat "$source"/*.[ch]; "$wine_cc" --version; echo "${wine_cflags[@]}"; } | sha256sum)
   [[ -f $dir/stamp && $(<"$dir/stamp") == "$stamp" ]] && return
   rm -rf "$dir" && mkdir -p "$dir"
+  "$wine_cc" "${wine_cflags[@]}" -o "$dir/combase.dll" "$source/combase.c"
   for dll in computenetwork vmcompute; do
-    "$wine_cc" "${wine_cflags[@]}" -o "$dir/$dll.dll" "$source/$dll.c" "$source/transport.c" -lws2_32 -lole32
+    "$wine_cc" "${wine_cflags[@]}" -o "$dir/$dll.dll" "$source/$dll.c" "$source/transport.c" "$dir/combase.dll" -lws2_32
   done
   "$wine_cc" "${wine_cflags[@]}" -o "$dir/bcryptprimitives.dll" "$source/bcryptprimitives.c" -ladvapi32
   echo "$stamp" >"$dir/stamp"
@@ -95,10 +96,10 @@ wine_prefix() {
 
 # wine_start starts the server if it does not run, and then a program: the first
 # one starts what Windows starts at boot. These outlive us, so they must hold
-# neither our output nor our locks.
+# neither our output nor our locks, and they need Wine's own combase.dll.
 wine_start() {
   "$WINESERVER" "-p$wine_linger" </dev/null >"$WINEPREFIX.log" 2>&1 8>&- 9>&- || true # 2: it runs
-  $WINELAUNCHER "$WINELOADER" "$@" </dev/null >>"$WINEPREFIX.log" 2>&1 8>&- 9>&- && return
+  WINEDLLOVERRIDES="$WINEDLLOVERRIDES;combase=b" $WINELAUNCHER "$WINELOADER" "$@" </dev/null >>"$WINEPREFIX.log" 2>&1 8>&- 9>&- && return
   echo "wine.sh: $* failed:" >&2
   cat "$WINEPREFIX.log" >&2
   return 1

@@ -2,7 +2,6 @@
 
 #include "transport.h"
 
-#include <objbase.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
