@@ -152,9 +152,9 @@ type Node struct {
 type Adapter struct {
 	// Name is the friendly name.
 	Name string
-	// Alias is another name of the adapter: under Wine a program sees the adapters
+	// Aliases are other names of the adapter: under Wine a program sees the adapters
 	// of the machine below, not the emulated node's.
-	Alias string
+	Aliases []string
 	// Address is the node's address on this adapter, and the prefix around it.
 	Address netip.Prefix
 	// Index is the interface index, which an InterfaceConstraint may use.

@@ -197,7 +197,8 @@ func (n *network) uplink(h *Host) (Adapter, error) {
 func (n *network) wantedUplink() (string, func(Adapter) bool) {
 	byName := func(name string) (string, func(Adapter) bool) {
 		return name, func(a Adapter) bool {
-			return strings.EqualFold(a.Name, name) || a.Alias != "" && strings.EqualFold(a.Alias, name)
+			return strings.EqualFold(a.Name, name) ||
+				slices.ContainsFunc(a.Aliases, func(alias string) bool { return strings.EqualFold(alias, name) })
 		}
 	}
 	if n.asked != "" {
