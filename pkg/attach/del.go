@@ -106,13 +106,13 @@ func (at Attacher) remove(ctx context.Context, e hns.Endpoint) error {
 	if err := unlessGone(at.HNS.DeleteEndpoint(ctx, e.ID)); err != nil {
 		return errors.Join(err, detached)
 	}
-	_, err := at.HNS.Endpoint(ctx, e.ID)
+	left, err := at.HNS.EndpointsNamed(ctx, e.Name)
 	switch {
-	case errors.Is(err, hns.ErrNotFound):
-		return nil
 	case err != nil:
 		return errors.Join(err, detached)
-	default:
+	case slices.ContainsFunc(left, func(other hns.Endpoint) bool { return other.ID == e.ID }):
 		return errors.Join(fmt.Errorf("endpoint %s (%s) is still there after HNS deleted it", e.Name, e.ID), detached)
+	default:
+		return nil
 	}
 }

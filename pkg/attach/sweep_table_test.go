@@ -122,13 +122,13 @@ func sweepAdds() []sweepVerb {
 		return func(sc *scene) error { return sc.add(whose(sc)) }
 	}
 	return []sweepVerb{
-		{name: "ADD", arrange: nobody, verb: add(theSandbox), subject: theSandbox, least: 20},
-		{name: "ADD without a namespace", arrange: nobody, verb: add(theLoner), subject: theLoner, least: 20},
-		{name: "ADD to attach anew", arrange: detached, verb: add(theSandbox), subject: theSandbox, least: 15},
-		{name: "ADD to replace what is half made", arrange: halved, verb: add(theSandbox), subject: theSandbox, least: 20},
+		{name: "ADD", arrange: nobody, verb: add(theSandbox), subject: theSandbox, least: 15},
+		{name: "ADD without a namespace", arrange: nobody, verb: add(theLoner), subject: theLoner, least: 15},
+		{name: "ADD to attach anew", arrange: detached, verb: add(theSandbox), subject: theSandbox, least: 10},
+		{name: "ADD to replace what is half made", arrange: halved, verb: add(theSandbox), subject: theSandbox, least: 15},
 		{name: "ADD again", arrange: pod, verb: add(theSandbox), subject: theSandbox, least: 10, changesNothing: true},
 		{name: "ADD of a worker", arrange: pod, verb: add(theWorker), subject: theWorker, least: 10, changesNothing: true},
-		{name: "ADD of a worker by its sandbox", arrange: loner, verb: add(theJoiner), subject: theJoiner, least: 10},
+		{name: "ADD of a worker by its sandbox", arrange: loner, verb: add(theJoiner), subject: theJoiner, least: 8},
 	}
 }
 

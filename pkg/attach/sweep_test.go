@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 )
@@ -178,10 +179,13 @@ func (s *sweep) strike(t *testing.T, f sweepFault, nth int) (sc *scene, struck, 
 	if err := sc.host.AddFault(f.Fault); err != nil {
 		t.Fatal(err)
 	}
+	// Each verb is a process of its own.
+	sc.limit(callTime)
 	if f.patient {
 		sc.limit(time.Hour)
 	}
 	err := s.verb(sc)
+	bounded.Disconnect(sc.hns)
 	sc.limit(callTime)
 	struck = sc.struck()
 	sc.when = fmt.Sprintf("%s at call %d (%s): %v", f, nth, struck, err)

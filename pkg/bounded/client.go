@@ -20,6 +20,16 @@ func Client(c hns.Client, perCall time.Duration) hns.Client {
 	return client{c, perCall}
 }
 
+// closeTime bounds the end of a verb: the runtime has its result by then.
+const closeTime = time.Second
+
+// Disconnect gives back what a client holds of HNS, and waits for that a second at
+// most. What HNS does not take now it takes at the end of the process, so a failure
+// is nobody's concern.
+func Disconnect(c hns.Client) {
+	_ = Client(c, closeTime).Close(context.Background())
+}
+
 type client struct {
 	c       hns.Client
 	perCall time.Duration
@@ -156,4 +166,8 @@ func (b client) DetachContainer(ctx context.Context, namespaceID, containerID st
 	return boundErr(ctx, b.perCall, "detach container", containerID+" from namespace "+namespaceID, func(ctx context.Context) error {
 		return b.c.DetachContainer(ctx, namespaceID, containerID)
 	})
+}
+
+func (b client) Close(ctx context.Context) error {
+	return boundErr(ctx, b.perCall, "close", "HNS", b.c.Close)
 }

@@ -58,6 +58,7 @@ func (s slow) ListNamespaces(context.Context) ([]hns.Namespace, error) { return 
 func (s slow) CreateNamespace(context.Context, string) (hns.Namespace, error) {
 	return hns.Namespace{}, s.wait()
 }
+func (s slow) Close(context.Context) error                           { return s.wait() }
 func (s slow) AttachHost(context.Context, string) error              { return s.wait() }
 func (s slow) DeleteNamespace(context.Context, string) error         { return s.wait() }
 func (s slow) Attach(context.Context, string, string) error          { return s.wait() }
@@ -93,6 +94,7 @@ func methods() map[string]func(context.Context, hns.Client) error {
 		"Attach":          func(ctx context.Context, c hns.Client) error { return c.Attach(ctx, "n", "o") },
 		"Detach":          func(ctx context.Context, c hns.Client) error { return c.Detach(ctx, "n", "o") },
 		"AttachContainer": func(ctx context.Context, c hns.Client) error { return c.AttachContainer(ctx, "n", "o") },
+		"Close":           func(ctx context.Context, c hns.Client) error { return c.Close(ctx) },
 		"DetachContainer": func(ctx context.Context, c hns.Client) error { return c.DetachContainer(ctx, "n", "o") },
 	}
 }

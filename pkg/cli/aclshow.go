@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -85,6 +86,7 @@ func (s *session) showPod(ctx context.Context, pod podFlags) error {
 	if err != nil {
 		return failure{err}
 	}
+	defer bounded.Disconnect(client)
 	found, err := endpointsOf(ctx, client, pod)
 	if err != nil {
 		return failure{err}

@@ -69,6 +69,7 @@ func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) er
 	if err != nil {
 		return failure{err}
 	}
+	defer bounded.Disconnect(client)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeouts.Add)
 	defer cancel()
 	err = do(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire, Uplink: uplink.Windows{}}, c)

@@ -149,11 +149,13 @@ func (p plugin) within(c config.Config, limit time.Duration, verb func(context.C
 	if err != nil {
 		return err
 	}
+	client = bounded.Client(client, c.Timeouts.Call)
+	defer bounded.Disconnect(client)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return verb(ctx, attach.Attacher{
 		Uplink: uplink.Windows{},
-		HNS:    bounded.Client(client, c.Timeouts.Call),
+		HNS:    client,
 		IPAM:   ipam.Open(c.IPAM.Type),
 		Lock:   nodelock.Acquire,
 		Host:   HostAddresses,

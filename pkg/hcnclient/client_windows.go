@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hcndoc"
+	"github.com/bulkhead-cni/bulkhead/pkg/hcnhandle"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -21,51 +22,18 @@ import (
 func Open() (hns.Client, error) {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(logrus.PanicLevel)
-	return hcndoc.NewClient(service{}), nil
+	return hcndoc.NewClient(service{hcnhandle.New(native{})}), nil
 }
 
-type service struct{}
-
-func (service) List(_ context.Context, kind hcndoc.Kind, document []byte) ([][]byte, error) {
-	query, err := parse[hcn.HostComputeQuery](document)
-	if err != nil {
-		return nil, err
-	}
-	switch kind {
-	case hcndoc.Networks:
-		return list(hcn.ListNetworksQuery, query)
-	case hcndoc.Endpoints:
-		return list(hcn.ListEndpointsQuery, query)
-	default:
-		return list(hcn.ListNamespacesQuery, query)
-	}
-}
-
-func list[T any](query func(hcn.HostComputeQuery) ([]T, error), q hcn.HostComputeQuery) ([][]byte, error) {
-	objects, err := call(func() ([]T, error) { return query(q) })
-	if err != nil {
-		return nil, err
-	}
-	var documents [][]byte
-	for _, o := range objects {
-		d, err := json.Marshal(o)
-		if err != nil {
-			return nil, &hns.Error{Err: err}
-		}
-		documents = append(documents, d)
-	}
-	return documents, nil
-}
+// service leaves to hcsshim what is rare: to make and to remove networks and
+// namespaces, and to change an endpoint.
+type service struct{ *hcnhandle.Handles }
 
 func (service) Create(_ context.Context, kind hcndoc.Kind, document []byte) ([]byte, error) {
-	switch kind {
-	case hcndoc.Networks:
+	if kind == hcndoc.Networks {
 		return create((*hcn.HostComputeNetwork).Create, document)
-	case hcndoc.Endpoints:
-		return create((*hcn.HostComputeEndpoint).Create, document)
-	default:
-		return create((*hcn.HostComputeNamespace).Create, document)
 	}
+	return create((*hcn.HostComputeNamespace).Create, document)
 }
 
 func create[T any](create func(*T) (*T, error), document []byte) ([]byte, error) {
@@ -80,34 +48,26 @@ func create[T any](create func(*T) (*T, error), document []byte) ([]byte, error)
 	return json.Marshal(got)
 }
 
-func (service) Modify(_ context.Context, kind hcndoc.Kind, id string, document []byte) error {
-	if kind == hcndoc.Endpoints {
-		return modify(hcn.ModifyEndpointSettings, id, document)
+func (s service) Modify(ctx context.Context, kind hcndoc.Kind, id string, document []byte) error {
+	if kind == hcndoc.Namespaces {
+		return s.Handles.Modify(ctx, kind, id, document)
 	}
-	return modify(hcn.ModifyNamespaceSettings, id, document)
-}
-
-func modify[T any](modify func(string, *T) error, id string, document []byte) error {
-	request, err := parse[T](document)
+	request, err := parse[hcn.ModifyEndpointSettingRequest](document)
 	if err != nil {
 		return err
 	}
-	_, err = call(func() (struct{}, error) { return struct{}{}, modify(id, &request) })
-	return err
+	return callErr(func() error { return hcn.ModifyEndpointSettings(id, &request) })
 }
 
-func (service) Delete(_ context.Context, kind hcndoc.Kind, id string) error {
-	_, err := call(func() (struct{}, error) {
-		switch kind {
-		case hcndoc.Networks:
-			return struct{}{}, (&hcn.HostComputeNetwork{Id: id}).Delete()
-		case hcndoc.Endpoints:
-			return struct{}{}, (&hcn.HostComputeEndpoint{Id: id}).Delete()
-		default:
-			return struct{}{}, (&hcn.HostComputeNamespace{Id: id}).Delete()
-		}
-	})
-	return err
+func (s service) Delete(ctx context.Context, kind hcndoc.Kind, id string) error {
+	if kind == hcndoc.Endpoints {
+		return s.Handles.Delete(ctx, kind, id)
+	}
+	s.Release(ctx, kind)
+	if kind == hcndoc.Networks {
+		return callErr((&hcn.HostComputeNetwork{Id: id}).Delete)
+	}
+	return callErr((&hcn.HostComputeNamespace{Id: id}).Delete)
 }
 
 // parse reads a document into hcsshim's struct. A member that the struct lacks

@@ -15,7 +15,8 @@ import (
 )
 
 // TestDocuments reads every golden document of package hcndoc into hcsshim's
-// structs: none has a member that would not be sent.
+// structs: none has a member that hcsshim does not know, whether it carries the
+// document or package hcnhandle does.
 func TestDocuments(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join("..", "hcndoc", "testdata", "*.txtar"))
 	if err != nil {

@@ -34,6 +34,12 @@ func call[T any](f func() (T, error)) (got T, err error) {
 	return got, nil
 }
 
+// callErr is call for what returns nothing but an error.
+func callErr(f func() error) error {
+	_, err := call(func() (struct{}, error) { return struct{}{}, f() })
+	return err
+}
+
 // code returns the HRESULT in an error of hcsshim, 0 when it has none.
 //
 // An *hcn.HcnError does not unwrap to the error inside it, and the type of that

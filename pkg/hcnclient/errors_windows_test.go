@@ -15,9 +15,9 @@ import (
 
 func zero[T any](*T) *T { return new(T) }
 
-// native returns an error as hcsshim's functions do. The type of what is inside
+// nativeError returns an error as hcsshim's functions do. The type of what is inside
 // cannot be named.
-func native(cause error) error {
+func nativeError(cause error) error {
 	inner := zero(hcn.HcnError{}.HcsError)
 	inner.Err = cause
 	return &hcn.HcnError{HcsError: inner}
@@ -34,7 +34,7 @@ func TestCode(t *testing.T) {
 		{nil, hns.CodeGenFailure},
 	}
 	for _, tt := range tests {
-		err := native(tt.cause)
+		err := nativeError(tt.cause)
 		for _, err := range []error{err, fmt.Errorf("wrapped: %w", err)} {
 			if got := code(err); got != tt.want {
 				t.Errorf("code(%T %v) = %s, want %s", err, tt.cause, got, tt.want)
@@ -49,7 +49,7 @@ func TestCode(t *testing.T) {
 }
 
 func TestCall(t *testing.T) {
-	failure := native(syscall.Errno(0x490))
+	failure := nativeError(syscall.Errno(0x490))
 	if _, err := call(func() (int, error) { return 0, failure }); !errors.Is(err, hns.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}

@@ -22,7 +22,7 @@ const (
 	Namespaces Kind = "Namespace"
 )
 
-// notFound is the code for a look-up that selects nothing, for which HNS has no
+// notFound is the code for an object that a list lacks, for which HNS has no
 // HRESULT of its own: its list is empty.
 var notFound = map[Kind]hns.HRESULT{
 	Networks:   hns.CodeNetworkNotFound,
@@ -30,9 +30,9 @@ var notFound = map[Kind]hns.HRESULT{
 	Namespaces: hns.CodeNotFound,
 }
 
-// Service carries documents to HNS and its answers back, in the sequences of
-// native calls that hcsshim makes. It fails with *hns.Error; the operation and
-// the object are filled in by the client.
+// Service carries documents to HNS and its answers back. Ids are as hns.ParseGUID
+// returns them. It fails with *hns.Error; the operation and the object are filled in
+// by the client.
 type Service interface {
 	// Call makes a request of the older API, schema 1, and returns the whole
 	// answer. A request without a document has an empty one.
@@ -41,12 +41,20 @@ type Service interface {
 	// then opens one after the other, so it fails with ErrNotFound when one goes
 	// away in between.
 	List(ctx context.Context, kind Kind, query []byte) ([][]byte, error)
-	// Create makes an object and returns it as HNS filled it in.
+	// Get returns the object of that id. It fails with ErrNotFound when there is
+	// none, and with CodeTornDown when it went away meanwhile, or HNS was restarted.
+	Get(ctx context.Context, kind Kind, id string) ([]byte, error)
+	// CreateEndpoint makes an endpoint on a network, given by its id, and returns it
+	// as HNS filled it in.
+	CreateEndpoint(ctx context.Context, network string, document []byte) ([]byte, error)
+	// Create makes a network or a namespace and returns it as HNS filled it in.
 	Create(ctx context.Context, kind Kind, document []byte) ([]byte, error)
 	// Modify applies a request to an object.
 	Modify(ctx context.Context, kind Kind, id string, document []byte) error
 	// Delete removes an object.
 	Delete(ctx context.Context, kind Kind, id string) error
+	// Close gives back what the service holds of HNS.
+	Close(ctx context.Context) error
 }
 
 // NewClient returns the hns.Client that speaks to HNS through s.
@@ -63,7 +71,13 @@ func (c client) Network(ctx context.Context, name string) (hns.Network, error) {
 	list, err := find(ctx, c.s, Networks, Filter{"Name": name}, DecodeNetwork, func(n hns.Network) bool {
 		return strings.EqualFold(n.Name, name)
 	})
-	return first(Networks, "find network", name, list, err)
+	if err == nil && len(list) == 0 {
+		err = &hns.Error{Code: notFound[Networks]}
+	}
+	if err != nil {
+		return hns.Network{}, fail("find network", name, err)
+	}
+	return list[0], nil
 }
 
 func (c client) ListNetworks(ctx context.Context) ([]hns.Network, error) {
@@ -72,7 +86,9 @@ func (c client) ListNetworks(ctx context.Context) ([]hns.Network, error) {
 }
 
 func (c client) CreateNetwork(ctx context.Context, want hns.Network) (hns.Network, error) {
-	got, err := create(ctx, c.s, Networks, want, EncodeNetwork, DecodeNetwork)
+	got, err := create(want, EncodeNetwork, DecodeNetwork, func(document []byte) ([]byte, error) {
+		return c.s.Create(ctx, Networks, document)
+	})
 	return got, fail("create network", want.Name, err)
 }
 
@@ -81,8 +97,8 @@ func (c client) DeleteNetwork(ctx context.Context, id string) error {
 }
 
 func (c client) Endpoint(ctx context.Context, id string) (hns.Endpoint, error) {
-	list, err := byID(ctx, c.s, Endpoints, id, DecodeEndpoint)
-	return first(Endpoints, "find endpoint", id, list, err)
+	got, err := byID(ctx, c.s, Endpoints, id, DecodeEndpoint)
+	return got, fail("find endpoint", id, err)
 }
 
 func (c client) EndpointsNamed(ctx context.Context, name string) ([]hns.Endpoint, error) {
@@ -113,7 +129,9 @@ func (c client) CreateEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endp
 	if want.ID, err = optionalGUID(want.ID); err != nil {
 		return hns.Endpoint{}, fail(op, want.Name, err)
 	}
-	got, err := create(ctx, c.s, Endpoints, want, EncodeEndpoint, DecodeEndpoint)
+	got, err := create(want, EncodeEndpoint, DecodeEndpoint, func(document []byte) ([]byte, error) {
+		return c.s.CreateEndpoint(ctx, want.NetworkID, document)
+	})
 	return got, fail(op, want.Name, err)
 }
 
@@ -138,8 +156,8 @@ func (c client) DeleteEndpoint(ctx context.Context, id string) error {
 }
 
 func (c client) Namespace(ctx context.Context, id string) (hns.Namespace, error) {
-	list, err := byID(ctx, c.s, Namespaces, id, DecodeNamespace)
-	return first(Namespaces, "find namespace", id, list, err)
+	got, err := byID(ctx, c.s, Namespaces, id, DecodeNamespace)
+	return got, fail("find namespace", id, err)
 }
 
 func (c client) ListNamespaces(ctx context.Context) ([]hns.Namespace, error) {
@@ -153,7 +171,9 @@ func (c client) CreateNamespace(ctx context.Context, id string) (hns.Namespace, 
 	if err != nil {
 		return hns.Namespace{}, fail(op, id, err)
 	}
-	got, err := create(ctx, c.s, Namespaces, want, EncodeNamespace, DecodeNamespace)
+	got, err := create(want, EncodeNamespace, DecodeNamespace, func(document []byte) ([]byte, error) {
+		return c.s.Create(ctx, Namespaces, document)
+	})
 	return got, fail(op, id, err)
 }
 
@@ -179,6 +199,10 @@ func (c client) AttachContainer(ctx context.Context, namespaceID, containerID st
 func (c client) DetachContainer(ctx context.Context, namespaceID, containerID string) error {
 	err := c.container(ctx, namespaceID, containerID, EncodeDetachContainer)
 	return fail("detach container", containerID+" from namespace "+namespaceID, err)
+}
+
+func (c client) Close(ctx context.Context) error {
+	return fail("close", "HNS", c.s.Close(ctx))
 }
 
 // endpoint adds an endpoint to a namespace or removes it.
@@ -246,25 +270,44 @@ func get[T any](ctx context.Context, s Service, path string, decode func([]byte)
 	return decode(answer)
 }
 
-func create[W, T any](ctx context.Context, s Service, kind Kind, want W, encode func(W) ([]byte, error), decode func([]byte) (T, error)) (T, error) {
+// create sends the document of what is wanted and reads that of what it became.
+func create[W, T any](want W, encode func(W) ([]byte, error), decode func([]byte) (T, error), send func([]byte) ([]byte, error)) (T, error) {
 	var none T
 	document, err := encode(want)
 	if err != nil {
 		return none, err
 	}
-	answer, err := s.Create(ctx, kind, document)
+	answer, err := send(document)
 	if err != nil {
 		return none, err
 	}
 	return decode(answer)
 }
 
-func byID[T any](ctx context.Context, s Service, kind Kind, id string, decode func([]byte) (T, error)) ([]T, error) {
+// byID returns one object. HNS's word that there is none is not enough, since it
+// says so of much that fails (ERROR_NOT_FOUND): the list must lack it, too.
+func byID[T any](ctx context.Context, s Service, kind Kind, id string, decode func([]byte) (T, error)) (T, error) {
+	var none T
 	id, err := guid(id)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	return find(ctx, s, kind, Filter{"ID": id}, decode, func(T) bool { return true })
+	document, err := s.Get(ctx, kind, id)
+	if err == nil {
+		return decode(document)
+	}
+	if !vanished(err) {
+		return none, err
+	}
+	list, listErr := find(ctx, s, kind, Filter{"ID": id}, decode, func(T) bool { return true })
+	switch {
+	case listErr != nil:
+		return none, listErr
+	case len(list) > 0:
+		return list[0], nil
+	default:
+		return none, &hns.Error{Code: notFound[kind]}
+	}
 }
 
 // lists is how often a list is read before it is called too busy. Each try
@@ -298,9 +341,11 @@ func find[T any](ctx context.Context, s Service, kind Kind, filter Filter, decod
 
 // vanished reports whether a list failed because one of its objects was deleted
 // after it had been enumerated.
-func vanished(err error) bool {
+func vanished(err error) bool { return errors.Is(err, hns.ErrNotFound) || tornDown(err) }
+
+func tornDown(err error) bool {
 	var e *hns.Error
-	return errors.Is(err, hns.ErrNotFound) || errors.As(err, &e) && e.Code == hns.CodeTornDown
+	return errors.As(err, &e) && e.Code == hns.CodeTornDown
 }
 
 func decodeAll[T any](documents [][]byte, decode func([]byte) (T, error), keep func(T) bool) ([]T, error) {
@@ -313,19 +358,6 @@ func decodeAll[T any](documents [][]byte, decode func([]byte) (T, error), keep f
 		list = append(list, got)
 	}
 	return slices.DeleteFunc(list, func(got T) bool { return !keep(got) }), nil
-}
-
-// first returns the first of list, or the error for a kind of which there is
-// none.
-func first[T any](kind Kind, op, object string, list []T, err error) (T, error) {
-	var none T
-	if err == nil && len(list) == 0 {
-		err = &hns.Error{Code: notFound[kind]}
-	}
-	if err != nil {
-		return none, fail(op, object, err)
-	}
-	return list[0], nil
 }
 
 // guid returns an id as HNS may be asked for it.

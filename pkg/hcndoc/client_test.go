@@ -48,6 +48,21 @@ func (s *script) List(_ context.Context, kind Kind, query []byte) ([][]byte, err
 	return s.next("list %s %s", kind, query)
 }
 
+func (s *script) Get(_ context.Context, kind Kind, id string) ([]byte, error) {
+	d, err := s.next("get %s %s", kind, id)
+	return append(d, nil)[0], err
+}
+
+func (s *script) CreateEndpoint(_ context.Context, network string, document []byte) ([]byte, error) {
+	d, err := s.next("create Endpoint on %s %s", network, document)
+	return append(d, nil)[0], err
+}
+
+func (s *script) Close(context.Context) error {
+	_, err := s.next("close")
+	return err
+}
+
 func (s *script) Create(_ context.Context, kind Kind, document []byte) ([]byte, error) {
 	d, err := s.next("create %s %s", kind, document)
 	return append(d, nil)[0], err
@@ -141,19 +156,19 @@ func TestWhatIsAsked(t *testing.T) {
 		{"delete network", func(c hns.Client) error { return c.DeleteNetwork(ctx, upper(networkID)) },
 			`delete Network ` + networkID},
 		{"endpoint", func(c hns.Client) error { _, err := c.Endpoint(ctx, upper(endpointID)); return err },
-			`list Endpoint ` + query + `ID\":\"` + endpointID + `\"}"}`},
+			`get Endpoint ` + endpointID},
 		{"endpoints of a network", func(c hns.Client) error { _, err := c.EndpointsOf(ctx, "{"+networkID+"}"); return err },
 			`list Endpoint ` + query + `VirtualNetwork\":\"` + networkID + `\"}"}`},
 		{"create endpoint", func(c hns.Client) error {
 			_, err := c.CreateEndpoint(ctx, hns.Endpoint{ID: upper(endpointID), NetworkID: upper(networkID), NamespaceID: namespaceID})
 			return err
-		}, `create Endpoint {"ID":"` + endpointID + `","HostComputeNetwork":"` + networkID + `","SchemaVersion":{"Major":2,"Minor":0}}`},
+		}, `create Endpoint on ` + networkID + ` {"ID":"` + endpointID + `","HostComputeNetwork":"` + networkID + `","SchemaVersion":{"Major":2,"Minor":0}}`},
 		{"set policies", func(c hns.Client) error { return c.SetPolicies(ctx, upper(endpointID), nil) },
 			`modify Endpoint ` + endpointID + ` {"ResourceType":"Policy","RequestType":"Update","Settings":{"Policies":[]}}`},
 		{"delete endpoint", func(c hns.Client) error { return c.DeleteEndpoint(ctx, upper(endpointID)) },
 			`delete Endpoint ` + endpointID},
 		{"namespace", func(c hns.Client) error { _, err := c.Namespace(ctx, upper(namespaceID)); return err },
-			`list Namespace ` + query + `ID\":\"` + namespaceID + `\"}"}`},
+			`get Namespace ` + namespaceID},
 		{"list namespaces", func(c hns.Client) error { _, err := c.ListNamespaces(ctx); return err },
 			`list Namespace {"SchemaVersion":{"Major":2,"Minor":0}}`},
 		{"create namespace", func(c hns.Client) error { _, err := c.CreateNamespace(ctx, upper(namespaceID)); return err },
@@ -166,6 +181,7 @@ func TestWhatIsAsked(t *testing.T) {
 			`modify Namespace ` + namespaceID + ` {"ResourceType":"Endpoint","RequestType":"Remove","Settings":{"EndpointId":"` + endpointID + `"}}`},
 		{"attach container", func(c hns.Client) error { return c.AttachContainer(ctx, upper(namespaceID), "Runtime's Own") },
 			`modify Namespace ` + namespaceID + ` {"ResourceType":"Container","RequestType":"Add","Settings":{"ContainerId":"Runtime's Own"}}`},
+		{"close", func(c hns.Client) error { return c.Close(ctx) }, "close"},
 		{"detach container", func(c hns.Client) error { return c.DetachContainer(ctx, upper(namespaceID), "c1") },
 			`modify Namespace ` + namespaceID + ` {"ResourceType":"Container","RequestType":"Remove","Settings":{"ContainerId":"c1"}}`},
 	}

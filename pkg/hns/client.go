@@ -16,6 +16,10 @@ type Client interface {
 	Networks
 	Endpoints
 	Namespaces
+	// Close gives back what the client holds of HNS. To use it again is allowed. An
+	// error says nothing about the calls before: HNS takes all back at the end of
+	// the process.
+	Close(ctx context.Context) error
 }
 
 // Networks are the calls about networks.

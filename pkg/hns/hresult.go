@@ -14,6 +14,7 @@ type HRESULT uint32
 
 // Codes that code asks for by name.
 const (
+	CodeInvalidHandle    HRESULT = 0x80070006
 	CodeGenFailure       HRESULT = 0x8007001f
 	CodeServiceNotActive HRESULT = 0x80070426
 	CodeNotFound         HRESULT = 0x80070490

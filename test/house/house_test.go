@@ -39,17 +39,18 @@ var mayImport = map[string][]string{
 	"pkg/ipam":             {"pkg/bounded", "pkg/hns"},
 	"pkg/attach":           {"pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/uplink"},
 	"pkg/cniplugin":        {"pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/nodelock", "pkg/uplink"},
-	"pkg/hcnclient":        {"pkg/hns", "pkg/hcndoc"},
+	"pkg/hcnclient":        {"pkg/hns", "pkg/hcndoc", "pkg/hcnhandle"},
+	"pkg/hcnhandle":        {"pkg/hns", "pkg/hcndoc"},
 	"pkg/hnsemu":           {"pkg/hns"},
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
-	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcndoc"},
+	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcndoc", "pkg/hcnhandle"},
 	"pkg/hnstest":          {"pkg/bounded", "pkg/hns"},
 	"pkg/cli":              {"pkg/acl", "pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/nodelock", "pkg/uplink"},
 	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcnclient"},
 }
 
 // pure packages run the same everywhere: no files, no processes, no clock.
-var pure = []string{"pkg/hns", "pkg/acl", "pkg/bounded", "pkg/config", "pkg/hcndoc", "pkg/plan"}
+var pure = []string{"pkg/hns", "pkg/acl", "pkg/bounded", "pkg/config", "pkg/hcndoc", "pkg/hcnhandle", "pkg/plan"}
 
 // pkg is what go list says of a package.
 type pkg struct {

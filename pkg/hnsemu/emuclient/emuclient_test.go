@@ -118,12 +118,15 @@ func wantNetwork(name string, n int) hns.Network {
 	}
 }
 
-// TestNativeCalls pins the calls of each method: those that hcsshim's package
-// hcn makes.
+// TestNativeCalls pins the calls of each method on a client that has nothing open,
+// and those that close what it leaves open.
 func TestNativeCalls(t *testing.T) {
 	h, c := host(t)
 	w := populate(t, c)
 	ctx := t.Context()
+	if err := c.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
 	result := func(_ any, err error) error { return err }
 	tests := []struct {
 		name string
@@ -137,7 +140,7 @@ func TestNativeCalls(t *testing.T) {
 		{"CreateNetwork", func() error { return result(c.CreateNetwork(ctx, wantNetwork("other", 1))) },
 			"HcnCreateNetwork HcnQueryNetworkProperties HcnCloseNetwork"},
 		{"Endpoint", func() error { return result(c.Endpoint(ctx, w.endpoint.ID)) },
-			"HcnEnumerateEndpoints HcnOpenEndpoint HcnQueryEndpointProperties HcnCloseEndpoint"},
+			"HcnOpenEndpoint HcnQueryEndpointProperties HcnCloseEndpoint"},
 		{"EndpointsNamed", func() error { return result(c.EndpointsNamed(ctx, "pod")) },
 			"HcnEnumerateEndpoints HcnOpenEndpoint HcnQueryEndpointProperties HcnCloseEndpoint"},
 		{"EndpointsOf", func() error { return result(c.EndpointsOf(ctx, w.network.ID)) },
@@ -151,17 +154,17 @@ func TestNativeCalls(t *testing.T) {
 		{"CreateNamespace", func() error { return result(c.CreateNamespace(ctx, "")) },
 			"HcnCreateNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
 		{"Namespace", func() error { return result(c.Namespace(ctx, w.namespace.ID)) },
-			"HcnEnumerateNamespaces HcnOpenNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
+			"HcnOpenNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
 		{"ListNamespaces", func() error { return result(c.ListNamespaces(ctx)) },
 			"HcnEnumerateNamespaces" + strings.Repeat(" HcnOpenNamespace HcnQueryNamespaceProperties HcnCloseNamespace", 2)},
 		{"AttachContainer", func() error { return c.AttachContainer(ctx, w.namespace.ID, "c1") },
-			"HcnOpenNamespace HcnModifyNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
+			"HcnOpenNamespace HcnModifyNamespace HcnCloseNamespace"},
 		{"DetachContainer", func() error { return c.DetachContainer(ctx, w.namespace.ID, "c1") },
-			"HcnOpenNamespace HcnModifyNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
+			"HcnOpenNamespace HcnModifyNamespace HcnCloseNamespace"},
 		{"Attach", func() error { return c.Attach(ctx, w.namespace.ID, w.endpoint.ID) },
-			"HcnOpenNamespace HcnModifyNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
+			"HcnOpenNamespace HcnModifyNamespace HcnCloseNamespace"},
 		{"Detach", func() error { return c.Detach(ctx, w.namespace.ID, w.endpoint.ID) },
-			"HcnOpenNamespace HcnModifyNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
+			"HcnOpenNamespace HcnModifyNamespace HcnCloseNamespace"},
 		{"DeleteEndpoint", func() error { return c.DeleteEndpoint(ctx, w.endpoint.ID) }, "HcnDeleteEndpoint"},
 		{"DeleteNamespace", func() error { return c.DeleteNamespace(ctx, w.namespace.ID) }, "HcnDeleteNamespace"},
 		{"DeleteNetwork", func() error { return c.DeleteNetwork(ctx, w.network.ID) }, "HcnDeleteNetwork"},
@@ -174,6 +177,9 @@ func TestNativeCalls(t *testing.T) {
 			if err := tt.do(); err != nil {
 				t.Fatal(err)
 			}
+			if err := c.Close(ctx); err != nil {
+				t.Fatal(err)
+			}
 			if d := cmp.Diff(strings.Fields(tt.want), procs(t, h)); d != "" {
 				t.Errorf("native calls (-want +got):\n%s", d)
 			}
@@ -181,6 +187,98 @@ func TestNativeCalls(t *testing.T) {
 				t.Errorf("%d handles stay open", n)
 			}
 		})
+	}
+}
+
+// TestKeptOpen pins the calls that the methods make one after the other in a pod's
+// ADD and DEL: each object is opened once.
+func TestKeptOpen(t *testing.T) {
+	h, c := host(t)
+	w := populate(t, c)
+	ctx := t.Context()
+	if err := c.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	result := func(_ any, err error) error { return err }
+	var pod hns.Endpoint
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want string
+	}{
+		{"network", func() error { return result(c.Network(ctx, "podnet")) },
+			"HcnEnumerateNetworks HcnOpenNetwork HcnQueryNetworkProperties"},
+		{"namespace", func() error { return result(c.Namespace(ctx, strings.ToUpper(w.namespace.ID))) },
+			"HcnOpenNamespace HcnQueryNamespaceProperties"},
+		{"create", func() (err error) {
+			pod, err = c.CreateEndpoint(ctx, hns.Endpoint{Name: "web", NetworkID: w.network.ID})
+			return err
+		}, "HcnCreateEndpoint HcnQueryEndpointProperties"},
+		{"attach", func() error { return c.Attach(ctx, w.namespace.ID, pod.ID) }, "HcnModifyNamespace"},
+		{"read back", func() error { return result(c.Endpoint(ctx, pod.ID)) }, "HcnQueryEndpointProperties"},
+		{"the end of ADD", func() error { return c.Close(ctx) }, "HcnCloseEndpoint HcnCloseNamespace HcnCloseNetwork"},
+		{"nothing is open", func() error { return c.Close(ctx) }, ""},
+		{"endpoint", func() error { return result(c.EndpointsNamed(ctx, "web")) },
+			"HcnEnumerateEndpoints HcnOpenEndpoint HcnQueryEndpointProperties"},
+		{"detach", func() error { return c.Detach(ctx, w.namespace.ID, pod.ID) }, "HcnOpenNamespace HcnModifyNamespace"},
+		{"another endpoint", func() error { return result(c.Endpoint(ctx, w.endpoint.ID)) },
+			"HcnCloseEndpoint HcnOpenEndpoint HcnQueryEndpointProperties"},
+		{"delete", func() error { return c.DeleteEndpoint(ctx, pod.ID) }, "HcnCloseEndpoint HcnDeleteEndpoint"},
+		{"prove it", func() error {
+			if _, err := c.Endpoint(ctx, pod.ID); !errors.Is(err, hns.ErrNotFound) {
+				return fmt.Errorf("got %w, want ErrNotFound", err)
+			}
+			return nil
+		}, "HcnOpenEndpoint HcnEnumerateEndpoints"},
+		{"the end of DEL", func() error { return c.Close(ctx) }, "HcnCloseNamespace"},
+	} {
+		if err := h.ResetLog(); err != nil {
+			t.Fatal(err)
+		}
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := strings.Join(procs(t, h), " "); got != step.want {
+			t.Errorf("%s: native calls\ngot  %s\nwant %s", step.name, got, step.want)
+		}
+	}
+}
+
+// TestStale uses what is open after it was deleted, and after HNS was started anew.
+func TestStale(t *testing.T) {
+	h, c := host(t)
+	w := populate(t, c)
+	ctx := t.Context()
+	if _, err := c.Namespace(ctx, w.namespace.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RestartService(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Namespace(ctx, w.namespace.ID); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+	if _, err := c.CreateEndpoint(ctx, hns.Endpoint{Name: "other", NetworkID: w.network.ID}); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+	other := emuclient.New(h, "other")
+	if err := other.DeleteNetwork(ctx, w.network.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.DeleteNamespace(ctx, w.namespace.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Attach(ctx, w.namespace.ID, w.endpoint.ID); !errors.Is(err, hns.ErrNotFound) {
+		t.Errorf("a namespace that is gone: %v, want ErrNotFound", err)
+	}
+	if _, err := c.CreateEndpoint(ctx, hns.Endpoint{Name: "third", NetworkID: w.network.ID}); !errors.Is(err, hns.ErrNotFound) {
+		t.Errorf("a network that is gone: %v, want ErrNotFound", err)
+	}
+	if _, err := c.Endpoint(ctx, w.endpoint.ID); !errors.Is(err, hns.ErrNotFound) {
+		t.Errorf("an endpoint that is gone: %v, want ErrNotFound", err)
+	}
+	if n := h.OpenHandles("test"); n != 0 {
+		t.Errorf("%d handles of what is gone stay open", n)
 	}
 }
 
@@ -232,7 +330,17 @@ func TestFailures(t *testing.T) {
 				return err
 			},
 			nil, 0},
-		{"endpoints never stop going away", hnsemu.Fault{Proc: "HcnOpenEndpoint", Kind: hnsemu.FaultFail, Code: hns.CodeEndpointNotFound, Every: true},
+		{"endpoints never stop going away", hnsemu.Fault{Proc: "HcnQueryEndpointProperties", Kind: hnsemu.FaultFail, Code: hns.CodeEndpointNotFound, Every: true},
+			func(ctx context.Context, c hns.Client, _ world) error {
+				_, err := c.EndpointsNamed(ctx, "pod")
+				return err
+			}, hns.ErrBusy, 0},
+		{"HNS does not find one that is there", hnsemu.Fault{Proc: "HcnOpenNamespace", Kind: hnsemu.FaultFail, Code: hns.CodeNotFound},
+			func(ctx context.Context, c hns.Client, w world) error {
+				_, err := c.Namespace(ctx, w.namespace.ID)
+				return err
+			}, nil, 0},
+		{"it is never there long enough", hnsemu.Fault{Proc: "HcnQueryEndpointProperties", Kind: hnsemu.FaultFail, Code: hns.CodeTornDown, Every: true},
 			func(ctx context.Context, c hns.Client, w world) error {
 				_, err := c.Endpoint(ctx, w.endpoint.ID)
 				return err

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hcnclient
+
+import (
+	"context"
+	"fmt"
+	"unsafe"
+
+	"github.com/Microsoft/go-winio/pkg/guid"
+	"golang.org/x/sys/windows"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hcndoc"
+	"github.com/bulkhead-cni/bulkhead/pkg/hcnhandle"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+var dll = windows.NewLazySystemDLL("computenetwork.dll")
+
+// native are the functions of computenetwork.dll, whose signatures Microsoft
+// documents with the Host Compute Network API (learn.microsoft.com, "HCN API
+// reference"). Where a kind is spelled Network below, any kind can stand.
+type native struct{}
+
+// Enumerate is
+//
+//	HRESULT HcnEnumerateNetworks(PCWSTR Query, PWSTR* Networks, PWSTR* ErrorRecord);
+func (native) Enumerate(_ context.Context, kind hcndoc.Kind, query []byte) ([]byte, error) {
+	f, q, err := prepare("HcnEnumerate"+string(kind)+"s", query)
+	if err != nil {
+		return nil, err
+	}
+	var list, record *uint16
+	code, _, _ := f.Call(uintptr(unsafe.Pointer(q)), uintptr(unsafe.Pointer(&list)), uintptr(unsafe.Pointer(&record)))
+	return []byte(taken(list)), failure(f, code, record)
+}
+
+// Open is
+//
+//	HRESULT HcnOpenNetwork(REFGUID Id, PHCN_NETWORK Network, PWSTR* ErrorRecord);
+func (native) Open(_ context.Context, kind hcndoc.Kind, id string) (hcnhandle.Handle, error) {
+	f, g, err := prepareID("HcnOpen"+string(kind), id)
+	if err != nil {
+		return 0, err
+	}
+	var handle uintptr
+	var record *uint16
+	code, _, _ := f.Call(uintptr(unsafe.Pointer(&g)), uintptr(unsafe.Pointer(&handle)), uintptr(unsafe.Pointer(&record)))
+	return hcnhandle.Handle(handle), failure(f, code, record)
+}
+
+// CreateEndpoint is
+//
+//	HRESULT HcnCreateEndpoint(HCN_NETWORK Network, REFGUID Id, PCWSTR Settings, PHCN_ENDPOINT Endpoint, PWSTR* ErrorRecord);
+//
+// The id is zero, as hcsshim's: a wanted one is in the document.
+func (native) CreateEndpoint(_ context.Context, network hcnhandle.Handle, document []byte) (hcnhandle.Handle, error) {
+	f, settings, err := prepare("HcnCreateEndpoint", document)
+	if err != nil {
+		return 0, err
+	}
+	var zero guid.GUID
+	var handle uintptr
+	var record *uint16
+	code, _, _ := f.Call(uintptr(network), uintptr(unsafe.Pointer(&zero)), uintptr(unsafe.Pointer(settings)),
+		uintptr(unsafe.Pointer(&handle)), uintptr(unsafe.Pointer(&record)))
+	return hcnhandle.Handle(handle), failure(f, code, record)
+}
+
+// Modify is
+//
+//	HRESULT HcnModifyNetwork(HCN_NETWORK Network, PCWSTR Settings, PWSTR* ErrorRecord);
+func (native) Modify(_ context.Context, kind hcndoc.Kind, object hcnhandle.Handle, document []byte) error {
+	f, settings, err := prepare("HcnModify"+string(kind), document)
+	if err != nil {
+		return err
+	}
+	var record *uint16
+	code, _, _ := f.Call(uintptr(object), uintptr(unsafe.Pointer(settings)), uintptr(unsafe.Pointer(&record)))
+	return failure(f, code, record)
+}
+
+// Query is
+//
+//	HRESULT HcnQueryNetworkProperties(HCN_NETWORK Network, PCWSTR Query, PWSTR* Properties, PWSTR* ErrorRecord);
+func (native) Query(_ context.Context, kind hcndoc.Kind, object hcnhandle.Handle, query []byte) ([]byte, error) {
+	f, q, err := prepare("HcnQuery"+string(kind)+"Properties", query)
+	if err != nil {
+		return nil, err
+	}
+	var properties, record *uint16
+	code, _, _ := f.Call(uintptr(object), uintptr(unsafe.Pointer(q)), uintptr(unsafe.Pointer(&properties)), uintptr(unsafe.Pointer(&record)))
+	return []byte(taken(properties)), failure(f, code, record)
+}
+
+// Delete is
+//
+//	HRESULT HcnDeleteNetwork(REFGUID Id, PWSTR* ErrorRecord);
+func (native) Delete(_ context.Context, kind hcndoc.Kind, id string) error {
+	f, g, err := prepareID("HcnDelete"+string(kind), id)
+	if err != nil {
+		return err
+	}
+	var record *uint16
+	code, _, _ := f.Call(uintptr(unsafe.Pointer(&g)), uintptr(unsafe.Pointer(&record)))
+	return failure(f, code, record)
+}
+
+// Close is
+//
+//	HRESULT HcnCloseNetwork(HCN_NETWORK Network);
+func (native) Close(_ context.Context, kind hcndoc.Kind, object hcnhandle.Handle) error {
+	f := dll.NewProc("HcnClose" + string(kind))
+	if err := find(f); err != nil {
+		return err
+	}
+	code, _, _ := f.Call(uintptr(object))
+	return failure(f, code, nil)
+}
+
+// prepare finds a function and turns a document into its argument.
+func prepare(function string, document []byte) (*windows.LazyProc, *uint16, error) {
+	f := dll.NewProc(function)
+	if err := find(f); err != nil {
+		return nil, nil, err
+	}
+	argument, err := windows.UTF16PtrFromString(string(document))
+	if err != nil {
+		return nil, nil, unsendable(string(document), err)
+	}
+	return f, argument, nil
+}
+
+// prepareID finds a function and turns an id into its argument.
+func prepareID(function, id string) (*windows.LazyProc, guid.GUID, error) {
+	f := dll.NewProc(function)
+	if err := find(f); err != nil {
+		return nil, guid.GUID{}, err
+	}
+	g, err := guid.FromString(id)
+	if err != nil {
+		return nil, guid.GUID{}, unsendable(id, err)
+	}
+	return f, g, nil
+}
+
+func unsendable(what string, err error) error {
+	return &hns.Error{Err: fmt.Errorf("%q: %w: %w", what, hns.ErrInvalid, err)}
+}
+
+// failure returns the error of a call, whose record it frees. What is above its 32
+// bits is no part of an HRESULT.
+func failure(f *windows.LazyProc, code uintptr, record *uint16) error {
+	return hcnhandle.Failure(f.Name, hns.HRESULT(code), taken(record))
+}
+
+// taken returns a string that HNS allocated, and frees it.
+func taken(s *uint16) string {
+	if s == nil {
+		return ""
+	}
+	out := windows.UTF16PtrToString(s)
+	_, _, _ = procCoTaskMemFree.Call(uintptr(unsafe.Pointer(s)))
+	return out
+}
+
+// find loads a function, and the one that frees what it answers. Call would panic
+// without it.
+func find(f *windows.LazyProc) error {
+	for _, p := range []*windows.LazyProc{f, procCoTaskMemFree} {
+		if err := p.Find(); err != nil {
+			return &hns.Error{Err: fmt.Errorf("this Windows has no HNS, install the feature Containers: %w: %s: %w", hns.ErrUnsupported, p.Name, err)}
+		}
+	}
+	return nil
+}
