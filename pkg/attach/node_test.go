@@ -193,7 +193,7 @@ func (n *node) reserved(network string) map[string]ipam.Holder {
 	n.Helper()
 	out := map[string]ipam.Holder{}
 	for name, content := range n.ipamFiles(network) {
-		if name == "lock" || strings.HasPrefix(name, "last_reserved_ip") {
+		if name == "lock" || strings.HasPrefix(name, "last_reserved_ip") || strings.HasPrefix(name, "holder-") {
 			continue
 		}
 		owner := append(strings.Fields(content), "")

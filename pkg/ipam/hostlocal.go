@@ -107,14 +107,20 @@ func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 	var out Result
 	b := bookIn(conf.DataDir, conf.Name)
 	err = b.locked(ctx, func() error {
-		if _, err := b.release(Request{ContainerID: r.ContainerID, IfName: r.IfName}); err != nil {
-			return err
-		}
-		entries, err := b.entries()
+		entries, strays, err := b.list()
 		if err != nil {
 			return err
 		}
-		ips, err := allocate(conf, store{b, taken(entries)}, r)
+		removeMarks(strays)
+		freed, _, err := release(Request{ContainerID: r.ContainerID, IfName: r.IfName}, entries)
+		if err != nil {
+			return err
+		}
+		held := taken(entries)
+		for _, e := range freed {
+			delete(held, e.addr)
+		}
+		ips, err := allocate(conf, store{b, held}, r)
 		if err != nil {
 			return err
 		}
@@ -198,7 +204,11 @@ func (hostLocal) Del(ctx context.Context, r Request) error {
 		return err
 	}
 	return b.change(ctx, func() error {
-		doubt, err := b.release(r)
+		entries, err := b.entries()
+		if err != nil {
+			return err
+		}
+		_, doubt, err := release(r, entries)
 		if doubt != nil {
 			return fmt.Errorf("an address of %s of container %s may still be reserved: %w", r.IfName, r.ContainerID, doubt)
 		}

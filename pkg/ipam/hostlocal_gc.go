@@ -21,7 +21,7 @@ func (hostLocal) GC(ctx context.Context, conf []byte, keep []Holder) error {
 // collect goes on after a failure. What cannot be read stays: its holder may be
 // in keep.
 func (b book) collect(keep []Holder) error {
-	entries, err := b.entries()
+	entries, strays, err := b.list()
 	if err != nil {
 		return err
 	}
@@ -33,6 +33,7 @@ func (b book) collect(keep []Holder) error {
 		}
 		failures = append(failures, err)
 	}
+	removeMarks(strays)
 	return errors.Join(failures...)
 }
 

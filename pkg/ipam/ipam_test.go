@@ -73,7 +73,7 @@ func heldIn(t *testing.T, dir string) map[string]string {
 	}
 	out := map[string]string{}
 	for _, e := range entries {
-		if e.Name() == "lock" || strings.HasPrefix(e.Name(), "last_reserved_ip") {
+		if e.Name() == "lock" || strings.HasPrefix(e.Name(), "last_reserved_ip") || strings.HasPrefix(e.Name(), markPrefix) {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(dir, "net1", e.Name()))

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
+
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 )
 
 // shares is what a book has of a request.
@@ -21,16 +24,15 @@ type shares struct {
 	blocked, unread []error
 }
 
-// sharesOf sorts out what the book has of a request.
-func (b book) sharesOf(r Request) (shares, error) {
-	entries, err := b.entries()
-	if err != nil {
-		return shares{}, err
-	}
+// sharesOf sorts out what entries are a request's.
+func sharesOf(r Request, entries []entry) shares {
 	var s shares
 	want, addresses := r.holder(), r.known()
 	for _, e := range entries {
 		known := addresses[e.addr]
+		if !known && e.digest != "" && e.digest != want.digest() {
+			continue
+		}
 		content, err := e.read()
 		got := holderIn(content)
 		switch {
@@ -46,7 +48,7 @@ func (b book) sharesOf(r Request) (shares, error) {
 			s.alone = append(s.alone, e)
 		}
 	}
-	return s, nil
+	return s
 }
 
 // known returns the addresses that the caller knows as the interface's.
@@ -58,14 +60,12 @@ func (r Request) known() map[netip.Addr]bool {
 	return out
 }
 
-// release frees what the request's interface holds. Files that name the
-// container alone are taken for it only where none names the interface, too, as
-// host-local does. doubt is what cannot be read and may be all of it.
-func (b book) release(r Request) (doubt, err error) {
-	s, err := b.sharesOf(r)
-	if err != nil {
-		return nil, err
-	}
+// release frees what of entries the request's interface holds, and returns that.
+// Files that name the container alone are taken for it only where none names the
+// interface, too, as host-local does. doubt is what cannot be read and may be all
+// of it.
+func release(r Request, entries []entry) (freed []entry, doubt, err error) {
+	s := sharesOf(r, entries)
 	free := s.whole
 	if len(free) == 0 {
 		free = s.alone
@@ -74,10 +74,11 @@ func (b book) release(r Request) (doubt, err error) {
 		doubt = errors.Join(s.unread...)
 	}
 	failures := s.blocked
-	for _, e := range slices.Concat(free, s.lost) {
+	free = slices.Concat(free, s.lost)
+	for _, e := range free {
 		failures = append(failures, e.remove())
 	}
-	return doubt, errors.Join(failures...)
+	return free, doubt, errors.Join(failures...)
 }
 
 // unreserved says what a book lacks.
@@ -89,6 +90,9 @@ func (u unreserved) Error() string { return string(u) }
 // nothing or, where the caller knows its addresses, not all of them. It does not
 // wait for the lock: what is being released is as good as released.
 func (b book) confirm(r Request) error {
+	if b.holdsAll(r) {
+		return nil
+	}
 	entries, err := b.entries()
 	if err != nil {
 		return err
@@ -119,4 +123,17 @@ func (b book) confirm(r Request) error {
 	}
 	gone := slices.SortedFunc(maps.Keys(left), netip.Addr.Compare)
 	return unreserved(fmt.Sprintf("no file in %s reserves %s for %s of container %s", b.dir, gone[0], r.IfName, r.ContainerID))
+}
+
+// holdsAll reports whether the request's addresses are known and the interface
+// holds each, in a file of the usual name. It looks at these files only.
+func (b book) holdsAll(r Request) bool {
+	known := r.known()
+	for a := range known {
+		content, err := os.ReadFile(disk.GetEscapedPath(b.dir, a.String()))
+		if err != nil || !r.holder().holds(string(content)) {
+			return false
+		}
+	}
+	return len(known) > 0
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend"
@@ -76,10 +77,12 @@ func (s store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	_, err = f.WriteString(Request{ContainerID: id, IfName: ifName}.holder().String())
+	holder := Request{ContainerID: id, IfName: ifName}.holder()
+	_, err = f.WriteString(holder.String())
 	if err := errors.Join(err, f.Close()); err != nil {
 		return false, errors.Join(err, os.Remove(path))
 	}
+	s.setMark(filepath.Base(path), holder)
 	_ = os.WriteFile(s.hint(rangeID), []byte(ip.String()), 0o600) // only a hint
 	return true, nil
 }
