@@ -14,7 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
+	"github.com/alexflint/go-filemutex"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 )
@@ -54,18 +54,21 @@ func bookIn(dataDir, network string) book {
 // release behind the back of the one that follows it; or it runs to its end
 // under the lock.
 func (b book) locked(ctx context.Context, f func() error) error {
-	return b.within(ctx, "wait for the lock of", func() error { return b.underLock(ctx, f) })
+	return b.within(ctx, "wait for the lock of", func() error {
+		lock, err := b.makeLock()
+		return b.underLock(ctx, lock, err, f)
+	})
 }
 
 // change is locked, unless nothing can be reserved in the book: it was never
 // written to, or is lost.
 func (b book) change(ctx context.Context, f func() error) error {
 	return b.within(ctx, "wait for the lock of", func() error {
-		info, err := os.Stat(b.dir)
-		if missing(err) || err == nil && !info.IsDir() {
+		lock, err := b.openLock()
+		if missing(err) {
 			return nil
 		}
-		return b.underLock(ctx, f)
+		return b.underLock(ctx, lock, err, f)
 	})
 }
 
@@ -79,14 +82,14 @@ func (b book) within(ctx context.Context, doing string, f func() error) error {
 	return err
 }
 
-func (b book) underLock(ctx context.Context, f func() error) error {
-	lock, err := b.openLock()
+// underLock runs f with the lock, unless it could not be opened.
+func (b book) underLock(ctx context.Context, lock *filemutex.FileMutex, err error, f func() error) error {
 	if err != nil {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
 	if err := lock.Lock(); err != nil {
-		return fmt.Errorf("take the lock %s: %w", filepath.Join(b.dir, "lock"), err)
+		return fmt.Errorf("take the lock %s: %w", b.lock(), err)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -94,16 +97,29 @@ func (b book) underLock(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// openLock makes the directory where it is missing.
-func (b book) openLock() (*disk.FileLock, error) {
+// lock is host-local's own (backend/disk, NewFileLock), which looks at the directory
+// first.
+func (b book) lock() string { return filepath.Join(b.dir, "lock") }
+
+// openLock fails with an error of missing where there is no directory.
+func (b book) openLock() (*filemutex.FileMutex, error) {
+	lock, err := filemutex.New(b.lock())
+	if err != nil {
+		return nil, fmt.Errorf("open the lock %s: %w", b.lock(), err)
+	}
+	return lock, nil
+}
+
+// makeLock makes the directory where it is missing.
+func (b book) makeLock() (*filemutex.FileMutex, error) {
+	lock, err := b.openLock()
+	if !missing(err) {
+		return lock, err
+	}
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open the address files: %w", err)
 	}
-	lock, err := disk.NewFileLock(b.dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the lock %s: %w", filepath.Join(b.dir, "lock"), err)
-	}
-	return lock, nil
+	return b.openLock()
 }
 
 // usable tells why Add could not open the book. It neither waits nor makes a

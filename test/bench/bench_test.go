@@ -19,6 +19,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
@@ -51,6 +52,8 @@ var peerOf = map[hns.Driver]string{hns.L2Bridge: "win-bridge", hns.Overlay: "win
 // rival is a plugin of a comparison, with an IPAM range of its own.
 type rival struct {
 	name, exe, conf string
+	// dir is where its IPAM keeps its files.
+	dir string
 }
 
 // bench is a node and the plugins that take turns on it.
@@ -113,8 +116,8 @@ func newBench(t *testing.T, driver hns.Driver, all *measurements) *bench {
 		t.Fatal(err)
 	}
 	b.rivals = []rival{
-		{"bulkhead", build("./plugins/bulkhead"), b.conf("bulkhead", "10.1.64.10", fmt.Sprintf(`"driver": %q`, driver))},
-		{peer, build(peers + "main/windows/" + peer), b.conf(peer, "10.1.128.10", `"apiVersion": 2, "endpointMacPrefix": "0E-2A"`)},
+		b.rival("bulkhead", build("./plugins/bulkhead"), "10.1.64.10", fmt.Sprintf(`"driver": %q`, driver)),
+		b.rival(peer, build(peers+"main/windows/"+peer), "10.1.128.10", `"apiVersion": 2, "endpointMacPrefix": "0E-2A"`),
 	}
 	for _, r := range append(b.rivals, rival{name: "empty", exe: b.empty}) {
 		info, err := os.Stat(r.exe)
@@ -126,12 +129,14 @@ func newBench(t *testing.T, driver hns.Driver, all *measurements) *bench {
 	return b
 }
 
-func (b *bench) conf(typ, start, more string) string {
-	return fmt.Sprintf(`{"cniVersion": "1.1.0", "name": "net1", "type": %q, %s, "ipam": {"type": "host-local", "dataDir": %q,
-		"ranges": [[{"subnet": "10.1.0.0/16", "rangeStart": %q}]]}}`, typ, more, wine.WindowsPath(b.TempDir()), start)
+func (b *bench) rival(name, exe, start, more string) rival {
+	dir := b.TempDir()
+	return rival{name, exe, fmt.Sprintf(`{"cniVersion": "1.1.0", "name": "net1", "type": %q, %s, "ipam": {"type": "host-local", "dataDir": %q,
+		"ranges": [[{"subnet": "10.1.0.0/16", "rangeStart": %q}]]}}`, name, more, wine.WindowsPath(dir), start), dir}
 }
 
-// crowd puts endpoints of others on the network until there are n.
+// crowd puts endpoints of others on the network until there are n, each with an
+// address that the IPAM of every rival has reserved.
 func (b *bench) crowd(n int) {
 	network, err := b.hns.Network(b.Context(), "net1")
 	if err != nil {
@@ -139,6 +144,32 @@ func (b *bench) crowd(n int) {
 	}
 	for ; b.made < n; b.made++ {
 		if _, err := b.hns.CreateEndpoint(b.Context(), hns.Endpoint{Name: fmt.Sprintf("other%d_net1", b.made), NetworkID: network.ID}); err != nil {
+			b.Fatal(err)
+		}
+		for _, r := range b.rivals {
+			b.reserve(r, fmt.Sprintf("other%d", b.made))
+		}
+	}
+}
+
+// reserve gives an address away as the rival's IPAM does for a pod.
+func (b *bench) reserve(r rival, container string) {
+	p, ctx := ipam.Open("host-local"), b.Context()
+	conf := fmt.Sprintf(`{"name": "net1", "ipam": {"type": "host-local", "dataDir": %q,
+		"ranges": [[{"subnet": "10.1.0.0/16", "rangeStart": "10.1.192.1"}]]}}`, r.dir)
+	if _, err := p.Add(ctx, ipam.Request{ContainerID: container, IfName: "eth0", Conf: []byte(conf)}); err != nil {
+		b.Fatal(err)
+	}
+	if r.name == "bulkhead" {
+		return
+	}
+	// host-local's executable makes no marks.
+	marks, err := filepath.Glob(filepath.Join(r.dir, "net1", "holder-*"))
+	if err != nil || len(marks) == 0 {
+		b.Fatal(marks, err)
+	}
+	for _, m := range marks {
+		if err := os.Remove(m); err != nil {
 			b.Fatal(err)
 		}
 	}
