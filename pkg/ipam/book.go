@@ -157,52 +157,24 @@ type entry struct {
 	addr netip.Addr
 	path string
 	mode fs.FileMode
-	// digest tells whom it is for, without being read; empty when it must be.
-	digest string
-	// marks are the paths of the files that do.
-	marks []string
 }
 
 // entries lists the reserved addresses.
 func (b book) entries() ([]entry, error) {
-	out, _, err := b.list()
-	return out, err
-}
-
-// list returns the reserved addresses, and the paths of the marks that host-local's
-// executable left alone when it removed the file of an address.
-func (b book) list() (out []entry, strays []string, err error) {
 	files, err := os.ReadDir(b.dir)
 	if missing(err) {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the address files: %w", err)
+		return nil, fmt.Errorf("read the address files: %w", err)
 	}
-	marks := marksIn(files)
+	var out []entry
 	for _, f := range files {
-		addr, ok := addressNamed(f.Name())
-		if !ok {
-			continue
+		if addr, ok := addressNamed(f.Name()); ok {
+			out = append(out, entry{addr: addr, path: filepath.Join(b.dir, f.Name()), mode: f.Type()})
 		}
-		beside := marks[f.Name()]
-		delete(marks, f.Name())
-		out = append(out, entry{
-			addr: addr, path: filepath.Join(b.dir, f.Name()), mode: f.Type(), digest: digestOf(f, beside), marks: b.paths(beside),
-		})
 	}
-	for _, stray := range marks {
-		strays = append(strays, b.paths(stray)...)
-	}
-	return out, strays, nil
-}
-
-func (b book) paths(files []fs.DirEntry) []string {
-	var out []string
-	for _, f := range files {
-		out = append(out, filepath.Join(b.dir, f.Name()))
-	}
-	return out
+	return out, nil
 }
 
 // addressNamed tells the files of addresses from the lock and the last
@@ -230,7 +202,6 @@ func (e entry) read() (string, error) {
 
 // remove gives the address back. A directory is removed only when it is empty.
 func (e entry) remove() error {
-	removeMarks(e.marks)
 	if err := os.Remove(e.path); err != nil && !missing(err) {
 		return fmt.Errorf("release address %s: %w", e.addr, err)
 	}

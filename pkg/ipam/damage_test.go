@@ -122,9 +122,7 @@ func instead(above bool) func(*testing.T, string) {
 }
 
 // lost is a directory that is gone.
-var lost = gone("10.1.0.2", "fd00::2", theMark("10.1.0.2"), theMark("fd00::2"), "lock", "last_reserved_ip.0", "last_reserved_ip.1", "")
-
-func theMark(file string) string { return Holder{"c1", "eth0"}.mark(file) }
+var lost = gone("10.1.0.2", "fd00::2", filepath.Base(book{}.mark(Holder{"c1", "eth0"})), "lock", "last_reserved_ip.0", "last_reserved_ip.1", "")
 
 const (
 	next   = "10.1.0.3 fd00::3"

@@ -15,8 +15,11 @@ type Holder struct {
 }
 
 // holder returns who holds what is reserved for the request.
-func (r Request) holder() Holder {
-	return Holder{strings.TrimSpace(r.ContainerID), strings.TrimSpace(r.IfName)}
+func (r Request) holder() Holder { return Holder{r.ContainerID, r.IfName}.trimmed() }
+
+// trimmed returns the holder as files name it.
+func (h Holder) trimmed() Holder {
+	return Holder{strings.TrimSpace(h.ContainerID), strings.TrimSpace(h.IfName)}
 }
 
 // valid refuses a holder that nobody could tell from garbage in a file.

@@ -93,9 +93,10 @@ func refuseNulls(conf []byte) error {
 	return nil
 }
 
-// Add first releases what an earlier, killed ADD of the same interface left
+// Add first releases what an earlier, killed Add of the same interface left
 // behind: the caller has made sure that no endpoint uses it, and host-local
-// itself would refuse (IPv4) or leak (IPv6 on Windows) a second allocation.
+// itself would refuse (IPv4) or leak (IPv6 on Windows) a second allocation. What
+// the executable left behind only Del finds.
 func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 	conf, err := loadHostLocal(r)
 	if err != nil {
@@ -107,20 +108,12 @@ func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 	var out Result
 	b := bookIn(conf.DataDir, conf.Name)
 	err = b.locked(ctx, func() error {
-		entries, strays, err := b.list()
-		if err != nil {
-			return err
+		if b.hasMark(r.holder()) {
+			if _, err := b.release(Request{ContainerID: r.ContainerID, IfName: r.IfName}); err != nil {
+				return err
+			}
 		}
-		removeMarks(strays)
-		freed, _, err := release(Request{ContainerID: r.ContainerID, IfName: r.IfName}, entries)
-		if err != nil {
-			return err
-		}
-		held := taken(entries)
-		for _, e := range freed {
-			delete(held, e.addr)
-		}
-		ips, err := allocate(conf, store{b, held}, r)
+		ips, err := allocate(conf, &store{book: b}, r)
 		if err != nil {
 			return err
 		}
@@ -149,7 +142,7 @@ func withoutGuesses(ips []*current.IPConfig, known gateways) {
 }
 
 // allocate takes one address of each pool, the requested ones first.
-func allocate(conf hostLocalSection, s store, r Request) ([]*current.IPConfig, error) {
+func allocate(conf hostLocalSection, s *store, r Request) ([]*current.IPConfig, error) {
 	var out []*current.IPConfig
 	requested := conf.IPArgs
 	for i, p := range conf.pools {
@@ -168,18 +161,18 @@ func allocate(conf hostLocalSection, s store, r Request) ([]*current.IPConfig, e
 }
 
 // take reserves an address of the i-th pool, the requested one if there is any.
-func (p pool) take(i int, requested net.IP, s store, r Request) (*current.IPConfig, error) {
+func (p pool) take(i int, requested net.IP, s *store, r Request) (*current.IPConfig, error) {
 	if why := p.never.why(requested); why != "" {
 		return nil, fmt.Errorf("%w: requested address %s is never handed out: %s", ErrConfig, requested, why)
 	}
 	if len(p.set) == 0 {
-		return nil, p.exhausted(s.taken)
+		return nil, s.exhausted(p)
 	}
 	got, err := allocator.NewIPAllocator(&p.set, s, i).Get(r.ContainerID, r.IfName, requested)
 	if err == nil {
 		return got, nil
 	}
-	if full := p.exhausted(s.taken); full != nil && requested == nil {
+	if full := s.exhausted(p); errors.Is(full, ErrExhausted) && requested == nil {
 		return nil, fmt.Errorf("%w (%w)", full, err)
 	}
 	return nil, fmt.Errorf("%s: %w", p.name, err)
@@ -204,11 +197,10 @@ func (hostLocal) Del(ctx context.Context, r Request) error {
 		return err
 	}
 	return b.change(ctx, func() error {
-		entries, err := b.entries()
-		if err != nil {
+		if done, err := b.releaseMarked(r); done {
 			return err
 		}
-		_, doubt, err := release(r, entries)
+		doubt, err := b.release(r)
 		if doubt != nil {
 			return fmt.Errorf("an address of %s of container %s may still be reserved: %w", r.IfName, r.ContainerID, doubt)
 		}

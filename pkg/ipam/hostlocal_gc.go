@@ -21,7 +21,7 @@ func (hostLocal) GC(ctx context.Context, conf []byte, keep []Holder) error {
 // collect goes on after a failure. What cannot be read stays: its holder may be
 // in keep.
 func (b book) collect(keep []Holder) error {
-	entries, strays, err := b.list()
+	entries, err := b.entries()
 	if err != nil {
 		return err
 	}
@@ -33,15 +33,14 @@ func (b book) collect(keep []Holder) error {
 		}
 		failures = append(failures, err)
 	}
-	removeMarks(strays)
-	return errors.Join(failures...)
+	return errors.Join(append(failures, b.keepMarks(keep))...)
 }
 
 // held reports whether the content of an address file names somebody in keep, if
 // only by its beginning.
 func held(content string, keep []Holder) bool {
 	return slices.ContainsFunc(keep, func(h Holder) bool {
-		want := Request{ContainerID: h.ContainerID, IfName: h.IfName}.holder()
+		want := h.trimmed()
 		return want.holds(content) || !holderIn(content).nobody() && want.cutOff(content)
 	})
 }

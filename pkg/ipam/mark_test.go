@@ -7,144 +7,200 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 	"github.com/google/go-cmp/cmp"
 )
 
-// marksOf returns the addresses that have a mark, with the digests.
-func marksOf(t *testing.T, dir string) map[string]string {
+// marksIn returns whom there are marks for, and what they name.
+func marksIn(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files, err := os.ReadDir(filepath.Join(dir, "net1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := map[string]string{}
-	for file, marks := range marksIn(files) {
-		for _, m := range marks {
-			digest, _, _ := marked(m.Name())
-			out[strings.ReplaceAll(file, "_", ":")] += digest
+	for _, f := range files {
+		if !strings.HasPrefix(f.Name(), markPrefix) {
+			continue
 		}
+		content, err := os.ReadFile(filepath.Join(dir, "net1", f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := f.Name()
+		for _, id := range []string{"c1", "c2", "c3"} {
+			if markPrefix+(Holder{id, "eth0"}).digest() == name {
+				name = id
+			}
+		}
+		out[name] = strings.ReplaceAll(string(content), "_", ":")
 	}
 	return out
 }
 
-// TestMarks: they come and go with the addresses, and with them alone.
+// in returns requests for containers that share a directory.
+func in(t *testing.T, dir, ranges string, ids ...string) []Request {
+	t.Helper()
+	var out []Request
+	for _, id := range ids {
+		out = append(out, Request{ContainerID: id, IfName: "eth0", Conf: hostLocalConf(t, dir, ranges)})
+	}
+	return out
+}
+
+func added(t *testing.T, requests ...Request) {
+	t.Helper()
+	for _, r := range requests {
+		if _, err := Open("host-local").Add(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func deleted(t *testing.T, r Request) {
+	t.Helper()
+	if err := Open("host-local").Del(t.Context(), r); err != nil {
+		t.Error(err)
+	}
+}
+
+func equal(t *testing.T, when string, want, got map[string]string) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", when, d)
+	}
+}
+
+// TestMarks: they come and go with the addresses.
 func TestMarks(t *testing.T) {
 	dir := tempDir(t)
-	p, ctx := Open("host-local"), t.Context()
-	c1 := Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
-	c2 := Request{ContainerID: "c2", IfName: "eth0", Conf: c1.Conf}
-	for _, r := range []Request{c1, c2, c1} {
-		if _, err := p.Add(ctx, r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d1, d2 := c1.holder().digest(), c2.holder().digest()
-	want := map[string]string{"10.1.0.3": d2, "fd00::3": d2, "10.1.0.4": d1, "fd00::4": d1}
-	if d := cmp.Diff(want, marksOf(t, dir)); d != "" {
-		t.Errorf("after ADD (-want +got):\n%s", d)
-	}
-	if err := p.Del(ctx, c1); err != nil {
+	r := in(t, dir, dualStack, "c1", "c2")
+	added(t, r[0], r[1], r[0])
+	equal(t, "after ADD", map[string]string{
+		"c1": "address 10.1.0.4\naddress fd00::4\n", "c2": "address 10.1.0.3\naddress fd00::3\n",
+	}, marksIn(t, dir))
+	deleted(t, r[0])
+	equal(t, "after DEL", map[string]string{"c2": "address 10.1.0.3\naddress fd00::3\n"}, marksIn(t, dir))
+	r[1].Addresses = addrs("10.1.0.3", "fd00::3")
+	deleted(t, r[1])
+	equal(t, "after DEL of known addresses", map[string]string{}, marksIn(t, dir))
+	added(t, r[0], r[1])
+	if err := Open("host-local").GC(t.Context(), r[0].Conf, []Holder{{" c2", "eth0 "}}); err != nil {
 		t.Fatal(err)
 	}
-	want = map[string]string{"10.1.0.3": d2, "fd00::3": d2}
-	if d := cmp.Diff(want, marksOf(t, dir)); d != "" {
-		t.Errorf("after DEL (-want +got):\n%s", d)
-	}
-	// As host-local's executable leaves them.
-	if err := os.Remove(filepath.Join(dir, "net1", "10.1.0.3")); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.GC(ctx, c1.Conf, []Holder{c2.holder()}); err != nil {
-		t.Fatal(err)
-	}
-	want = map[string]string{"fd00::3": d2}
-	if d := cmp.Diff(want, marksOf(t, dir)); d != "" {
-		t.Errorf("after GC (-want +got):\n%s", d)
-	}
-	if err := os.Remove(disk.GetEscapedPath(filepath.Join(dir, "net1"), "fd00::3")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Add(ctx, c1); err != nil {
-		t.Fatal(err)
-	}
-	want = map[string]string{"10.1.0.5": d1, "fd00::5": d1}
-	if d := cmp.Diff(want, marksOf(t, dir)); d != "" {
-		t.Errorf("after another ADD (-want +got):\n%s", d)
-	}
+	equal(t, "after GC", map[string]string{"c2": "address 10.1.0.6\naddress fd00::6\n"}, marksIn(t, dir))
+	equal(t, "after GC", map[string]string{"10.1.0.6": "c2\r\neth0", "fd00::6": "c2\r\neth0"}, heldIn(t, dir))
 }
 
-// TestOnlyItsOwnFilesAreRead makes the files of all others unreadable, each of which
-// an ADD or a DEL that read it would tell or leave out.
+// A file that stands in the way is named, and does no harm.
+func TestMarkNamesMoreThanIsHeld(t *testing.T) {
+	dir := tempDir(t)
+	reserve(t, dir, map[string]string{"10.1.0.2": "c9\r\neth0"})
+	r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1")[0]
+	added(t, r)
+	equal(t, "after ADD", map[string]string{"c1": "address 10.1.0.2\naddress 10.1.0.3\n"}, marksIn(t, dir))
+	r.Addresses = addrs("10.1.0.3")
+	deleted(t, r)
+	equal(t, "after DEL", map[string]string{"10.1.0.2": "c9\r\neth0"}, heldIn(t, dir))
+	equal(t, "after DEL", map[string]string{}, marksIn(t, dir))
+}
+
+// TestOnlyItsOwnFilesAreRead puts in the way what nobody can read or list: whoever
+// had to look at more than the interface's own files would fail.
 func TestOnlyItsOwnFilesAreRead(t *testing.T) {
 	dir := tempDir(t)
-	p, ctx := Open("host-local"), t.Context()
-	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)
-	for _, id := range []string{"c1", "c2", "c3"} {
-		if _, err := p.Add(ctx, Request{ContainerID: id, IfName: "eth0", Conf: c}); err != nil {
-			t.Fatal(err)
+	r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1", "c2")
+	added(t, r[0])
+	circle("10.1.0.99")(t, filepath.Join(dir, "net1"))
+	added(t, r[1])
+	for i, a := range []string{"10.1.0.2", "10.1.0.3"} {
+		// The lock is free again, and the look at what others have is not needed.
+		b := bookIn(dir, "net1")
+		r[i].Addresses = addrs(a)
+		if !b.holdsAll(r[i]) {
+			t.Errorf("%s is not seen", a)
+		}
+		if done, err := b.releaseMarked(r[i]); !done || err != nil {
+			t.Errorf("%s: all files were read (%v)", a, err)
 		}
 	}
-	b := bookIn(dir, "net1")
-	entries, err := b.entries()
-	if err != nil || len(entries) != 3 {
-		t.Fatal(entries, err)
+	if err := Open("host-local").Del(t.Context(), r[0]); err != nil {
+		t.Error(err)
 	}
-	for i := range entries {
-		if i != 1 {
-			entries[i].path = filepath.Join(dir, "net1") // reading a directory fails
-		}
-	}
-	freed, doubt, err := release(Request{ContainerID: "c2", IfName: "eth0"}, entries)
-	if doubt != nil || err != nil || len(freed) != 1 || freed[0].addr.String() != "10.1.0.3" {
-		t.Errorf("freed %v, in doubt %v, %v", freed, doubt, err)
+	r[0].Addresses = nil
+	if err := Open("host-local").Del(t.Context(), r[0]); err == nil {
+		t.Error("DEL without known addresses passes over a file that it cannot read")
 	}
 }
 
-// TestMarksThatAreNotBelieved: the file of the address tells.
-func TestMarksThatAreNotBelieved(t *testing.T) {
-	c1, c2 := Holder{"c1", "eth0"}, Holder{"c2", "eth0"}
-	for _, tt := range []struct {
-		name string
-		harm func(t *testing.T, dir string)
-	}{
-		{"none", func(t *testing.T, dir string) { gone(c1.mark("10.1.0.2"))(t, dir) }},
-		{"two", func(t *testing.T, dir string) { file(c2.mark("10.1.0.2"), "")(t, dir) }},
-		{"older than the file", func(t *testing.T, dir string) {
-			old := time.Now().Add(-time.Hour)
-			if err := os.Chtimes(filepath.Join(dir, c1.mark("10.1.0.2")), old, old); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		{"of no form", func(t *testing.T, dir string) {
-			gone(c1.mark("10.1.0.2"))(t, dir)
-			file(markPrefix+"10.1.0.2", "")(t, dir)
-		}},
+// TestWithoutGoodMarks: where a mark cannot be relied on, every file is read.
+func TestWithoutGoodMarks(t *testing.T) {
+	mine := filepath.Base(book{}.mark(Holder{"c1", "eth0"}))
+	for name, harm := range map[string]func(t *testing.T, dir string){
+		"lost":              gone(mine),
+		"empty":             file(mine, ""),
+		"torn":              file(mine, "addr"),
+		"of others":         file(mine, "address 10.1.0.3\n"),
+		"outside":           file(mine, "address ../other/10.1.0.2\n"),
+		"not all":           file(mine, "address fd00::2\n"),
+		"a directory":       all(gone(mine), folder(mine)),
+		"rewritten by hand": file("10.1.0.2", "c1\neth0\n"),
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := tempDir(t)
-			c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)
-			p, ctx := Open("host-local"), t.Context()
-			if _, err := p.Add(ctx, Request{ContainerID: "c1", IfName: "eth0", Conf: c}); err != nil {
-				t.Fatal(err)
-			}
-			// The executable gave the address to another.
-			file("10.1.0.2", c2.String())(t, filepath.Join(dir, "net1"))
-			tt.harm(t, filepath.Join(dir, "net1"))
-			if err := p.Del(ctx, Request{ContainerID: "c1", IfName: "eth0", Conf: c}); err != nil {
-				t.Fatal(err)
-			}
-			if got := heldIn(t, dir); got["10.1.0.2"] != c2.String() {
-				t.Errorf("after DEL of c1: %q", got)
-			}
-			if err := p.Del(ctx, Request{ContainerID: "c2", IfName: "eth0", Conf: c}); err != nil {
-				t.Fatal(err)
-			}
-			if got := heldIn(t, dir); len(got) > 0 {
-				t.Errorf("after DEL of c2: %q", got)
+		t.Run(name, func(t *testing.T) {
+			for _, known := range []bool{true, false} {
+				dir := tempDir(t)
+				r := in(t, dir, dualStack, "c1", "c2")
+				added(t, r...)
+				harm(t, filepath.Join(dir, "net1"))
+				if known {
+					r[0].Addresses = addrs("10.1.0.2", "fd00::2")
+				}
+				deleted(t, r[0])
+				equal(t, "after DEL", map[string]string{"10.1.0.3": "c2\r\neth0", "fd00::3": "c2\r\neth0"}, heldIn(t, dir))
+				if got := marksIn(t, dir); len(got) != 1 || got["c2"] == "" {
+					t.Errorf("after DEL: marks %q", got)
+				}
 			}
 		})
+	}
+}
+
+// TestKilledAdd leaves what a killed ADD does, after each of its steps. The next ADD
+// holds one address of each family, and DEL leaves nothing.
+func TestKilledAdd(t *testing.T) {
+	mine := filepath.Base(book{}.mark(Holder{"c1", "eth0"}))
+	steps := []func(*testing.T, string){
+		file(mine, ""), file(mine, "address 10.1.0.2"), file(mine, "address 10.1.0.2\n"),
+		file("10.1.0.2", ""), file("10.1.0.2", "c1\r\n"), file("10.1.0.2", "c1\r\neth0"),
+		file(mine, "address 10.1.0.2\naddress fd00::2\n"), file("fd00::2", "c1\r\neth0"),
+	}
+	for n := range len(steps) + 1 {
+		for _, again := range []bool{true, false} {
+			dir := tempDir(t)
+			r := in(t, dir, dualStack, "c1")[0]
+			reserve(t, dir, nil)
+			all(steps[:n]...)(t, filepath.Join(dir, "net1"))
+			if again {
+				added(t, r)
+				// What names nobody only GC may take, since nobody knows whose it is.
+				held := 0
+				for _, content := range heldIn(t, dir) {
+					if content == r.holder().String() {
+						held++
+					}
+				}
+				if held != 2 {
+					t.Errorf("killed after step %d, then ADD: %q", n, heldIn(t, dir))
+				}
+			}
+			deleted(t, r)
+			if err := Open("host-local").GC(t.Context(), r.Conf, nil); err != nil {
+				t.Error(err)
+			}
+			if got := heldIn(t, dir); len(got) > 0 {
+				t.Errorf("killed after step %d: left %q", n, got)
+			}
+			equal(t, "in the end", map[string]string{}, marksIn(t, dir))
+		}
 	}
 }

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
-
-	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 )
 
 // shares is what a book has of a request.
@@ -24,15 +21,16 @@ type shares struct {
 	blocked, unread []error
 }
 
-// sharesOf sorts out what entries are a request's.
-func sharesOf(r Request, entries []entry) shares {
+// sharesOf sorts out what the book has of a request.
+func (b book) sharesOf(r Request) (shares, error) {
+	entries, err := b.entries()
+	if err != nil {
+		return shares{}, err
+	}
 	var s shares
 	want, addresses := r.holder(), r.known()
 	for _, e := range entries {
 		known := addresses[e.addr]
-		if !known && e.digest != "" && e.digest != want.digest() {
-			continue
-		}
 		content, err := e.read()
 		got := holderIn(content)
 		switch {
@@ -48,7 +46,7 @@ func sharesOf(r Request, entries []entry) shares {
 			s.alone = append(s.alone, e)
 		}
 	}
-	return s
+	return s, nil
 }
 
 // known returns the addresses that the caller knows as the interface's.
@@ -60,12 +58,14 @@ func (r Request) known() map[netip.Addr]bool {
 	return out
 }
 
-// release frees what of entries the request's interface holds, and returns that.
-// Files that name the container alone are taken for it only where none names the
-// interface, too, as host-local does. doubt is what cannot be read and may be all
-// of it.
-func release(r Request, entries []entry) (freed []entry, doubt, err error) {
-	s := sharesOf(r, entries)
+// release frees what the request's interface holds. Files that name the
+// container alone are taken for it only where none names the interface, too, as
+// host-local does. doubt is what cannot be read and may be all of it.
+func (b book) release(r Request) (doubt, err error) {
+	s, err := b.sharesOf(r)
+	if err != nil {
+		return nil, err
+	}
 	free := s.whole
 	if len(free) == 0 {
 		free = s.alone
@@ -74,11 +74,13 @@ func release(r Request, entries []entry) (freed []entry, doubt, err error) {
 		doubt = errors.Join(s.unread...)
 	}
 	failures := s.blocked
-	free = slices.Concat(free, s.lost)
-	for _, e := range free {
+	for _, e := range slices.Concat(free, s.lost) {
 		failures = append(failures, e.remove())
 	}
-	return free, doubt, errors.Join(failures...)
+	if err := errors.Join(failures...); err != nil || doubt != nil {
+		return doubt, err
+	}
+	return nil, b.removeMark(r.holder())
 }
 
 // unreserved says what a book lacks.
@@ -123,17 +125,4 @@ func (b book) confirm(r Request) error {
 	}
 	gone := slices.SortedFunc(maps.Keys(left), netip.Addr.Compare)
 	return unreserved(fmt.Sprintf("no file in %s reserves %s for %s of container %s", b.dir, gone[0], r.IfName, r.ContainerID))
-}
-
-// holdsAll reports whether the request's addresses are known and the interface
-// holds each, in a file of the usual name. It looks at these files only.
-func (b book) holdsAll(r Request) bool {
-	known := r.known()
-	for a := range known {
-		content, err := os.ReadFile(disk.GetEscapedPath(b.dir, a.String()))
-		if err != nil || !r.holder().holds(string(content)) {
-			return false
-		}
-	}
-	return len(known) > 0
 }

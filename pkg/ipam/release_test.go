@@ -310,7 +310,7 @@ func TestHostLocalSharesItsFiles(t *testing.T) {
 func TestReserveOverwritesNothing(t *testing.T) {
 	dir := tempDir(t)
 	reserve(t, dir, map[string]string{"10.1.0.2": "c9\r\neth0"})
-	s := store{book{filepath.Join(dir, "net1")}, taken(nil)}
+	s := &store{book: book{filepath.Join(dir, "net1")}}
 	reserved, err := s.Reserve("c1", "eth0", net.ParseIP("10.1.0.2"), "0")
 	if reserved || err != nil || !s.taken[netip.MustParseAddr("10.1.0.2")] {
 		t.Errorf("got %v, %v, and taken are %v", reserved, err, s.taken)

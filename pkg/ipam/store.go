@@ -16,15 +16,17 @@ import (
 )
 
 // store is the book as host-local's allocator wants it, for one allocation under
-// the lock. It writes what disk.Store writes, and differs where that fails: the
-// last reservation is a hint, so a damaged one neither fails an ADD nor is logged;
-// and an address is taken under whatever spelling its file has.
+// the lock. It writes what disk.Store writes and a mark, and differs where that
+// fails: the last reservation is a hint, so a damaged one neither fails an ADD nor
+// is logged.
 type store struct {
 	book
+	// taken are the addresses that are reserved. They are listed when somebody is in
+	// the way, and for an IPv6 address, which a file can be named for in many ways.
 	taken map[netip.Addr]bool
 }
 
-var _ backend.Store = store{}
+var _ backend.Store = &store{}
 
 // taken returns the addresses that entries reserve, each once.
 func taken(entries []entry) map[netip.Addr]bool {
@@ -35,24 +37,45 @@ func taken(entries []entry) map[netip.Addr]bool {
 	return out
 }
 
+// look lists the addresses that are reserved, once.
+func (s *store) look() error {
+	if s.taken != nil {
+		return nil
+	}
+	entries, err := s.entries()
+	if err != nil {
+		return err
+	}
+	s.taken = taken(entries)
+	return nil
+}
+
+// exhausted is the pool's, as far as the address files can be listed.
+func (s *store) exhausted(p pool) error {
+	if err := s.look(); err != nil {
+		return err
+	}
+	return p.exhausted(s.taken)
+}
+
 // Lock does nothing: the whole allocation has the lock.
-func (store) Lock() error { return nil }
+func (*store) Lock() error { return nil }
 
 // Unlock does nothing, as Lock.
-func (store) Unlock() error { return nil }
+func (*store) Unlock() error { return nil }
 
 // Close does nothing: who opened the book closes it.
-func (store) Close() error { return nil }
+func (*store) Close() error { return nil }
 
 // ReleaseByID does nothing: the allocator only reserves.
-func (store) ReleaseByID(string, string) error { return nil }
+func (*store) ReleaseByID(string, string) error { return nil }
 
 // GetByID returns nothing: what the interface held is released already.
-func (store) GetByID(string, string) []net.IP { return nil }
+func (*store) GetByID(string, string) []net.IP { return nil }
 
 // LastReservedIP returns where the search goes on. Without a hint it starts at
 // the first address.
-func (s store) LastReservedIP(rangeID string) (net.IP, error) {
+func (s *store) LastReservedIP(rangeID string) (net.IP, error) {
 	content, err := os.ReadFile(s.hint(rangeID))
 	if err != nil {
 		return nil, nil //nolint:nilerr // a hint that cannot be read is none
@@ -62,31 +85,37 @@ func (s store) LastReservedIP(rangeID string) (net.IP, error) {
 
 // Reserve makes the file of an address. It returns false when somebody has the
 // address already.
-func (s store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, error) {
+func (s *store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, error) {
 	addr, _ := netip.AddrFromSlice(ip)
 	addr = addr.Unmap()
+	if addr.Is6() {
+		if err := s.look(); err != nil {
+			return false, err
+		}
+	}
 	if s.taken[addr] {
 		return false, nil
 	}
+	holder := Request{ContainerID: id, IfName: ifName}.holder()
 	path := disk.GetEscapedPath(s.dir, ip.String())
+	if err := s.addMark(holder, filepath.Base(path)); err != nil {
+		return false, err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_EXCL|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		s.taken[addr] = true
-		return false, nil
+		return false, s.look()
 	}
 	if err != nil {
 		return false, err
 	}
-	holder := Request{ContainerID: id, IfName: ifName}.holder()
 	_, err = f.WriteString(holder.String())
 	if err := errors.Join(err, f.Close()); err != nil {
 		return false, errors.Join(err, os.Remove(path))
 	}
-	s.setMark(filepath.Base(path), holder)
 	_ = os.WriteFile(s.hint(rangeID), []byte(ip.String()), 0o600) // only a hint
 	return true, nil
 }
 
-func (s store) hint(rangeID string) string {
+func (s *store) hint(rangeID string) string {
 	return disk.GetEscapedPath(s.dir, "last_reserved_ip."+rangeID)
 }

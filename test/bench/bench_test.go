@@ -77,13 +77,13 @@ func TestBench(t *testing.T) {
 	all := newMeasurements()
 	for _, driver := range []hns.Driver{hns.L2Bridge, hns.Overlay} {
 		b := newBench(t, driver, all)
+		b.bursts(s)
 		for _, n := range s.endpoints {
 			b.crowd(n)
 			for range s.rounds {
 				b.turn(n)
 			}
 		}
-		b.bursts(s)
 	}
 	all.checkCalls(t)
 	fmt.Print(all.table())
@@ -246,6 +246,9 @@ func (b *bench) bursts(s size) {
 		for _, r := range b.rivals {
 			b.burst(r, s.burst)
 		}
+	}
+	if err := b.env.Host.SetLatency(0, false); err != nil {
+		b.Fatal(err)
 	}
 }
 
