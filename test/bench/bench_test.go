@@ -67,6 +67,9 @@ type bench struct {
 	empty, path string
 	taken       *measurements
 	made        int
+	// watching counts the processes that are started, instead of the time: to tell
+	// them, Wine must write what it does.
+	watching bool
 }
 
 func TestBench(t *testing.T) {
@@ -78,6 +81,9 @@ func TestBench(t *testing.T) {
 	for _, driver := range []hns.Driver{hns.L2Bridge, hns.Overlay} {
 		b := newBench(t, driver, all)
 		b.bursts(s)
+		b.watching = true
+		b.turn(0)
+		b.watching = false
 		for _, n := range s.endpoints {
 			b.crowd(n)
 			for range s.rounds {
@@ -197,9 +203,9 @@ func (b *bench) turn(n int) {
 			b.Fatal(err)
 		}
 	}
-	if n == 0 {
+	if !b.watching {
 		got := b.env.Run(b, wine.Cmd{Path: b.empty})
-		b.taken.add(key{"empty", "", "start", 0}, got.Elapsed, 0, got.PeakBytes)
+		b.taken.add(key{"empty", b.driver, "start", n}, got.Elapsed, 0, got.PeakBytes)
 	}
 }
 
@@ -209,11 +215,19 @@ func (b *bench) run(r rival, verb, id, netns, conf string, k key) string {
 	if err := b.env.Host.ResetLog(); err != nil {
 		b.Fatal(err)
 	}
-	got, err := b.env.Exec(b.Context(), b.cmd(r, verb, id, netns, conf))
+	cmd := b.cmd(r, verb, id, netns, conf)
+	if b.watching {
+		cmd.Env = append(cmd.Env, "WINEDEBUG=+process")
+	}
+	got, err := b.env.Exec(b.Context(), cmd)
 	if err != nil || got.Code != 0 {
 		b.Fatalf("%v: %v %+v", k, err, got)
 	}
-	b.taken.add(k, got.Elapsed, b.calls(), got.PeakBytes)
+	if b.watching {
+		b.taken.processes[k] = 1 + strings.Count(got.Stderr, "CreateProcessInternalW started process")
+	} else {
+		b.taken.add(k, got.Elapsed, b.calls(), got.PeakBytes)
+	}
 	return got.Stdout
 }
 

@@ -27,12 +27,14 @@ type key struct {
 type measurements struct {
 	times map[key][]time.Duration
 	calls map[key]int
+	// processes are those of a verb, the plugin's own included.
+	processes map[key]int
 	// peak is the greatest memory of any run, bytes the size of the file.
 	peak, bytes map[string]int64
 }
 
 func newMeasurements() *measurements {
-	return &measurements{times: map[key][]time.Duration{}, calls: map[key]int{}, peak: map[string]int64{}, bytes: map[string]int64{}}
+	return &measurements{times: map[key][]time.Duration{}, calls: map[key]int{}, processes: map[key]int{}, peak: map[string]int64{}, bytes: map[string]int64{}}
 }
 
 // add takes down a run. Of calls the most counts.
@@ -59,6 +61,15 @@ func (m *measurements) checkCalls(t *testing.T) {
 			t.Errorf("%s on %s beside %d endpoints: %d native calls, want %d", k.verb, k.driver, k.endpoints, got, want)
 		}
 	}
+	for k, got := range m.processes {
+		want := 1
+		if k.program != "bulkhead" && k.verb != "VERSION" && k.verb != "ADD again" {
+			want = 2 // and host-local
+		}
+		if got != want {
+			t.Errorf("%s of %s: %d processes, want %d", k.verb, k.program, got, want)
+		}
+	}
 }
 
 // median is 0 for what was not measured.
@@ -70,18 +81,18 @@ func (m *measurements) median(k key) time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// table returns a line for each thing measured, in Markdown: medians, ratios to the
-// rival of the same driver, which runs right after, and to the empty program.
+// table returns a line for each thing measured, in Markdown: medians, of times and of
+// the ratios, in each round, to the rival of the same driver, which runs right after,
+// and to the empty program.
 func (m *measurements) table() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "| program | driver | verb | other endpoints | runs | median | to its peer | to empty | native calls |\n|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&out, "| program | driver | verb | other endpoints | runs | median | to its peer | to empty | native calls | processes |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	keys := slices.SortedFunc(maps.Keys(m.times), func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.driver, b.driver), cmp.Compare(a.program, b.program), cmp.Compare(a.verb, b.verb), cmp.Compare(a.endpoints, b.endpoints))
 	})
-	empty := m.median(key{"empty", "", "start", 0})
 	for _, k := range keys {
-		fmt.Fprintf(&out, "| %s | %s | %s | %d | %d | %.1f ms | %s | %s | %d |\n", k.program, k.driver, k.verb, k.endpoints, len(m.times[k]),
-			milliseconds(m.median(k)), m.beside(k), ratio(m.median(k), empty), m.calls[k])
+		fmt.Fprintf(&out, "| %s | %s | %s | %d | %d | %.1f ms | %s | %s | %d | %s |\n", k.program, k.driver, k.verb, k.endpoints, len(m.times[k]),
+			milliseconds(m.median(k)), m.beside(k), m.ratio(k, key{"empty", k.driver, "start", k.endpoints}), m.calls[k], m.started(k))
 	}
 	fmt.Fprintf(&out, "\n| program | file | peak memory |\n|---|---|---|\n")
 	for _, program := range slices.Sorted(maps.Keys(m.bytes)) {
@@ -95,14 +106,31 @@ func (m *measurements) beside(k key) string {
 	if k.program != "bulkhead" {
 		return ""
 	}
-	return ratio(m.median(k), m.median(key{peerOf[k.driver], k.driver, k.verb, k.endpoints}))
+	return m.ratio(k, key{peerOf[k.driver], k.driver, k.verb, k.endpoints})
 }
 
-func ratio(a, b time.Duration) string {
-	if a == 0 || b == 0 {
+// ratio compares two things round by round, since a machine's speed changes; empty
+// when they were not measured in the same rounds.
+func (m *measurements) ratio(a, b key) string {
+	all, others := m.times[a], m.times[b]
+	if len(all) != len(others) || len(all) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f", float64(a)/float64(b))
+	var ratios []float64
+	for i := range all {
+		ratios = append(ratios, float64(all[i])/float64(others[i]))
+	}
+	slices.Sort(ratios)
+	return fmt.Sprintf("%.2f", ratios[len(ratios)/2])
+}
+
+// started is how many processes a verb takes, where that was counted.
+func (m *measurements) started(k key) string {
+	k.endpoints = 0
+	if n, ok := m.processes[k]; ok {
+		return fmt.Sprint(n)
+	}
+	return ""
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -147,14 +175,15 @@ func TestTable(t *testing.T) {
 	m := newMeasurements()
 	for i, took := range []time.Duration{30, 10, 20} {
 		m.add(key{"bulkhead", hns.L2Bridge, "ADD", 0}, took*time.Millisecond, 20+i, int64(i))
+		m.add(key{"win-bridge", hns.L2Bridge, "ADD", 0}, 2*took*time.Millisecond+time.Duration(i), 15, 7e6)
+		m.add(key{"empty", hns.L2Bridge, "start", 0}, 10*time.Millisecond, 0, 0)
 	}
-	m.add(key{"win-bridge", hns.L2Bridge, "ADD", 0}, 40*time.Millisecond, 15, 7e6)
-	m.add(key{"empty", "", "start", 0}, 10*time.Millisecond, 0, 0)
+	m.processes[key{"bulkhead", hns.L2Bridge, "ADD", 0}] = 1
 	m.bytes["win-bridge"] = 5_000_000
 	got := m.table()
 	for _, want := range []string{
-		"| bulkhead | l2bridge | ADD | 0 | 3 | 20.0 ms | 0.50 | 2.00 | 22 |",
-		"| win-bridge | l2bridge | ADD | 0 | 1 | 40.0 ms |  | 4.00 | 15 |",
+		"| bulkhead | l2bridge | ADD | 0 | 3 | 20.0 ms | 0.50 | 2.00 | 22 | 1 |",
+		"| win-bridge | l2bridge | ADD | 0 | 3 | 40.0 ms |  | 4.00 | 15 |  |",
 		"| win-bridge | 5.0 MB | 7.0 MB |",
 	} {
 		if !strings.Contains(got, want) {
