@@ -92,7 +92,7 @@ func TestBench(t *testing.T) {
 		}
 	}
 	all.checkCalls(t)
-	fmt.Print(all.table())
+	fmt.Print(all.table(), all.reached(s))
 	if *plot != "" {
 		if err := os.WriteFile(*plot, []byte(all.svg()), 0o644); err != nil {
 			t.Fatal(err)

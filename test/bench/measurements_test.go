@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -92,7 +93,7 @@ func (m *measurements) table() string {
 	})
 	for _, k := range keys {
 		fmt.Fprintf(&out, "| %s | %s | %s | %d | %d | %.1f ms | %s | %s | %d | %s |\n", k.program, k.driver, k.verb, k.endpoints, len(m.times[k]),
-			milliseconds(m.median(k)), m.beside(k), m.ratio(k, key{"empty", k.driver, "start", k.endpoints}), m.calls[k], m.started(k))
+			milliseconds(m.median(k)), m.beside(k), text(m.toEmpty(k)), m.calls[k], m.started(k))
 	}
 	fmt.Fprintf(&out, "\n| program | file | peak memory |\n|---|---|---|\n")
 	for _, program := range slices.Sorted(maps.Keys(m.bytes)) {
@@ -106,22 +107,37 @@ func (m *measurements) beside(k key) string {
 	if k.program != "bulkhead" {
 		return ""
 	}
+	return text(m.toPeer(k))
+}
+
+func (m *measurements) toPeer(k key) float64 {
 	return m.ratio(k, key{peerOf[k.driver], k.driver, k.verb, k.endpoints})
 }
 
-// ratio compares two things round by round, since a machine's speed changes; empty
-// when they were not measured in the same rounds.
-func (m *measurements) ratio(a, b key) string {
+func (m *measurements) toEmpty(k key) float64 {
+	return m.ratio(k, key{"empty", k.driver, "start", k.endpoints})
+}
+
+// ratio compares two things round by round, since a machine's speed changes; it is no
+// number when they were not measured in the same rounds.
+func (m *measurements) ratio(a, b key) float64 {
 	all, others := m.times[a], m.times[b]
 	if len(all) != len(others) || len(all) == 0 {
-		return ""
+		return math.NaN()
 	}
 	var ratios []float64
 	for i := range all {
 		ratios = append(ratios, float64(all[i])/float64(others[i]))
 	}
 	slices.Sort(ratios)
-	return fmt.Sprintf("%.2f", ratios[len(ratios)/2])
+	return ratios[len(ratios)/2]
+}
+
+func text(ratio float64) string {
+	if math.IsNaN(ratio) {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", ratio)
 }
 
 // started is how many processes a verb takes, where that was counted.
@@ -134,6 +150,68 @@ func (m *measurements) started(k key) string {
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// goal is what Bulkhead should reach, with what it reached on a driver's network.
+type goal struct {
+	what string
+	want float64
+	got  func(*measurements, hns.Driver) float64
+}
+
+// of returns what was measured of Bulkhead.
+func of(d hns.Driver, verb string, endpoints int) key { return key{"bulkhead", d, verb, endpoints} }
+
+func goals(s size) []goal {
+	burst := fmt.Sprintf("burst of %d", s.burst)
+	most := s.endpoints[len(s.endpoints)-1]
+	peer := func(verb string, n int) func(*measurements, hns.Driver) float64 {
+		return func(m *measurements, d hns.Driver) float64 { return m.toPeer(of(d, verb, n)) }
+	}
+	empty := func(verb string) func(*measurements, hns.Driver) float64 {
+		return func(m *measurements, d hns.Driver) float64 { return m.toEmpty(of(d, verb, 0)) }
+	}
+	calls := func(verb string) func(*measurements, hns.Driver) float64 {
+		return func(m *measurements, d hns.Driver) float64 { return float64(m.calls[of(d, verb, 0)]) }
+	}
+	grown := func(verb string) func(*measurements, hns.Driver) float64 {
+		return func(m *measurements, d hns.Driver) float64 {
+			return m.toEmpty(of(d, verb, most)) / m.toEmpty(of(d, verb, 0))
+		}
+	}
+	bytes := func(of func(*measurements) map[string]int64) func(*measurements, hns.Driver) float64 {
+		return func(m *measurements, d hns.Driver) float64 {
+			return float64(of(m)["bulkhead"]) / float64(of(m)[peerOf[d]])
+		}
+	}
+	return []goal{
+		{"ADD to its peer", 0.5, peer("ADD", 0)},
+		{fmt.Sprintf("ADD to its peer beside %d endpoints", most), 0.5, peer("ADD", most)},
+		{"DEL to its peer", 0.5, peer("DEL", 0)},
+		{fmt.Sprintf("DEL to its peer beside %d endpoints", most), 0.5, peer("DEL", most)},
+		{"ADD to an empty program", 1.6, empty("ADD")},
+		{"DEL to an empty program", 1.6, empty("DEL")},
+		{burst + " to its peer's", 0.6, peer(burst, 0)},
+		{"native calls of ADD", 10, calls("ADD")},
+		{"native calls of DEL", 6, calls("DEL")},
+		{"native calls of STATUS", 2, calls("STATUS")},
+		{fmt.Sprintf("ADD beside %d endpoints to beside none", most), 1, grown("ADD")},
+		{fmt.Sprintf("DEL beside %d endpoints to beside none", most), 1, grown("DEL")},
+		{"peak memory to its peer's", 1, bytes(func(m *measurements) map[string]int64 { return m.peak })},
+		{"file to its peer's", 1, bytes(func(m *measurements) map[string]int64 { return m.bytes })},
+	}
+}
+
+// reached returns a table of the goals, in Markdown.
+func (m *measurements) reached(s size) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "\n| goal | at most | %s | %s |\n|---|---|---|---|\n", hns.L2Bridge, hns.Overlay)
+	for _, g := range goals(s) {
+		fmt.Fprintf(&out, "| %s | %g | %.4g | %.4g |\n", g.what, g.want, rounded(g.got(m, hns.L2Bridge)), rounded(g.got(m, hns.Overlay)))
+	}
+	return out.String()
+}
+
+func rounded(f float64) float64 { return math.Round(f*100) / 100 }
 
 // svg plots the medians of ADD against the number of other endpoints.
 func (m *measurements) svg() string {
@@ -189,6 +267,9 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s\nlacks %s", got, want)
 		}
+	}
+	if got, want := m.reached(small), "| ADD to its peer | 0.5 | 0.5 | NaN |\n"; !strings.Contains(got, want) {
+		t.Errorf("%s\nlacks %s", got, want)
 	}
 	if plot := m.svg(); !strings.Contains(plot, ">win-bridge l2bridge<") || !strings.Contains(plot, `points="48,`) {
 		t.Error(plot)
