@@ -31,6 +31,8 @@ func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.N
 	if err != nil {
 		return hns.Endpoint{}, nil, err
 	}
+	at, wait := at.ask(ctx, a.Config, network.Driver)
+	defer wait()
 	c := contest{refused: map[netip.Addr]error{}, reserved: reserved}
 	for {
 		want, err := at.wanted(ctx, a, network, c.reserved)
