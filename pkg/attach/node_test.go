@@ -236,6 +236,11 @@ func (n *node) nothingLeft(when string) {
 	if left := n.addresses(); len(left) > 0 {
 		n.Errorf("%s: addresses are left: %v", when, left)
 	}
+	for file := range n.ipamFiles("net1") {
+		if strings.HasPrefix(file, "holder-") {
+			n.Errorf("%s: IPAM's mark %s is left", when, file)
+		}
+	}
 }
 
 // attached fails unless the result is what the node has: one endpoint of that
