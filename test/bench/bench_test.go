@@ -106,10 +106,11 @@ func newBench(t *testing.T, driver hns.Driver, all *measurements) *bench {
 	peer := peerOf[driver]
 	// As a release is built: without the tables that only debuggers read.
 	build := func(pkg string) string { return env.Build(t, pkg, "-trimpath", "-ldflags=-s -w") }
+	hostLocal := build(peers + "ipam/host-local")
 	b := &bench{
 		T: t, driver: driver, env: env, hns: emuclient.New(env.Host, "bench"), taken: all,
 		empty: build("./test/bench/empty"),
-		path:  wine.WindowsPath(filepath.Dir(build(peers + "ipam/host-local"))),
+		path:  wine.WindowsPath(filepath.Dir(hostLocal)),
 	}
 	network := hns.Network{Name: "net1", Driver: driver, Subnets: []hns.Subnet{{
 		Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.1"),
@@ -125,7 +126,7 @@ func newBench(t *testing.T, driver hns.Driver, all *measurements) *bench {
 		b.rival("bulkhead", build("./plugins/bulkhead"), "10.1.64.10", fmt.Sprintf(`"driver": %q`, driver)),
 		b.rival(peer, build(peers+"main/windows/"+peer), "10.1.128.10", `"apiVersion": 2, "endpointMacPrefix": "0E-2A"`),
 	}
-	for _, r := range append(b.rivals, rival{name: "empty", exe: b.empty}) {
+	for _, r := range append(b.rivals, rival{name: "empty", exe: b.empty}, rival{name: "host-local", exe: hostLocal}) {
 		info, err := os.Stat(r.exe)
 		if err != nil {
 			t.Fatal(err)

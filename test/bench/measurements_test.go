@@ -97,7 +97,7 @@ func (m *measurements) table() string {
 	}
 	fmt.Fprintf(&out, "\n| program | file | peak memory |\n|---|---|---|\n")
 	for _, program := range slices.Sorted(maps.Keys(m.bytes)) {
-		fmt.Fprintf(&out, "| %s | %.1f MB | %.1f MB |\n", program, float64(m.bytes[program])/1e6, float64(m.peak[program])/1e6)
+		fmt.Fprintf(&out, "| %s | %.1f MB | %s |\n", program, float64(m.bytes[program])/1e6, megabytes(m.peak[program]))
 	}
 	return out.String()
 }
@@ -149,6 +149,14 @@ func (m *measurements) started(k key) string {
 	return ""
 }
 
+// megabytes is empty for a program that was not run by itself.
+func megabytes(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // goal is what Bulkhead should reach, with what it reached on a driver's network.
@@ -198,6 +206,9 @@ func goals(s size) []goal {
 		{fmt.Sprintf("DEL beside %d endpoints to beside none", most), 1, grown("DEL")},
 		{"peak memory to its peer's", 1, bytes(func(m *measurements) map[string]int64 { return m.peak })},
 		{"file to its peer's", 1, bytes(func(m *measurements) map[string]int64 { return m.bytes })},
+		{"file to its peer's and host-local's", 1, func(m *measurements, d hns.Driver) float64 {
+			return float64(m.bytes["bulkhead"]) / float64(m.bytes[peerOf[d]]+m.bytes["host-local"])
+		}},
 	}
 }
 
