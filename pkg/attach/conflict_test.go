@@ -154,3 +154,37 @@ func TestAddressConflictsEnd(t *testing.T) {
 		t.Errorf("IPAM holds %v", got)
 	}
 }
+
+// TestRemoteHolderIsLookedForByID: remote endpoints can all have one name, so the
+// proof that one is gone must not read them all.
+func TestRemoteHolderIsLookedForByID(t *testing.T) {
+	n := newNode(t, "2022")
+	n.network(hns.L2Bridge, "10.1.0.0/16")
+	n.namespace(netns1)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	network, err := n.hns.Network(t.Context(), "net1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const remotes = 50
+	for i := range remotes {
+		addr := netip.AddrFrom4([4]byte{10, 1, 0, byte(10 + i)})
+		if _, err := n.hns.CreateEndpoint(t.Context(), hns.Endpoint{
+			Name: "Ethernet", NetworkID: network.ID, Remote: true, MAC: "00-11-22-33-44-55", Addresses: []netip.Prefix{netip.PrefixFrom(addr, 16)},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.host.ResetLog(); err != nil {
+		t.Fatal(err)
+	}
+	n.mustAdd(a)
+	counts, err := n.host.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One list, to find the holder of the address.
+	if got := counts["HcnOpenEndpoint"]; got > remotes+5 {
+		t.Errorf("%d endpoints were opened on a network with %d", got, remotes)
+	}
+}

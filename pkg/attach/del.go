@@ -106,13 +106,23 @@ func (at Attacher) remove(ctx context.Context, e hns.Endpoint) error {
 	if err := unlessGone(at.HNS.DeleteEndpoint(ctx, e.ID)); err != nil {
 		return errors.Join(err, detached)
 	}
-	left, err := at.HNS.EndpointsNamed(ctx, e.Name)
-	switch {
-	case err != nil:
-		return errors.Join(err, detached)
-	case slices.ContainsFunc(left, func(other hns.Endpoint) bool { return other.ID == e.ID }):
-		return errors.Join(fmt.Errorf("endpoint %s (%s) is still there after HNS deleted it", e.Name, e.ID), detached)
-	default:
-		return nil
+	there, err := at.there(ctx, e)
+	if err == nil && there {
+		err = fmt.Errorf("endpoint %s (%s) is still there after HNS deleted it", e.Name, e.ID)
 	}
+	if err != nil {
+		return errors.Join(err, detached)
+	}
+	return nil
+}
+
+// there looks for an endpoint. By its name that is one native call, when there is
+// none; but remote endpoints can all have the same, or none.
+func (at Attacher) there(ctx context.Context, e hns.Endpoint) (bool, error) {
+	if e.Remote || e.Name == "" {
+		_, err := at.HNS.Endpoint(ctx, e.ID)
+		return err == nil, unlessGone(err)
+	}
+	named, err := at.HNS.EndpointsNamed(ctx, e.Name)
+	return slices.ContainsFunc(named, func(other hns.Endpoint) bool { return other.ID == e.ID }), err
 }

@@ -20,7 +20,8 @@ func Client(c hns.Client, perCall time.Duration) hns.Client {
 	return client{c, perCall}
 }
 
-// closeTime bounds the end of a verb: the runtime has its result by then.
+// closeTime is how much longer than its own time a verb takes at most. The result of
+// an ADD is printed by then.
 const closeTime = time.Second
 
 // Disconnect gives back what a client holds of HNS, and waits for that a second at

@@ -62,8 +62,8 @@ func TestWithoutHNS(t *testing.T) {
 func TestMissingFunction(t *testing.T) {
 	err := find(windows.NewLazySystemDLL("kernel32.dll").NewProc("HNSCall"))
 	var e *hns.Error
-	if !errors.As(err, &e) || !errors.Is(err, hns.ErrUnsupported) {
-		t.Errorf("got %v, want ErrUnsupported", err)
+	if !errors.As(err, &e) || !errors.Is(err, hns.ErrUnsupported) || !strings.Contains(err.Error(), "too old") {
+		t.Errorf("got %v, want ErrUnsupported for an old one", err)
 	}
 }
 

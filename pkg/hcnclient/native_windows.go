@@ -4,6 +4,7 @@ package hcnclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -169,7 +170,11 @@ func taken(s *uint16) string {
 func find(f *windows.LazyProc) error {
 	for _, p := range []*windows.LazyProc{f, procCoTaskMemFree} {
 		if err := p.Find(); err != nil {
-			return &hns.Error{Err: fmt.Errorf("this Windows has no HNS, install the feature Containers: %w: %s: %w", hns.ErrUnsupported, p.Name, err)}
+			why := "this Windows has no HNS, install the feature Containers"
+			if errors.Is(err, windows.ERROR_PROC_NOT_FOUND) {
+				why = "the HNS of this Windows is too old"
+			}
+			return &hns.Error{Err: fmt.Errorf("%s: %w: %s: %w", why, hns.ErrUnsupported, p.Name, err)}
 		}
 	}
 	return nil

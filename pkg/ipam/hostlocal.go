@@ -95,8 +95,7 @@ func refuseNulls(conf []byte) error {
 
 // Add first releases what an earlier, killed Add of the same interface left
 // behind: the caller has made sure that no endpoint uses it, and host-local
-// itself would refuse (IPv4) or leak (IPv6 on Windows) a second allocation. What
-// the executable left behind only Del finds.
+// itself would refuse (IPv4) or leak (IPv6 on Windows) a second allocation.
 func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 	conf, err := loadHostLocal(r)
 	if err != nil {
@@ -108,12 +107,11 @@ func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 	var out Result
 	b := bookIn(conf.DataDir, conf.Name)
 	err = b.locked(ctx, func() error {
-		if b.hasMark(r.holder()) {
-			if _, err := b.release(Request{ContainerID: r.ContainerID, IfName: r.IfName}); err != nil {
-				return err
-			}
+		s, err := b.cleared(r.holder())
+		if err != nil {
+			return err
 		}
-		ips, err := allocate(conf, &store{book: b}, r)
+		ips, err := allocate(conf, s, r)
 		if err != nil {
 			return err
 		}

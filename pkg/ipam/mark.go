@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,9 +18,11 @@ import (
 
 // A mark is a file that names the addresses which one interface may hold, so that
 // ADD and DEL need not read the files of all others. It is made before the file of
-// an address and removed after it: an interface that has none holds nothing that
-// this package reserved. host-local's executable passes over marks and makes none,
-// so what it reserved is found by reading everything.
+// an address and removed after it.
+//
+// host-local's executable makes no marks. Where it reserved something since this
+// package last did, the last reservation is not signed (see signed), and everything
+// is read; ADD marks then what it finds.
 const (
 	markPrefix = "holder-"
 	// markLine begins each line. No container's id has a space in it, so the
@@ -51,6 +55,9 @@ func (b book) addMark(h Holder, file string) error {
 	return errors.Join(err, f.Close())
 }
 
+// errTorn is a mark that was not written to its end.
+var errTorn = errors.New("not a list of addresses")
+
 // markedFor returns the names of the files that a mark names.
 func (b book) markedFor(h Holder) ([]string, error) {
 	content, err := os.ReadFile(b.mark(h))
@@ -59,42 +66,86 @@ func (b book) markedFor(h Holder) ([]string, error) {
 	}
 	var out []string
 	for line := range strings.Lines(string(content)) {
-		if file, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), markLine); ok {
-			if _, ok := addressNamed(file); ok {
-				out = append(out, file)
-			}
+		file, ok := strings.CutPrefix(line, markLine)
+		file, ended := strings.CutSuffix(file, "\n")
+		if _, named := addressNamed(file); !ok || !ended || !named {
+			return nil, errTorn
 		}
+		out = append(out, file)
+	}
+	if len(out) == 0 {
+		return nil, errTorn
 	}
 	return out, nil
 }
 
-func (b book) removeMark(h Holder) error {
-	if err := os.Remove(b.mark(h)); err != nil && !missing(err) {
-		return fmt.Errorf("remove the list of the addresses of %s of container %s: %w", h.IfName, h.ContainerID, err)
-	}
-	return nil
-}
+// removeMark may fail: a mark that is left behind costs a reading of everything.
+func (b book) removeMark(h Holder) { _ = os.Remove(b.mark(h)) }
 
 // keepMarks removes the marks of all but those holders.
 func (b book) keepMarks(keep []Holder) error {
 	files, err := os.ReadDir(b.dir)
-	if missing(err) {
-		return nil
+	if err != nil && !missing(err) {
+		return err
 	}
-	failures := []error{err}
 	for _, f := range files {
 		digest, ok := strings.CutPrefix(f.Name(), markPrefix)
 		if ok && !slices.ContainsFunc(keep, func(h Holder) bool { return h.trimmed().digest() == digest }) {
-			failures = append(failures, os.Remove(filepath.Join(b.dir, f.Name())))
+			_ = os.Remove(filepath.Join(b.dir, f.Name()))
 		}
 	}
-	return errors.Join(failures...)
+	return nil
+}
+
+// signed spells an address so that everybody can read it and only this package
+// writes it: host-local's executable has no dots in IPv6 and no colons in IPv4.
+func signed(ip net.IP) string {
+	a, _ := netip.AddrFromSlice(ip.To16())
+	b := a.As16()
+	var out strings.Builder
+	for i := 0; i < 12; i += 2 {
+		fmt.Fprintf(&out, "%x:", uint16(b[i])<<8|uint16(b[i+1]))
+	}
+	return out.String() + netip.AddrFrom4([4]byte(b[12:])).String()
+}
+
+// marked reports whether each reservation has a mark: this package made the last of
+// the first range set, with which every ADD begins, and signs only where that holds.
+func (b book) marked() bool {
+	content, err := os.ReadFile(b.hint("0"))
+	ip := net.ParseIP(string(content))
+	return err == nil && ip != nil && string(content) == signed(ip)
+}
+
+// markAll makes the marks that entries lack, and reports whether each has one then.
+// Who holds what cannot be told of what is damaged.
+func (b book) markAll(entries []entry) bool {
+	all := true
+	for _, e := range entries {
+		content, err := e.read()
+		h := holderIn(content)
+		if err != nil || h.valid() != nil {
+			all = false
+			continue
+		}
+		file := filepath.Base(e.path)
+		files, err := b.markedFor(h)
+		if missing(err) || err == nil && !slices.Contains(files, file) {
+			err = b.addMark(h, file)
+		}
+		all = all && err == nil
+	}
+	return all
 }
 
 // releaseMarked frees what the mark of the request's interface names, when that is
-// all that it can hold: the caller knows its addresses, the mark names each, and
-// each file is as it was written. Otherwise it does nothing and returns false.
+// all that it can hold: everything is marked, the mark names the addresses that the
+// caller knows, and each file that it names is as this package wrote it, or gone, or
+// another's. Otherwise it does nothing and returns false.
 func (b book) releaseMarked(r Request) (bool, error) {
+	if len(r.Addresses) == 0 || !b.marked() {
+		return false, nil
+	}
 	h := r.holder()
 	files, err := b.markedFor(h)
 	if err != nil {
@@ -106,12 +157,16 @@ func (b book) releaseMarked(r Request) (bool, error) {
 		e := entry{path: filepath.Join(b.dir, file)}
 		e.addr, _ = addressNamed(file)
 		content, err := os.ReadFile(e.path)
-		if err == nil && string(content) == h.String() {
+		switch other := holderIn(string(content)); {
+		case missing(err), err == nil && other.valid() == nil && !h.holds(string(content)):
+		case err == nil && string(content) == h.String():
 			own = append(own, e)
 			delete(left, e.addr)
+		default:
+			return false, nil
 		}
 	}
-	if len(left) > 0 || len(r.Addresses) == 0 {
+	if len(left) > 0 {
 		return false, nil
 	}
 	var failures []error
@@ -121,7 +176,8 @@ func (b book) releaseMarked(r Request) (bool, error) {
 	if err := errors.Join(failures...); err != nil {
 		return true, err
 	}
-	return true, b.removeMark(h)
+	b.removeMark(h)
+	return true, nil
 }
 
 // holdsAll reports whether the request's addresses are known and the interface

@@ -3,11 +3,13 @@
 package ipam
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -95,14 +97,17 @@ func TestMarks(t *testing.T) {
 // A file that stands in the way is named, and does no harm.
 func TestMarkNamesMoreThanIsHeld(t *testing.T) {
 	dir := tempDir(t)
-	reserve(t, dir, map[string]string{"10.1.0.2": "c9\r\neth0"})
-	r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1")[0]
-	added(t, r)
-	equal(t, "after ADD", map[string]string{"c1": "address 10.1.0.2\naddress 10.1.0.3\n"}, marksIn(t, dir))
-	r.Addresses = addrs("10.1.0.3")
-	deleted(t, r)
-	equal(t, "after DEL", map[string]string{"10.1.0.2": "c9\r\neth0"}, heldIn(t, dir))
-	equal(t, "after DEL", map[string]string{}, marksIn(t, dir))
+	r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1", "c2")
+	added(t, r[0])
+	reserve(t, dir, map[string]string{"10.1.0.3": "c3\r\neth0"})
+	added(t, r[1])
+	equal(t, "after ADD", map[string]string{"c1": "address 10.1.0.2\n", "c2": "address 10.1.0.3\naddress 10.1.0.4\n"}, marksIn(t, dir))
+	r[1].Addresses = addrs("10.1.0.4")
+	if done, err := bookIn(dir, "net1").releaseMarked(r[1]); !done || err != nil {
+		t.Errorf("all files were read (%v)", err)
+	}
+	equal(t, "after DEL", map[string]string{"10.1.0.2": "c1\r\neth0", "10.1.0.3": "c3\r\neth0"}, heldIn(t, dir))
+	equal(t, "after DEL", map[string]string{"c1": "address 10.1.0.2\n"}, marksIn(t, dir))
 }
 
 // TestOnlyItsOwnFilesAreRead puts in the way what nobody can read or list: whoever
@@ -201,6 +206,91 @@ func TestKilledAdd(t *testing.T) {
 				t.Errorf("killed after step %d: left %q", n, got)
 			}
 			equal(t, "in the end", map[string]string{}, marksIn(t, dir))
+		}
+	}
+}
+
+// TestUnmarked: what host-local's executable reserved for an interface is seen by the
+// next ADD of it, is marked by that of another, and DEL releases it, whatever the
+// interface got beside it.
+func TestUnmarked(t *testing.T) {
+	for _, others := range []int{0, 1} {
+		dir := tempDir(t)
+		r := in(t, dir, dualStack, "c1", "c2", "c3")
+		added(t, r[2])
+		// As the executable does.
+		reserve(t, dir, map[string]string{
+			"10.1.0.3": "c1\r\neth0", "fd00::3": "c1\r\neth0", "last_reserved_ip.0": "10.1.0.3", "last_reserved_ip.1": "fd00::3",
+		})
+		if bookIn(dir, "net1").marked() {
+			t.Error("nobody noticed the executable")
+		}
+		want := map[string]string{"10.1.0.2": "c3\r\neth0", "fd00::2": "c3\r\neth0"}
+		if others > 0 {
+			added(t, r[1])
+			want["10.1.0.4"], want["fd00::4"] = "c2\r\neth0", "c2\r\neth0"
+			if got := marksIn(t, dir); got["c1"] != "address 10.1.0.3\naddress fd00::3\n" || !bookIn(dir, "net1").marked() {
+				t.Errorf("marks are %q", got)
+			}
+		}
+		added(t, r[0])
+		if got := heldIn(t, dir); len(got) != len(want)+2 || got["10.1.0.3"] != "" {
+			t.Errorf("after ADD: %q", got)
+		}
+		for addr, holder := range heldIn(t, dir) {
+			if holder == "c1\r\neth0" {
+				r[0].Addresses = append(r[0].Addresses, addrs(addr)...)
+			}
+		}
+		deleted(t, r[0])
+		equal(t, "after DEL", want, heldIn(t, dir))
+	}
+}
+
+// TestUnreadable: an address that could not be read when the interface got others is
+// released with them, once it can be.
+func TestUnreadable(t *testing.T) {
+	dir := tempDir(t)
+	r := in(t, dir, dualStack, "c1")[0]
+	added(t, r)
+	circle("hidden")(t, filepath.Join(dir, "net1"))
+	path := disk.GetEscapedPath(filepath.Join(dir, "net1"), "fd00::2")
+	if err := os.Rename(path, filepath.Join(dir, "kept")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Base(path), path); err != nil {
+		t.Fatal(err)
+	}
+	added(t, r)
+	if err := os.Rename(filepath.Join(dir, "kept"), path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "net1", "hidden")); err != nil {
+		t.Fatal(err)
+	}
+	r.Addresses = addrs("10.1.0.3", "fd00::3")
+	deleted(t, r)
+	equal(t, "after DEL", map[string]string{}, heldIn(t, dir))
+}
+
+// TestNotAsWritten: a file that the mark names and that somebody rewrote is still the
+// interface's, also where the caller does not know the address.
+func TestNotAsWritten(t *testing.T) {
+	dir := tempDir(t)
+	r := in(t, dir, dualStack, "c1")[0]
+	added(t, r)
+	file("fd00::2", "c1\neth0\n")(t, filepath.Join(dir, "net1"))
+	r.Addresses = addrs("10.1.0.2")
+	deleted(t, r)
+	equal(t, "after DEL", map[string]string{}, heldIn(t, dir))
+}
+
+func TestSigned(t *testing.T) {
+	for _, a := range []string{"10.1.0.2", "fd00::2", "2001:1db8:1111:2222:3333:4444:5555:6666", "::"} {
+		ip := net.ParseIP(a)
+		got := signed(ip)
+		if !net.ParseIP(got).Equal(ip) || got == ip.String() {
+			t.Errorf("signed(%s) = %s", a, got)
 		}
 	}
 }

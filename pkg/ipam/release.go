@@ -77,10 +77,11 @@ func (b book) release(r Request) (doubt, err error) {
 	for _, e := range slices.Concat(free, s.lost) {
 		failures = append(failures, e.remove())
 	}
-	if err := errors.Join(failures...); err != nil || doubt != nil {
-		return doubt, err
+	err = errors.Join(failures...)
+	if err == nil && len(s.unread) == 0 {
+		b.removeMark(r.holder())
 	}
-	return nil, b.removeMark(r.holder())
+	return doubt, err
 }
 
 // unreserved says what a book lacks.

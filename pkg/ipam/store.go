@@ -4,6 +4,7 @@ package ipam
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -23,7 +24,10 @@ type store struct {
 	book
 	// taken are the addresses that are reserved. They are listed when somebody is in
 	// the way, and for an IPv6 address, which a file can be named for in many ways.
+	// An IPv4 address has the one spelling that host-local uses.
 	taken map[netip.Addr]bool
+	// marked is true when every reservation has a mark.
+	marked bool
 }
 
 var _ backend.Store = &store{}
@@ -112,10 +116,38 @@ func (s *store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, err
 	if err := errors.Join(err, f.Close()); err != nil {
 		return false, errors.Join(err, os.Remove(path))
 	}
-	_ = os.WriteFile(s.hint(rangeID), []byte(ip.String()), 0o600) // only a hint
-	return true, nil
+	return true, s.setHint(rangeID, ip)
 }
 
-func (s *store) hint(rangeID string) string {
-	return disk.GetEscapedPath(s.dir, "last_reserved_ip."+rangeID)
+// setHint may fail where the hint then does not say more than is true.
+func (s *store) setHint(rangeID string, ip net.IP) error {
+	text := ip.String()
+	if s.marked {
+		text = signed(ip)
+	}
+	err := os.WriteFile(s.hint(rangeID), []byte(text), 0o600)
+	if !s.marked && s.book.marked() {
+		return fmt.Errorf("note the last reservation: %w", err)
+	}
+	return nil
+}
+
+func (b book) hint(rangeID string) string {
+	return disk.GetEscapedPath(b.dir, "last_reserved_ip."+rangeID)
+}
+
+// cleared returns the book for an allocation for h, which holds nothing in it. What
+// lacks a mark gets one.
+func (b book) cleared(h Holder) (*store, error) {
+	if b.marked() && !b.hasMark(h) {
+		return &store{book: b, marked: true}, nil
+	}
+	if _, err := b.release(Request{ContainerID: h.ContainerID, IfName: h.IfName}); err != nil {
+		return nil, err
+	}
+	entries, err := b.entries()
+	if err != nil {
+		return nil, err
+	}
+	return &store{book: b, taken: taken(entries), marked: b.markAll(entries)}, nil
 }
