@@ -111,6 +111,7 @@ func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 		if err != nil {
 			return err
 		}
+		defer func() { _ = s.mark.Close() }()
 		ips, err := allocate(conf, s, r)
 		if err != nil {
 			return err

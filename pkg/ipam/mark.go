@@ -39,20 +39,25 @@ func (h Holder) digest() string {
 
 func (b book) mark(h Holder) string { return filepath.Join(b.dir, markPrefix+h.digest()) }
 
-// hasMark is true also where that cannot be told.
-func (b book) hasMark(h Holder) bool {
-	_, err := os.Lstat(b.mark(h))
-	return !missing(err)
+// openMark opens the mark of h, which it makes where there is none. With more flags
+// it does only that: os.O_EXCL.
+func (b book) openMark(h Holder, more int) (*os.File, error) {
+	return os.OpenFile(b.mark(h), os.O_WRONLY|os.O_CREATE|os.O_APPEND|more, 0o600)
+}
+
+// addTo notes in a mark that its holder may hold the address of a file.
+func addTo(mark *os.File, file string) error {
+	_, err := mark.WriteString(markLine + file + "\n")
+	return err
 }
 
 // addMark notes that h may hold the address of a file.
 func (b book) addMark(h Holder, file string) error {
-	f, err := os.OpenFile(b.mark(h), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	mark, err := b.openMark(h, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(markLine + file + "\n")
-	return errors.Join(err, f.Close())
+	return errors.Join(addTo(mark, file), mark.Close())
 }
 
 // errTorn is a mark that was not written to its end.
@@ -112,9 +117,19 @@ func signed(ip net.IP) string {
 // marked reports whether each reservation has a mark: this package made the last of
 // the first range set, with which every ADD begins, and signs only where that holds.
 func (b book) marked() bool {
+	_, marked := b.last()
+	return marked
+}
+
+// last returns the last reservation of the first range set, nil for none, and whether
+// it is signed.
+func (b book) last() (net.IP, bool) {
 	content, err := os.ReadFile(b.hint("0"))
-	ip := net.ParseIP(string(content))
-	return err == nil && ip != nil && string(content) == signed(ip)
+	if err != nil {
+		return nil, false
+	}
+	ip := net.ParseIP(strings.TrimSpace(string(content)))
+	return ip, ip != nil && string(content) == signed(ip)
 }
 
 // markAll makes the marks that entries lack, and reports whether each has one then.

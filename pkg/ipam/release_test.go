@@ -310,7 +310,13 @@ func TestHostLocalSharesItsFiles(t *testing.T) {
 func TestReserveOverwritesNothing(t *testing.T) {
 	dir := tempDir(t)
 	reserve(t, dir, map[string]string{"10.1.0.2": "c9\r\neth0"})
-	s := &store{book: book{filepath.Join(dir, "net1")}}
+	b := bookIn(dir, "net1")
+	mark, err := b.openMark(Holder{"c1", "eth0"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = mark.Close() }()
+	s := &store{book: b, mark: mark}
 	reserved, err := s.Reserve("c1", "eth0", net.ParseIP("10.1.0.2"), "0")
 	if reserved || err != nil || !s.taken[netip.MustParseAddr("10.1.0.2")] {
 		t.Errorf("got %v, %v, and taken are %v", reserved, err, s.taken)

@@ -28,6 +28,10 @@ type store struct {
 	taken map[netip.Addr]bool
 	// marked is true when every reservation has a mark.
 	marked bool
+	// mark is the holder's own, open for writing.
+	mark *os.File
+	// last is the last reservation of the first range set, where it was read.
+	last net.IP
 }
 
 var _ backend.Store = &store{}
@@ -80,6 +84,9 @@ func (*store) GetByID(string, string) []net.IP { return nil }
 // LastReservedIP returns where the search goes on. Without a hint it starts at
 // the first address.
 func (s *store) LastReservedIP(rangeID string) (net.IP, error) {
+	if rangeID == "0" && s.last != nil {
+		return s.last, nil
+	}
 	content, err := os.ReadFile(s.hint(rangeID))
 	if err != nil {
 		return nil, nil //nolint:nilerr // a hint that cannot be read is none
@@ -100,9 +107,8 @@ func (s *store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, err
 	if s.taken[addr] {
 		return false, nil
 	}
-	holder := Request{ContainerID: id, IfName: ifName}.holder()
 	path := disk.GetEscapedPath(s.dir, ip.String())
-	if err := s.addMark(holder, filepath.Base(path)); err != nil {
+	if err := addTo(s.mark, filepath.Base(path)); err != nil {
 		return false, err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_EXCL|os.O_CREATE, 0o600)
@@ -112,7 +118,7 @@ func (s *store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, err
 	if err != nil {
 		return false, err
 	}
-	_, err = f.WriteString(holder.String())
+	_, err = f.WriteString(Request{ContainerID: id, IfName: ifName}.holder().String())
 	if err := errors.Join(err, f.Close()); err != nil {
 		return false, errors.Join(err, os.Remove(path))
 	}
@@ -136,11 +142,13 @@ func (b book) hint(rangeID string) string {
 	return disk.GetEscapedPath(b.dir, "last_reserved_ip."+rangeID)
 }
 
-// cleared returns the book for an allocation for h, which holds nothing in it. What
-// lacks a mark gets one.
+// cleared returns the book for an allocation for h, which holds nothing in it, with
+// the mark of h to be closed. What lacks a mark gets one.
 func (b book) cleared(h Holder) (*store, error) {
-	if b.marked() && !b.hasMark(h) {
-		return &store{book: b, marked: true}, nil
+	if last, marked := b.last(); marked {
+		if mark, err := b.openMark(h, os.O_EXCL); err == nil {
+			return &store{book: b, marked: true, mark: mark, last: last}, nil
+		}
 	}
 	if _, err := b.release(Request{ContainerID: h.ContainerID, IfName: h.IfName}); err != nil {
 		return nil, err
@@ -149,5 +157,7 @@ func (b book) cleared(h Holder) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{book: b, taken: taken(entries), marked: b.markAll(entries)}, nil
+	all := b.markAll(entries)
+	mark, err := b.openMark(h, 0)
+	return &store{book: b, taken: taken(entries), marked: all, mark: mark}, err
 }
