@@ -33,7 +33,10 @@ func (b book) collect(keep []Holder) error {
 		}
 		failures = append(failures, err)
 	}
-	return errors.Join(append(failures, b.keepMarks(keep))...)
+	if err := errors.Join(failures...); err != nil {
+		return err // and all marks stay: what could not be released needs its own
+	}
+	return b.keepMarks(keep)
 }
 
 // held reports whether the content of an address file names somebody in keep, if

@@ -294,3 +294,24 @@ func TestSigned(t *testing.T) {
 		}
 	}
 }
+
+// TestGCKeepsMarksOfWhatStays: an address that GC could not read keeps its mark, so
+// that the next ADD of the interface finds it.
+func TestGCKeepsMarksOfWhatStays(t *testing.T) {
+	dir := tempDir(t)
+	r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1")[0]
+	added(t, r)
+	book := filepath.Join(dir, "net1")
+	if err := os.Rename(filepath.Join(book, "10.1.0.2"), filepath.Join(dir, "kept")); err != nil {
+		t.Fatal(err)
+	}
+	circle("10.1.0.2")(t, book)
+	if err := Open("host-local").GC(t.Context(), r.Conf, nil); err == nil {
+		t.Error("GC passes over a file that it cannot read")
+	}
+	if err := os.Rename(filepath.Join(dir, "kept"), filepath.Join(book, "10.1.0.2")); err != nil {
+		t.Fatal(err)
+	}
+	added(t, r)
+	equal(t, "after ADD", map[string]string{"10.1.0.3": "c1\r\neth0"}, heldIn(t, dir))
+}

@@ -113,7 +113,11 @@ func (s *store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_EXCL|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return false, s.look()
+		if err := s.look(); err != nil {
+			return false, err
+		}
+		s.taken[addr] = true
+		return false, nil
 	}
 	if err != nil {
 		return false, err
