@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
+)
+
+// walk is a book that verbs of this package, killed ones among them, and host-local's
+// executable change in turn.
+type walk struct {
+	*testing.T
+	random *rand.Rand
+	dir    string
+	conf   []byte
+	steps  []string
+}
+
+// Whatever came before, an ADD ends with one address of each family for its interface,
+// and a DEL with none: nothing that is readable leaks.
+func TestModel(t *testing.T) {
+	for seed := range uint64(60) {
+		w := &walk{T: t, random: rand.New(rand.NewPCG(seed, 1)), dir: tempDir(t)}
+		ranges := dualStack
+		if seed%2 == 0 {
+			ranges = `[[{"subnet":"10.1.0.0/28"}]]`
+		}
+		w.conf = hostLocalConf(t, w.dir, ranges)
+		reserve(t, w.dir, nil)
+		for range 60 {
+			w.step()
+			if t.Failed() {
+				t.Fatalf("seed %d: %s", seed, strings.Join(w.steps, ", "))
+			}
+		}
+	}
+}
+
+func (w *walk) step() {
+	h := Holder{fmt.Sprint("c", w.random.IntN(4)), "eth0"}
+	r := Request{ContainerID: h.ContainerID, IfName: h.IfName, Conf: w.conf}
+	p := Open("host-local")
+	switch w.random.IntN(8) {
+	case 0, 1:
+		w.note("ADD %s", h.ContainerID)
+		got, err := p.Add(w.Context(), r)
+		if err != nil {
+			w.Error(err)
+		}
+		if held := w.held(h); len(held) != len(got.Addresses) {
+			w.Errorf("after ADD %s holds %v, and was given %v", h.ContainerID, held, got.Addresses)
+		}
+	case 2:
+		w.note("DEL %s", h.ContainerID)
+		w.del(r)
+	case 3:
+		r.Addresses = w.held(h)
+		w.note("DEL %s, which is known to have %v", h.ContainerID, r.Addresses)
+		w.del(r)
+	case 4:
+		// One family of an endpoint, of an ADD that went well or of an earlier one.
+		if held := w.held(h); len(held) > 0 {
+			r.Addresses = held[:1]
+			w.note("DEL %s, which is known to have %v", h.ContainerID, r.Addresses)
+			w.del(r)
+		}
+	case 5:
+		w.killed(h)
+	case 6:
+		w.executable(h)
+	case 7:
+		keep := []Holder{h}
+		w.note("GC but for %s", h.ContainerID)
+		if err := p.GC(w.Context(), w.conf, keep); err != nil {
+			w.Error(err)
+		}
+		for addr, content := range heldIn(w.T, w.dir) {
+			if content != h.String() {
+				w.Errorf("after GC %s is held by %q", addr, content)
+			}
+		}
+	}
+}
+
+func (w *walk) note(format string, args ...any) {
+	w.steps = append(w.steps, fmt.Sprintf(format, args...))
+}
+
+// held returns the addresses whose files name the holder, in order.
+func (w *walk) held(h Holder) []netip.Addr {
+	var out []netip.Addr
+	for addr, content := range heldIn(w.T, w.dir) {
+		if content == h.String() {
+			out = append(out, netip.MustParseAddr(addr))
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}
+
+func (w *walk) del(r Request) {
+	if err := Open("host-local").Del(w.Context(), r); err != nil {
+		w.Error(err)
+	}
+	if held := w.held(r.holder()); len(held) > 0 {
+		w.Errorf("after DEL %s holds %v", r.ContainerID, held)
+	}
+}
+
+// free returns an address that nobody has.
+func (w *walk) free() string {
+	for {
+		addr := fmt.Sprintf("10.1.0.%d", 2+w.random.IntN(12))
+		if _, taken := heldIn(w.T, w.dir)[addr]; !taken {
+			return addr
+		}
+	}
+}
+
+func (w *walk) write(file, content string) {
+	if err := os.WriteFile(disk.GetEscapedPath(filepath.Join(w.dir, "net1"), file), []byte(content), 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// killed is an ADD of this package that gets no further than to the address's file.
+func (w *walk) killed(h Holder) {
+	b, addr, steps := bookIn(w.dir, "net1"), w.free(), 1+w.random.IntN(3)
+	w.note("ADD %s, killed after step %d for %s", h.ContainerID, steps, addr)
+	s, err := b.cleared(h)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer func() { _ = s.mark.Close() }()
+	if steps > 1 {
+		if err := addTo(s.mark, addr); err != nil {
+			w.Fatal(err)
+		}
+	}
+	if steps > 2 {
+		w.write(addr, h.String())
+	}
+}
+
+// executable is what host-local's executable does for an ADD, or for a DEL of what the
+// interface has.
+func (w *walk) executable(h Holder) {
+	held := w.held(h)
+	if len(held) == 0 {
+		addr := w.free()
+		w.note("the executable adds %s for %s", addr, h.ContainerID)
+		w.write(addr, h.String())
+		w.write("last_reserved_ip.0", addr)
+		return
+	}
+	w.note("the executable deletes %v of %s", held, h.ContainerID)
+	for _, a := range held {
+		if err := os.Remove(disk.GetEscapedPath(filepath.Join(w.dir, "net1"), a.String())); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
