@@ -341,11 +341,9 @@ func find[T any](ctx context.Context, s Service, kind Kind, filter Filter, decod
 
 // vanished reports whether a list failed because one of its objects was deleted
 // after it had been enumerated.
-func vanished(err error) bool { return errors.Is(err, hns.ErrNotFound) || tornDown(err) }
-
-func tornDown(err error) bool {
+func vanished(err error) bool {
 	var e *hns.Error
-	return errors.As(err, &e) && e.Code == hns.CodeTornDown
+	return errors.Is(err, hns.ErrNotFound) || errors.As(err, &e) && e.Code == hns.CodeTornDown
 }
 
 func decodeAll[T any](documents [][]byte, decode func([]byte) (T, error), keep func(T) bool) ([]T, error) {

@@ -108,6 +108,21 @@ func populate(t *testing.T, c hns.Client) world {
 	return w
 }
 
+// idle returns a populated node and a client that has nothing open, for tests that
+// pin native calls.
+func idle(t *testing.T) (*hnsemu.Host, hns.Client, world) {
+	t.Helper()
+	h, c := host(t)
+	w := populate(t, c)
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return h, c, w
+}
+
+// result drops what a call returns beside its error.
+func result(_ any, err error) error { return err }
+
 func wantNetwork(name string, n int) hns.Network {
 	return hns.Network{
 		Name: name, Driver: hns.L2Bridge,
@@ -121,13 +136,8 @@ func wantNetwork(name string, n int) hns.Network {
 // TestNativeCalls pins the calls of each method on a client that has nothing open,
 // and those that close what it leaves open.
 func TestNativeCalls(t *testing.T) {
-	h, c := host(t)
-	w := populate(t, c)
+	h, c, w := idle(t)
 	ctx := t.Context()
-	if err := c.Close(ctx); err != nil {
-		t.Fatal(err)
-	}
-	result := func(_ any, err error) error { return err }
 	tests := []struct {
 		name string
 		do   func() error
@@ -193,13 +203,8 @@ func TestNativeCalls(t *testing.T) {
 // TestKeptOpen pins the calls that the methods make one after the other in a pod's
 // ADD and DEL: each object is opened once.
 func TestKeptOpen(t *testing.T) {
-	h, c := host(t)
-	w := populate(t, c)
+	h, c, w := idle(t)
 	ctx := t.Context()
-	if err := c.Close(ctx); err != nil {
-		t.Fatal(err)
-	}
-	result := func(_ any, err error) error { return err }
 	var pod hns.Endpoint
 	for _, step := range []struct {
 		name string
