@@ -56,7 +56,10 @@ func bookIn(dataDir, network string) book {
 func (b book) locked(ctx context.Context, f func() error) error {
 	return b.within(ctx, "wait for the lock of", func() error {
 		lock, err := b.makeLock()
-		return b.underLock(ctx, lock, err, f)
+		if err != nil {
+			return err
+		}
+		return b.underLock(ctx, lock, f)
 	})
 }
 
@@ -68,7 +71,10 @@ func (b book) change(ctx context.Context, f func() error) error {
 		if missing(err) {
 			return nil
 		}
-		return b.underLock(ctx, lock, err, f)
+		if err != nil {
+			return err
+		}
+		return b.underLock(ctx, lock, f)
 	})
 }
 
@@ -82,11 +88,8 @@ func (b book) within(ctx context.Context, doing string, f func() error) error {
 	return err
 }
 
-// underLock runs f with the lock, unless it could not be opened.
-func (b book) underLock(ctx context.Context, lock *filemutex.FileMutex, err error, f func() error) error {
-	if err != nil {
-		return err
-	}
+// underLock takes a lock that was opened, runs f, and closes it.
+func (b book) underLock(ctx context.Context, lock *filemutex.FileMutex, f func() error) error {
 	defer func() { _ = lock.Close() }()
 	if err := lock.Lock(); err != nil {
 		return fmt.Errorf("take the lock %s: %w", b.lock(), err)

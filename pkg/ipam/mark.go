@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 )
 
 // A mark is a file that names the addresses which one interface may hold, so that
@@ -39,8 +37,8 @@ func (h Holder) digest() string {
 
 func (b book) mark(h Holder) string { return filepath.Join(b.dir, markPrefix+h.digest()) }
 
-// openMark opens the mark of h, which it makes where there is none. With more flags
-// it does only that: os.O_EXCL.
+// openMark opens the mark of h, which it makes where there is none; with os.O_EXCL as
+// the flag more it fails where there is one.
 func (b book) openMark(h Holder, more int) (*os.File, error) {
 	return os.OpenFile(b.mark(h), os.O_WRONLY|os.O_CREATE|os.O_APPEND|more, 0o600)
 }
@@ -63,20 +61,21 @@ func (b book) addMark(h Holder, file string) error {
 // errTorn is a mark that was not written to its end.
 var errTorn = errors.New("not a list of addresses")
 
-// markedFor returns the names of the files that a mark names.
-func (b book) markedFor(h Holder) ([]string, error) {
+// markedFor returns what a mark names, be it there or not.
+func (b book) markedFor(h Holder) ([]entry, error) {
 	content, err := os.ReadFile(b.mark(h))
 	if err != nil {
 		return nil, err
 	}
-	var out []string
+	var out []entry
 	for line := range strings.Lines(string(content)) {
 		file, ok := strings.CutPrefix(line, markLine)
 		file, ended := strings.CutSuffix(file, "\n")
-		if _, named := addressNamed(file); !ok || !ended || !named {
+		addr, named := addressNamed(file)
+		if !ok || !ended || !named {
 			return nil, errTorn
 		}
-		out = append(out, file)
+		out = append(out, entry{addr: addr, path: filepath.Join(b.dir, file)})
 	}
 	if len(out) == 0 {
 		return nil, errTorn
@@ -93,9 +92,12 @@ func (b book) keepMarks(keep []Holder) error {
 	if err != nil && !missing(err) {
 		return err
 	}
+	kept := map[string]bool{}
+	for _, h := range keep {
+		kept[h.trimmed().digest()] = true
+	}
 	for _, f := range files {
-		digest, ok := strings.CutPrefix(f.Name(), markPrefix)
-		if ok && !slices.ContainsFunc(keep, func(h Holder) bool { return h.trimmed().digest() == digest }) {
+		if digest, ok := strings.CutPrefix(f.Name(), markPrefix); ok && !kept[digest] {
 			_ = os.Remove(filepath.Join(b.dir, f.Name()))
 		}
 	}
@@ -143,10 +145,9 @@ func (b book) markAll(entries []entry) bool {
 			all = false
 			continue
 		}
-		file := filepath.Base(e.path)
-		files, err := b.markedFor(h)
-		if missing(err) || err == nil && !slices.Contains(files, file) {
-			err = b.addMark(h, file)
+		named, err := b.markedFor(h)
+		if missing(err) || err == nil && !slices.ContainsFunc(named, func(n entry) bool { return n.path == e.path }) {
+			err = b.addMark(h, filepath.Base(e.path))
 		}
 		all = all && err == nil
 	}
@@ -162,15 +163,13 @@ func (b book) releaseMarked(r Request) (bool, error) {
 		return false, nil
 	}
 	h := r.holder()
-	files, err := b.markedFor(h)
+	named, err := b.markedFor(h)
 	if err != nil {
 		return false, nil //nolint:nilerr // whatever is wrong with the mark, the files tell
 	}
 	var own []entry
 	left := r.known()
-	for _, file := range files {
-		e := entry{path: filepath.Join(b.dir, file)}
-		e.addr, _ = addressNamed(file)
+	for _, e := range named {
 		content, err := os.ReadFile(e.path)
 		switch other := holderIn(string(content)); {
 		case missing(err), err == nil && other.valid() == nil && !h.holds(string(content)):
@@ -193,17 +192,4 @@ func (b book) releaseMarked(r Request) (bool, error) {
 	}
 	b.removeMark(h)
 	return true, nil
-}
-
-// holdsAll reports whether the request's addresses are known and the interface
-// holds each, in a file of the usual name. It looks at these files only.
-func (b book) holdsAll(r Request) bool {
-	known := r.known()
-	for a := range known {
-		content, err := os.ReadFile(disk.GetEscapedPath(b.dir, a.String()))
-		if err != nil || !r.holder().holds(string(content)) {
-			return false
-		}
-	}
-	return len(known) > 0
 }

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
+
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 )
 
 // shares is what a book has of a request.
@@ -126,4 +129,17 @@ func (b book) confirm(r Request) error {
 	}
 	gone := slices.SortedFunc(maps.Keys(left), netip.Addr.Compare)
 	return unreserved(fmt.Sprintf("no file in %s reserves %s for %s of container %s", b.dir, gone[0], r.IfName, r.ContainerID))
+}
+
+// holdsAll reports whether the request's addresses are known and the interface
+// holds each, in a file of the usual name. It looks at these files only.
+func (b book) holdsAll(r Request) bool {
+	known := r.known()
+	for a := range known {
+		content, err := os.ReadFile(disk.GetEscapedPath(b.dir, a.String()))
+		if err != nil || !r.holder().holds(string(content)) {
+			return false
+		}
+	}
+	return len(known) > 0
 }
