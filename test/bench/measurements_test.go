@@ -49,8 +49,8 @@ func (m *measurements) add(k key, took time.Duration, calls int, peak int64) {
 // do not depend on a clock or on how many endpoints there are.
 var wantCalls = map[string]int{"ADD": 15, "ADD again": 12, "CHECK": 13, "STATUS": 2, "VERSION": 0, "DEL": 9}
 
-// checkCalls fails when a verb makes other calls than it should. An overlay's ADD
-// does not look for the node's own endpoint.
+// checkCalls fails when a verb makes other calls, or starts other processes, than it
+// should. An overlay's ADD does not look for the node's own endpoint.
 func (m *measurements) checkCalls(t *testing.T) {
 	t.Helper()
 	for k, got := range m.calls {
@@ -163,32 +163,32 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 type goal struct {
 	what string
 	want float64
-	got  func(*measurements, hns.Driver) float64
+	got  func(hns.Driver) float64
 }
 
-// of returns what was measured of Bulkhead.
-func of(d hns.Driver, verb string, endpoints int) key { return key{"bulkhead", d, verb, endpoints} }
-
-func goals(s size) []goal {
+func (m *measurements) goals(s size) []goal {
 	burst := fmt.Sprintf("burst of %d", s.burst)
 	most := s.endpoints[len(s.endpoints)-1]
-	peer := func(verb string, n int) func(*measurements, hns.Driver) float64 {
-		return func(m *measurements, d hns.Driver) float64 { return m.toPeer(of(d, verb, n)) }
+	of := func(d hns.Driver, verb string, n int) key { return key{"bulkhead", d, verb, n} }
+	peer := func(verb string, n int) func(hns.Driver) float64 {
+		return func(d hns.Driver) float64 { return m.toPeer(of(d, verb, n)) }
 	}
-	empty := func(verb string) func(*measurements, hns.Driver) float64 {
-		return func(m *measurements, d hns.Driver) float64 { return m.toEmpty(of(d, verb, 0)) }
+	empty := func(verb string) func(hns.Driver) float64 {
+		return func(d hns.Driver) float64 { return m.toEmpty(of(d, verb, 0)) }
 	}
-	calls := func(verb string) func(*measurements, hns.Driver) float64 {
-		return func(m *measurements, d hns.Driver) float64 { return float64(m.calls[of(d, verb, 0)]) }
+	grown := func(verb string) func(hns.Driver) float64 {
+		return func(d hns.Driver) float64 { return m.toEmpty(of(d, verb, most)) / m.toEmpty(of(d, verb, 0)) }
 	}
-	grown := func(verb string) func(*measurements, hns.Driver) float64 {
-		return func(m *measurements, d hns.Driver) float64 {
-			return m.toEmpty(of(d, verb, most)) / m.toEmpty(of(d, verb, 0))
-		}
+	calls := func(verb string) func(hns.Driver) float64 {
+		return func(d hns.Driver) float64 { return float64(m.calls[of(d, verb, 0)]) }
 	}
-	bytes := func(of func(*measurements) map[string]int64) func(*measurements, hns.Driver) float64 {
-		return func(m *measurements, d hns.Driver) float64 {
-			return float64(of(m)["bulkhead"]) / float64(of(m)[peerOf[d]])
+	share := func(bytes map[string]int64, others ...string) func(hns.Driver) float64 {
+		return func(d hns.Driver) float64 {
+			sum := bytes[peerOf[d]]
+			for _, o := range others {
+				sum += bytes[o]
+			}
+			return float64(bytes["bulkhead"]) / float64(sum)
 		}
 	}
 	return []goal{
@@ -204,11 +204,9 @@ func goals(s size) []goal {
 		{"native calls of STATUS", 2, calls("STATUS")},
 		{fmt.Sprintf("ADD beside %d endpoints to beside none", most), 1, grown("ADD")},
 		{fmt.Sprintf("DEL beside %d endpoints to beside none", most), 1, grown("DEL")},
-		{"peak memory to its peer's", 1, bytes(func(m *measurements) map[string]int64 { return m.peak })},
-		{"file to its peer's", 1, bytes(func(m *measurements) map[string]int64 { return m.bytes })},
-		{"file to its peer's and host-local's", 1, func(m *measurements, d hns.Driver) float64 {
-			return float64(m.bytes["bulkhead"]) / float64(m.bytes[peerOf[d]]+m.bytes["host-local"])
-		}},
+		{"peak memory to its peer's", 1, share(m.peak)},
+		{"file to its peer's", 1, share(m.bytes)},
+		{"file to its peer's and host-local's", 1, share(m.bytes, "host-local")},
 	}
 }
 
@@ -216,8 +214,8 @@ func goals(s size) []goal {
 func (m *measurements) reached(s size) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "\n| goal | at most | %s | %s |\n|---|---|---|---|\n", hns.L2Bridge, hns.Overlay)
-	for _, g := range goals(s) {
-		fmt.Fprintf(&out, "| %s | %g | %.4g | %.4g |\n", g.what, g.want, rounded(g.got(m, hns.L2Bridge)), rounded(g.got(m, hns.Overlay)))
+	for _, g := range m.goals(s) {
+		fmt.Fprintf(&out, "| %s | %g | %.4g | %.4g |\n", g.what, g.want, rounded(g.got(hns.L2Bridge)), rounded(g.got(hns.Overlay)))
 	}
 	return out.String()
 }
