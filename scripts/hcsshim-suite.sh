@@ -9,11 +9,13 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/wine.sh
 source scripts/wine.sh
 trap wine_down EXIT
-wine_up
 
 suite=$PWD/.build/hcn.test.exe log=$PWD/.build/hcsshim.log
 GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go test -c -tags integration -o "$suite" github.com/Microsoft/hcsshim/hcn
 go build -o .build/hnsemud ./test/hnsemud
+
+# Not before: building can take longer than a prefix without programs stays up.
+wine_up
 
 # The daemon ends with this script, however that ends: its stdin closes then.
 coproc hnsemud { exec .build/hnsemud --profile 2025 --exit-with-stdin 8>&-; }

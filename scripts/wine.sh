@@ -19,7 +19,7 @@ wine_cc=x86_64-w64-mingw32-gcc
 wine_cflags=(-std=gnu11 -O2 -Wall -Wextra -Werror -shared -s)
 # Seconds without a program after which the prefix stops by itself: nothing is
 # left behind even by those who cannot call wine_down.
-wine_linger=120
+wine_linger=600
 
 wine_find() {
   local path
