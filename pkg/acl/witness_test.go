@@ -158,11 +158,11 @@ func emulate(t testing.TB) emulated {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ep, err := client.CreateEndpoint(context.Background(), hns.Endpoint{Name: string(d), NetworkID: n.ID})
+		id, err := client.CreateEndpoint(context.Background(), hns.Endpoint{Name: string(d), NetworkID: n.ID})
 		if err != nil {
 			t.Fatal(err)
 		}
-		e[d] = endpoint{host, client, ep.ID}
+		e[d] = endpoint{host, client, id}
 	}
 	return e
 }

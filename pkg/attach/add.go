@@ -122,7 +122,7 @@ func (at Attacher) keep(ctx context.Context, a Attachment, network hns.Network, 
 		if err != nil || len(plan.Diff(want, e)) > 0 {
 			continue
 		}
-		got, err := at.attach(ctx, namespace, e)
+		got, err := at.attach(ctx, namespace, e.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -214,11 +214,11 @@ func prefixesOf(given ipam.Result) []netip.Prefix {
 }
 
 // attach puts an endpoint into the namespace and reads back what became of it.
-func (at Attacher) attach(ctx context.Context, namespace string, e hns.Endpoint) (hns.Endpoint, error) {
-	if err := at.HNS.Attach(ctx, namespace, e.ID); err != nil && !errors.Is(err, hns.ErrAttached) {
+func (at Attacher) attach(ctx context.Context, namespace, endpoint string) (hns.Endpoint, error) {
+	if err := at.HNS.Attach(ctx, namespace, endpoint); err != nil && !errors.Is(err, hns.ErrAttached) {
 		return hns.Endpoint{}, at.attachError(ctx, err, namespace)
 	}
-	got, err := at.HNS.Endpoint(ctx, e.ID)
+	got, err := at.HNS.Endpoint(ctx, endpoint)
 	if err != nil {
 		return hns.Endpoint{}, err
 	}

@@ -247,9 +247,9 @@ type lateCreate struct {
 	late func(create func())
 }
 
-func (c lateCreate) CreateEndpoint(_ context.Context, want hns.Endpoint) (hns.Endpoint, error) {
+func (c lateCreate) CreateEndpoint(_ context.Context, want hns.Endpoint) (string, error) {
 	c.late(func() { _, _ = c.Client.CreateEndpoint(context.Background(), want) })
-	return hns.Endpoint{}, &hns.Error{Op: "create endpoint", Object: want.Name, Err: context.DeadlineExceeded}
+	return "", &hns.Error{Op: "create endpoint", Object: want.Name, Err: context.DeadlineExceeded}
 }
 
 // HNS makes the endpoint after ADD has given up and undone: its address must not

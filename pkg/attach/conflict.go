@@ -23,13 +23,13 @@ type contest struct {
 	notices  []string
 }
 
-// makeEndpoint allocates addresses and creates the endpoint. When HNS refuses an
+// makeEndpoint allocates addresses, creates the endpoint and returns its id. When HNS refuses an
 // address as taken, endpoints that nobody misses make room for it, or else IPAM
 // is asked for another. The notices tell of both.
-func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.Network) (hns.Endpoint, []string, error) {
+func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.Network) (id string, notices []string, err error) {
 	reserved, err := at.reserved(ctx, a, network)
 	if err != nil {
-		return hns.Endpoint{}, nil, err
+		return "", nil, err
 	}
 	at, wait := at.ask(ctx, a.Config, network.Driver)
 	defer wait()
@@ -37,10 +37,10 @@ func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.N
 	for {
 		want, err := at.wanted(ctx, a, network, c.reserved)
 		if err != nil {
-			return hns.Endpoint{}, nil, err
+			return "", nil, err
 		}
 		if err := c.repeated(want); err != nil {
-			return hns.Endpoint{}, nil, err
+			return "", nil, err
 		}
 		made, err := at.createOver(ctx, network, want, &c)
 		if !contested(err) || len(want.Addresses) == 0 {
@@ -48,7 +48,7 @@ func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.N
 		}
 		c.refuse(want, err)
 		if err := at.free(ctx, a, nil); err != nil {
-			return hns.Endpoint{}, nil, err
+			return "", nil, err
 		}
 	}
 }
@@ -95,41 +95,41 @@ func contested(err error) bool {
 
 // createOver creates an endpoint, after removing those that hold its addresses
 // and that nobody misses.
-func (at Attacher) createOver(ctx context.Context, network hns.Network, want hns.Endpoint, c *contest) (hns.Endpoint, error) {
+func (at Attacher) createOver(ctx context.Context, network hns.Network, want hns.Endpoint, c *contest) (string, error) {
 	made, err := at.createEndpoint(ctx, want)
 	if !contested(err) {
 		return made, err
 	}
 	all, lookErr := at.HNS.EndpointsOf(ctx, network.ID)
 	if lookErr != nil {
-		return hns.Endpoint{}, lookErr
+		return "", lookErr
 	}
 	c.reserved = append(c.reserved, addressesOf(foreign(all, network)...)...)
 	holders := holders(all, want)
 	for _, h := range holders {
 		why, dead, lookErr := at.dead(ctx, network, h)
 		if lookErr != nil {
-			return hns.Endpoint{}, lookErr
+			return "", lookErr
 		}
 		if dead {
 			lookErr = at.remove(ctx, h)
 		}
 		if !dead || lookErr != nil {
-			return hns.Endpoint{}, errors.Join(fmt.Errorf("%s is held by %s: %w", list(h), why, err), lookErr)
+			return "", errors.Join(fmt.Errorf("%s is held by %s: %w", list(h), why, err), lookErr)
 		}
 		c.notices = append(c.notices, fmt.Sprintf("removed %s, which held %s", why, list(h)))
 	}
 	if len(holders) == 0 {
-		return hns.Endpoint{}, fmt.Errorf("%s is held by no endpoint of the network, but HNS refuses it: %w", list(want), err)
+		return "", fmt.Errorf("%s is held by no endpoint of the network, but HNS refuses it: %w", list(want), err)
 	}
 	return at.createEndpoint(ctx, want)
 }
 
 // createEndpoint creates an endpoint, and says who has a port that is taken.
-func (at Attacher) createEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endpoint, error) {
+func (at Attacher) createEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
 	made, err := at.HNS.CreateEndpoint(ctx, want)
 	if portTaken(err) {
-		return hns.Endpoint{}, at.portError(ctx, want, err)
+		return "", at.portError(ctx, want, err)
 	}
 	return made, err
 }

@@ -30,7 +30,11 @@ func (n *node) holder(a attach.Attachment, e hns.Endpoint) hns.Endpoint {
 		n.Fatal(err)
 	}
 	e.NetworkID, e.Addresses = network.ID, []netip.Prefix{contested}
-	made, err := n.hns.CreateEndpoint(ctx, e)
+	id, err := n.hns.CreateEndpoint(ctx, e)
+	if err != nil {
+		n.Fatal(err)
+	}
+	made, err := n.hns.Endpoint(ctx, id)
 	if err != nil {
 		n.Fatal(err)
 	}
@@ -141,7 +145,7 @@ func TestAddressConflictsEnd(t *testing.T) {
 		address := netip.MustParsePrefix(fmt.Sprintf("10.1.0.%d/16", 10+i))
 		alive, err := n.hns.CreateEndpoint(context.Background(), hns.Endpoint{Name: fmt.Sprintf("o%d_net1", i), NetworkID: network, Addresses: []netip.Prefix{address}})
 		if err == nil {
-			err = n.hns.Attach(context.Background(), netns2, alive.ID)
+			err = n.hns.Attach(context.Background(), netns2, alive)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -157,15 +157,15 @@ type overtaken struct {
 	before, after bool
 }
 
-func (o overtaken) CreateEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endpoint, error) {
+func (o overtaken) CreateEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
 	if o.before {
 		o.del()
 	}
-	e, err := o.Client.CreateEndpoint(ctx, want)
+	id, err := o.Client.CreateEndpoint(ctx, want)
 	if o.after {
 		o.del()
 	}
-	return e, err
+	return id, err
 }
 
 func (o overtaken) Attach(ctx context.Context, namespaceID, endpointID string) error {

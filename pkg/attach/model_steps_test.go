@@ -252,11 +252,11 @@ func (w *walk) makeOther(ctx context.Context, want hns.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	w.others[made.ID] = hnsemu.EndpointState{}
+	w.others[made] = hnsemu.EndpointState{}
 	if !strings.HasSuffix(want.Name, "-eth0") {
 		return nil
 	}
-	return w.admin.Attach(ctx, podNamespace(w.choose(pods)), made.ID)
+	return w.admin.Attach(ctx, podNamespace(w.choose(pods)), made)
 }
 
 // disturb does what is not Bulkhead's doing.

@@ -296,14 +296,18 @@ var byText = cmp.Comparer(func(a, b fmt.Stringer) bool { return a.String() == b.
 // other notes an endpoint that is not Bulkhead's.
 func (w *world) other(want hns.Endpoint) hns.Endpoint {
 	w.Helper()
-	made, err := w.hns.CreateEndpoint(w.Context(), want)
+	id, err := w.hns.CreateEndpoint(w.Context(), want)
 	if err != nil {
 		w.Fatal(err)
 	}
 	for _, e := range w.state().Endpoints {
-		if e.ID == made.ID {
+		if e.ID == id {
 			w.others[e.ID] = fixed(e)
 		}
+	}
+	made, err := w.hns.Endpoint(w.Context(), id)
+	if err != nil {
+		w.Fatal(err)
 	}
 	return made
 }
@@ -326,7 +330,13 @@ func (w *world) lookAgain() {
 		}
 	}
 	for _, c := range w.claims {
-		if c.standing == present && w.hostOf(c) == nil && there[c.result.Endpoint.ID].NamespaceID != c.result.Namespace {
+		in := there[c.result.Endpoint.ID].NamespaceID == c.result.Namespace
+		if w.hostOf(c) != nil {
+			in = slices.ContainsFunc(s.Namespaces, func(ns hnsemu.NamespaceState) bool {
+				return ns.ID == c.result.Namespace && slices.Contains(ns.Containers, c.ContainerID)
+			})
+		}
+		if c.standing == present && !in {
 			c.standing = doubtful
 		}
 		w.noteNamespace(c) // made late, and for DEL to remove

@@ -79,9 +79,9 @@ func (at Attacher) makeNodeEndpoint(ctx context.Context, c config.Config, want h
 			return hns.Endpoint{}, err
 		}
 	}
-	got, err := at.HNS.CreateEndpoint(ctx, want)
-	if err == nil {
-		return got, nil
+	made := want
+	if made.ID, err = at.HNS.CreateEndpoint(ctx, want); err == nil {
+		return made, nil
 	}
 	if found, lookErr := at.findNodeEndpoint(ctx, want); lookErr == nil {
 		return found, nil // only the answer was lost

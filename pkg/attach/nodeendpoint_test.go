@@ -98,15 +98,15 @@ func TestNodeEndpointFound(t *testing.T) {
 			}
 			old, err := n.hns.CreateEndpoint(ctx, hns.Endpoint{Name: "net1_ep", NetworkID: network.ID, Addresses: []netip.Prefix{netip.MustParsePrefix(tt.address)}})
 			if err == nil && tt.attached {
-				err = n.hns.AttachHost(ctx, old.ID)
+				err = n.hns.AttachHost(ctx, old)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			n.namespace(netns1)
 			n.mustAdd(n.behindNode("c1", netns1, ""))
-			if got := n.ofNode("after ADD"); (got.ID != old.ID) != tt.new {
-				t.Errorf("the endpoint was made anew: %t", got.ID != old.ID)
+			if got := n.ofNode("after ADD"); (got.ID != old) != tt.new {
+				t.Errorf("the endpoint was made anew: %t", got.ID != old)
 			}
 		})
 	}

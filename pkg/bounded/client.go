@@ -99,8 +99,8 @@ func (b client) EndpointsOf(ctx context.Context, networkID string) ([]hns.Endpoi
 	})
 }
 
-func (b client) CreateEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endpoint, error) {
-	return bound(ctx, b.perCall, "create endpoint", want.Name, func(ctx context.Context) (hns.Endpoint, error) {
+func (b client) CreateEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
+	return bound(ctx, b.perCall, "create endpoint", want.Name, func(ctx context.Context) (string, error) {
 		return b.c.CreateEndpoint(ctx, want)
 	})
 }

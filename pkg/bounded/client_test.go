@@ -46,8 +46,8 @@ func (s slow) EndpointsNamed(context.Context, string) ([]hns.Endpoint, error) {
 	return nil, s.wait()
 }
 func (s slow) EndpointsOf(context.Context, string) ([]hns.Endpoint, error) { return nil, s.wait() }
-func (s slow) CreateEndpoint(context.Context, hns.Endpoint) (hns.Endpoint, error) {
-	return hns.Endpoint{}, s.wait()
+func (s slow) CreateEndpoint(context.Context, hns.Endpoint) (string, error) {
+	return "", s.wait()
 }
 func (s slow) SetPolicies(context.Context, string, []hns.Policy) error { return s.wait() }
 func (s slow) DeleteEndpoint(context.Context, string) error            { return s.wait() }

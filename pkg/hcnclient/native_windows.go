@@ -53,17 +53,18 @@ func (native) Open(_ context.Context, kind hcndoc.Kind, id string) (hcnhandle.Ha
 // CreateEndpoint is
 //
 //	HRESULT HcnCreateEndpoint(HCN_NETWORK Network, REFGUID Id, PCWSTR Settings, PHCN_ENDPOINT Endpoint, PWSTR* ErrorRecord);
-//
-// The id is zero, as hcsshim's: a wanted one is in the document.
-func (native) CreateEndpoint(_ context.Context, network hcnhandle.Handle, document []byte) (hcnhandle.Handle, error) {
-	f, settings, err := prepare("HcnCreateEndpoint", document)
+func (native) CreateEndpoint(_ context.Context, network hcnhandle.Handle, id string, document []byte) (hcnhandle.Handle, error) {
+	f, g, err := prepareID("HcnCreateEndpoint", id)
 	if err != nil {
 		return 0, err
 	}
-	var zero guid.GUID
+	_, settings, err := prepare("HcnCreateEndpoint", document)
+	if err != nil {
+		return 0, err
+	}
 	var handle uintptr
 	var record *uint16
-	code, _, _ := f.Call(uintptr(network), uintptr(unsafe.Pointer(&zero)), uintptr(unsafe.Pointer(settings)),
+	code, _, _ := f.Call(uintptr(network), uintptr(unsafe.Pointer(&g)), uintptr(unsafe.Pointer(settings)),
 		uintptr(unsafe.Pointer(&handle)), uintptr(unsafe.Pointer(&record)))
 	return hcnhandle.Handle(handle), failure(f, code, record)
 }

@@ -44,9 +44,8 @@ type Service interface {
 	// Get returns the object of that id. It fails with ErrNotFound when there is
 	// none, and with CodeTornDown when it went away meanwhile, or HNS was restarted.
 	Get(ctx context.Context, kind Kind, id string) ([]byte, error)
-	// CreateEndpoint makes an endpoint on a network, given by its id, and returns it
-	// as HNS filled it in.
-	CreateEndpoint(ctx context.Context, network string, document []byte) ([]byte, error)
+	// CreateEndpoint makes an endpoint with that id on a network, given by its own.
+	CreateEndpoint(ctx context.Context, network, id string, document []byte) error
 	// Create makes a network or a namespace and returns it as HNS filled it in.
 	Create(ctx context.Context, kind Kind, document []byte) ([]byte, error)
 	// Modify applies a request to an object.
@@ -120,19 +119,32 @@ func (c client) EndpointsOf(ctx context.Context, networkID string) ([]hns.Endpoi
 	return list, fail(op, networkID, err)
 }
 
-func (c client) CreateEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endpoint, error) {
-	const op = "create endpoint"
-	var err error
-	if want.NetworkID, err = guid(want.NetworkID); err != nil {
-		return hns.Endpoint{}, fail(op, want.Name, err)
+func (c client) CreateEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
+	id, err := c.createEndpoint(ctx, want)
+	return id, fail("create endpoint", want.Name, err)
+}
+
+func (c client) createEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
+	network, err := guid(want.NetworkID)
+	if err != nil {
+		return "", err
 	}
-	if want.ID, err = optionalGUID(want.ID); err != nil {
-		return hns.Endpoint{}, fail(op, want.Name, err)
+	want.NetworkID = network
+	id, err := optionalGUID(want.ID)
+	if err != nil {
+		return "", err
 	}
-	got, err := create(want, EncodeEndpoint, DecodeEndpoint, func(document []byte) ([]byte, error) {
-		return c.s.CreateEndpoint(ctx, want.NetworkID, document)
-	})
-	return got, fail(op, want.Name, err)
+	if id == "" {
+		id = hns.NewGUID()
+	}
+	document, err := EncodeEndpoint(want)
+	if err == nil {
+		err = c.s.CreateEndpoint(ctx, network, id, document)
+	}
+	if err != nil {
+		return "", err
+	}
+	return id, nil
 }
 
 func (c client) SetPolicies(ctx context.Context, id string, policies []hns.Policy) error {

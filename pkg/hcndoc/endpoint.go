@@ -11,14 +11,14 @@ import (
 )
 
 // EncodeEndpoint returns the document that creates an endpoint. The namespace
-// is not in it, since HNS has endpoints attached, not created in one.
+// is not in it, since HNS has endpoints attached, not created in one, nor the id,
+// which HcnCreateEndpoint takes beside the document.
 func EncodeEndpoint(want hns.Endpoint) ([]byte, error) {
 	policies, err := encodePolicies(want.Policies)
 	if err != nil {
 		return nil, err
 	}
 	doc := endpointDoc{
-		ID:            want.ID,
 		Name:          want.Name,
 		Network:       want.NetworkID,
 		Policies:      policies,

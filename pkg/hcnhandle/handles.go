@@ -22,7 +22,7 @@ type Handle uint64
 type Native interface {
 	Enumerate(ctx context.Context, kind hcndoc.Kind, query []byte) ([]byte, error)
 	Open(ctx context.Context, kind hcndoc.Kind, id string) (Handle, error)
-	CreateEndpoint(ctx context.Context, network Handle, document []byte) (Handle, error)
+	CreateEndpoint(ctx context.Context, network Handle, id string, document []byte) (Handle, error)
 	Modify(ctx context.Context, kind hcndoc.Kind, object Handle, document []byte) error
 	Query(ctx context.Context, kind hcndoc.Kind, object Handle, query []byte) ([]byte, error)
 	Delete(ctx context.Context, kind hcndoc.Kind, id string) error
@@ -86,30 +86,16 @@ func (h *Handles) query(ctx context.Context, kind hcndoc.Kind, id string, query 
 	})
 }
 
-// CreateEndpoint makes an endpoint and returns it as HNS filled it in.
-func (h *Handles) CreateEndpoint(ctx context.Context, network string, document []byte) ([]byte, error) {
-	all, err := hcndoc.EncodeQuery(nil)
-	if err != nil {
-		return nil, err
-	}
+// CreateEndpoint makes an endpoint, which is open then.
+func (h *Handles) CreateEndpoint(ctx context.Context, network, id string, document []byte) error {
 	made, err := with(ctx, h, hcndoc.Networks, network, func(opened Handle) (Handle, error) {
-		return h.native.CreateEndpoint(ctx, opened, document)
+		return h.native.CreateEndpoint(ctx, opened, id, document)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var got struct{ ID string }
-	answer, err := h.native.Query(ctx, hcndoc.Endpoints, made, all)
-	if err != nil {
-		h.close(ctx, hcndoc.Endpoints, made)
-		return nil, err
-	}
-	if err := json.Unmarshal(answer, &got); err != nil {
-		h.close(ctx, hcndoc.Endpoints, made)
-		return nil, &hns.Error{Err: err}
-	}
-	h.keep(ctx, hcndoc.Endpoints, object{got.ID, made})
-	return answer, nil
+	h.keep(ctx, hcndoc.Endpoints, object{id, made})
+	return nil
 }
 
 // Modify applies a request to an object. Unlike hcsshim it does not read the

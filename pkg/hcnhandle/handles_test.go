@@ -60,8 +60,8 @@ func (f *fake) Open(_ context.Context, kind hcndoc.Kind, id string) (Handle, err
 	return f.issue("open %s %s", kind, id[34:])
 }
 
-func (f *fake) CreateEndpoint(_ context.Context, network Handle, document []byte) (Handle, error) {
-	return f.issue("create on %d %s", network, document)
+func (f *fake) CreateEndpoint(_ context.Context, network Handle, id string, document []byte) (Handle, error) {
+	return f.issue("create %s on %d %s", id[34:], network, document)
 }
 
 func (f *fake) Modify(_ context.Context, kind hcndoc.Kind, object Handle, document []byte) error {
@@ -157,32 +157,25 @@ func TestFailures(t *testing.T) {
 }
 
 func TestCreateEndpoint(t *testing.T) {
-	f := &fake{answer: `{"ID":"` + two + `"}`}
+	f := &fake{}
 	h := New(f)
-	got, err := h.CreateEndpoint(t.Context(), one, []byte("x"))
-	if err != nil || string(got) != f.answer {
-		t.Errorf("got %s, %v", got, err)
+	if err := h.CreateEndpoint(t.Context(), one, two, []byte("x")); err != nil {
+		t.Error(err)
 	}
-	f.want(t, "open Network a1", "create on 1 x", "query Endpoint 2")
+	f.want(t, "open Network a1", "create a2 on 1 x")
 	if _, err := h.Get(t.Context(), hcndoc.Endpoints, two); err != nil {
 		t.Error(err)
 	}
 	f.want(t, "query Endpoint 2")
-	f.fails = map[string]error{"query Endpoint 3": code(hns.CodeCallFailed)}
-	if _, err := h.CreateEndpoint(t.Context(), one, []byte("x")); !errors.Is(err, hns.ErrUnavailable) {
-		t.Errorf("unread: %v", err)
+	f.fails = map[string]error{"create a2 on 1 y": code(hns.CodeCallFailed)}
+	if err := h.CreateEndpoint(t.Context(), one, two, []byte("y")); !errors.Is(err, hns.ErrUnavailable) {
+		t.Errorf("got %v", err)
 	}
-	f.want(t, "create on 1 x", "query Endpoint 3", "close Endpoint 3")
-	f.answer = "?"
-	var e *hns.Error
-	if _, err := h.CreateEndpoint(t.Context(), one, []byte("x")); !errors.As(err, &e) {
-		t.Errorf("unreadable: %v, want an *hns.Error", err)
-	}
-	f.want(t, "create on 1 x", "query Endpoint 4", "close Endpoint 4")
+	f.want(t, "create a2 on 1 y", "close Network 1")
 	if err := h.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	f.want(t, "close Endpoint 2", "close Network 1")
+	f.want(t, "close Endpoint 2")
 }
 
 // A call that hangs and was given up keeps nobody from the object, and what it opened

@@ -50,9 +50,12 @@ type Endpoints interface {
 	// EndpointsOf returns the endpoints on a network, remote ones included, in
 	// no order. A network that does not exist has none.
 	EndpointsOf(ctx context.Context, networkID string) ([]Endpoint, error)
-	// CreateEndpoint makes an endpoint and returns it as HNS filled it in. When
-	// it fails, HNS may have made the endpoint all the same: look it up by name.
-	CreateEndpoint(ctx context.Context, want Endpoint) (Endpoint, error)
+	// CreateEndpoint makes an endpoint with that id, or with a new one when want has
+	// none, and returns the id; Endpoint tells what HNS filled in. An id is the
+	// client's to choose (learn.microsoft.com, HcnCreateEndpoint; WSL relies on it:
+	// microsoft/WSL, BridgedNetworking.cpp). When it fails, HNS may have made the
+	// endpoint all the same: look it up by name.
+	CreateEndpoint(ctx context.Context, want Endpoint) (id string, err error)
 	// SetPolicies replaces the policies of an endpoint.
 	SetPolicies(ctx context.Context, id string, policies []Policy) error
 	// AttachHost gives an endpoint to the node itself, as an interface of its first

@@ -3,6 +3,7 @@
 package hns
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"strings"
@@ -30,6 +31,14 @@ func ParseGUID(s string) (string, error) {
 		}
 	}
 	return t, nil
+}
+
+// NewGUID returns a random GUID (RFC 9562, version 4).
+func NewGUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, since Go 1.24
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // ZeroGUID is what HNS writes where no object is meant, for instance as the

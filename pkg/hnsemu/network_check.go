@@ -125,7 +125,7 @@ func (n *network) fillSubnets(h *Host) error {
 		if err != nil {
 			return err
 		}
-		n.subnets = append(n.subnets, &subnet{id: newID(), ipamType: "Static", prefix: prefix})
+		n.subnets = append(n.subnets, &subnet{id: hns.NewGUID(), ipamType: "Static", prefix: prefix})
 	}
 	for _, s := range n.subnets {
 		switch {

@@ -167,7 +167,7 @@ func (d subnetDoc) subnet(ipamType string) (*subnet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subnet{id: newID(), ipamType: ipamType, prefix: prefix, flags: d.Flags}
+	s := &subnet{id: hns.NewGUID(), ipamType: ipamType, prefix: prefix, flags: d.Flags}
 	for _, r := range d.Routes {
 		destination, err := parsePrefix(r.DestinationPrefix)
 		if err != nil {
@@ -194,7 +194,7 @@ func (d subnetV1) subnet() (*subnet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subnet{id: newID(), ipamType: "Static", prefix: prefix, flags: d.Flags}
+	s := &subnet{id: hns.NewGUID(), ipamType: "Static", prefix: prefix, flags: d.Flags}
 	if d.GatewayAddress != "" {
 		if s.gateway, err = parseAddr(d.GatewayAddress); err != nil {
 			return nil, err

@@ -198,7 +198,7 @@ func TestReferenceID(t *testing.T) {
 func TestNewID(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
-		id := newID()
+		id := hns.NewGUID()
 		normal, err := hns.ParseGUID(id)
 		if err != nil || normal != id || id[14] != '4' || !strings.ContainsRune("89ab", rune(id[19])) {
 			t.Errorf("%q is no GUID of version 4 in lower case", id)

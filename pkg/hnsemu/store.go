@@ -3,8 +3,6 @@
 package hnsemu
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -125,17 +123,6 @@ func all[T object](s *store, c *class) []T {
 	return list
 }
 
-// newID returns a random GUID of version 4.
-func newID() string {
-	var b [16]byte
-	// Read never fails.
-	_, _ = rand.Read(b[:])
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}
-
 // chooseID picks the id of a new object: the document's, else the parameter's,
 // else one of HNS's own (hns.md section 1.1).
 func (h *Host) chooseID(c *class, parameter, document string) (base, error) {
@@ -149,7 +136,7 @@ func (h *Host) chooseID(c *class, parameter, document string) (base, error) {
 		}
 		return base{id: id, named: true, state: 1}, nil
 	}
-	return base{id: newID(), state: 1}, nil
+	return base{id: hns.NewGUID(), state: 1}, nil
 }
 
 // equalFold compares ids, whose letter case is not stable (hns.md section 2.1).

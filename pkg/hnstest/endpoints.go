@@ -11,6 +11,7 @@ import (
 var endpointCases = []testCase{
 	{name: "endpoints: absent", run: absentEndpoint},
 	{name: "endpoints: HNS fills in", run: leastEndpoint},
+	{name: "endpoints: the client chooses the id", run: chosenEndpoint},
 	{name: "endpoints: read back", run: fullEndpoint},
 	{name: "endpoints: prefix length is HNS's", run: prefixLength},
 	{name: "endpoints: names are not unique", run: sameNames},
@@ -26,25 +27,25 @@ var endpointCases = []testCase{
 
 func absentEndpoint(e *env) {
 	ctx := e.Context()
-	_, err := e.Endpoint(ctx, guid())
+	_, err := e.Endpoint(ctx, hns.NewGUID())
 	e.fails("Endpoint", err, hns.ErrNotFound)
 	_, err = e.Endpoint(ctx, "none")
 	e.fails("Endpoint of no id", err, hns.ErrInvalid)
-	e.fails("DeleteEndpoint", e.DeleteEndpoint(ctx, guid()), hns.ErrNotFound)
+	e.fails("DeleteEndpoint", e.DeleteEndpoint(ctx, hns.NewGUID()), hns.ErrNotFound)
 	e.fails("DeleteEndpoint of no id", e.DeleteEndpoint(ctx, ""), hns.ErrInvalid)
-	e.fails("AttachHost", e.AttachHost(ctx, guid()), hns.ErrNotFound)
+	e.fails("AttachHost", e.AttachHost(ctx, hns.NewGUID()), hns.ErrNotFound)
 	e.fails("AttachHost of no id", e.AttachHost(ctx, "none"), hns.ErrInvalid)
-	e.fails("SetPolicies", e.SetPolicies(ctx, guid(), nil), hns.ErrNotFound)
+	e.fails("SetPolicies", e.SetPolicies(ctx, hns.NewGUID(), nil), hns.ErrNotFound)
 	if got, err := e.EndpointsNamed(ctx, e.name()); err != nil || len(got) > 0 {
 		e.Errorf("EndpointsNamed = %v, %v; want none", got, err)
 	}
-	if got, err := e.EndpointsOf(ctx, guid()); err != nil || len(got) > 0 {
+	if got, err := e.EndpointsOf(ctx, hns.NewGUID()); err != nil || len(got) > 0 {
 		e.Errorf("EndpointsOf a network that does not exist = %v, %v; want none", got, err)
 	}
-	got, err := e.CreateEndpoint(ctx, hns.Endpoint{Name: e.name(), NetworkID: guid()})
+	id, err := e.CreateEndpoint(ctx, hns.Endpoint{Name: e.name(), NetworkID: hns.NewGUID()})
 	e.fails("CreateEndpoint on a network that does not exist", err, hns.ErrNotFound)
-	if got.ID != "" {
-		e.Errorf("a failure came with %+v", got)
+	if id != "" {
+		e.Errorf("a failure came with id %s", id)
 	}
 }
 
@@ -68,6 +69,24 @@ func leastEndpoint(e *env) {
 	}
 }
 
+// chosenEndpoint is Bulkhead's every ADD and DEL: it attaches and deletes by an id
+// of its own, which is free again when the endpoint is gone.
+func chosenEndpoint(e *env) {
+	want := e.endpoint(e.anyNetwork())
+	want.ID = hns.NewGUID()
+	for range 2 {
+		got := e.createEndpoint(want)
+		if want.ID = upper(want.ID); upper(got.ID) != want.ID {
+			e.Fatalf("endpoint has the id %s, want %s", got.ID, want.ID)
+		}
+		ns := e.createNamespace("")
+		e.must(e.Attach(e.Context(), ns.ID, want.ID))
+		e.attached(ns, got, true)
+		e.must(e.Detach(e.Context(), ns.ID, want.ID))
+		e.must(e.DeleteEndpoint(e.Context(), want.ID))
+	}
+}
+
 func fullEndpoint(e *env) {
 	n := e.anyNetwork()
 	want := e.endpoint(n)
@@ -78,17 +97,11 @@ func fullEndpoint(e *env) {
 		Domain: "pod.test", Search: []string{"svc.test", "test"},
 		Servers: []string{"10.96.0.10", "10.96.0.11"}, Options: []string{"ndots:5"},
 	}
-	created := e.createEndpoint(want)
-	e.sameEndpoint(want, created)
-
-	found, err := e.Endpoint(e.Context(), created.ID)
-	e.must(err)
-	if !equal(created, found) {
-		e.Errorf("made as %+v\nfound as %+v", created, found)
-	}
+	found := e.createEndpoint(want)
+	e.sameEndpoint(want, found)
 	named, err := e.EndpointsNamed(e.Context(), want.Name)
-	if err != nil || len(named) != 1 || !equal(created, named[0]) {
-		e.Errorf("EndpointsNamed = %+v, %v; want %+v", named, err, created)
+	if err != nil || len(named) != 1 || !equal(found, named[0]) {
+		e.Errorf("EndpointsNamed = %+v, %v; want %+v", named, err, found)
 	}
 }
 
@@ -190,9 +203,9 @@ func hostPortTaken(e *env) {
 func (e *env) refused(want hns.Endpoint, what string, kinds ...error) {
 	e.Helper()
 	want.Name = e.name()
-	got, err := e.CreateEndpoint(e.Context(), want)
+	id, err := e.CreateEndpoint(e.Context(), want)
 	if err == nil {
-		e.must(e.DeleteEndpoint(e.Context(), got.ID))
+		e.must(e.DeleteEndpoint(e.Context(), id))
 	}
 	e.fails(what, err, kinds...)
 	e.Logf("%s: %v", what, err)

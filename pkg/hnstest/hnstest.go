@@ -104,14 +104,6 @@ func (e *env) name() string {
 	return fmt.Sprintf("%s%s-%d", Prefix, strings.ToLower(rand.Text()[:8]), e.suite.made)
 }
 
-// guid returns an id that no object has.
-func guid() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, since Go 1.24
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
 // network returns a network of that driver to ask for.
 func (e *env) network(driver hns.Driver) hns.Network {
 	want := hns.Network{Name: e.name(), Driver: driver}
@@ -157,14 +149,17 @@ func (e *env) endpoint(n hns.Network) hns.Endpoint {
 	return hns.Endpoint{Name: e.name(), NetworkID: n.ID}
 }
 
-// createEndpoint makes an endpoint that goes away with the case.
+// createEndpoint makes an endpoint that goes away with the case, and returns it as
+// HNS filled it in.
 func (e *env) createEndpoint(want hns.Endpoint) hns.Endpoint {
 	e.Helper()
-	got, err := e.CreateEndpoint(e.Context(), want)
+	id, err := e.CreateEndpoint(e.Context(), want)
 	if err != nil {
 		e.Fatal(err)
 	}
-	e.remove("endpoint "+want.Name, func(ctx context.Context) error { return e.DeleteEndpoint(ctx, got.ID) })
+	e.remove("endpoint "+want.Name, func(ctx context.Context) error { return e.DeleteEndpoint(ctx, id) })
+	got, err := e.Endpoint(e.Context(), id)
+	e.must(err)
 	return got
 }
 

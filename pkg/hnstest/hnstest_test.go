@@ -65,9 +65,9 @@ func (f flawed) EndpointsOf(ctx context.Context, id string) ([]hns.Endpoint, err
 	return apply(f.list, list), apply(f.failure, err)
 }
 
-func (f flawed) CreateEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endpoint, error) {
-	e, err := f.Client.CreateEndpoint(ctx, apply(f.wanted, want))
-	return apply(f.endpoint, e), apply(f.failure, err)
+func (f flawed) CreateEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
+	id, err := f.Client.CreateEndpoint(ctx, apply(f.wanted, want))
+	return id, apply(f.failure, err)
 }
 
 func (f flawed) SetPolicies(ctx context.Context, id string, policies []hns.Policy) error {

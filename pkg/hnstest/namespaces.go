@@ -24,20 +24,20 @@ var namespaceCases = []testCase{
 
 func absentNamespace(e *env) {
 	ctx := e.Context()
-	_, err := e.Namespace(ctx, guid())
+	_, err := e.Namespace(ctx, hns.NewGUID())
 	e.fails("Namespace", err, hns.ErrNotFound)
 	_, err = e.Namespace(ctx, hns.ZeroGUID)
 	e.fails("Namespace of the zero id", err, hns.ErrNotFound)
 	_, err = e.Namespace(ctx, "/var/run/netns/x")
 	e.fails("Namespace of no id", err, hns.ErrInvalid)
-	e.fails("DeleteNamespace", e.DeleteNamespace(ctx, guid()), hns.ErrNotFound)
+	e.fails("DeleteNamespace", e.DeleteNamespace(ctx, hns.NewGUID()), hns.ErrNotFound)
 
 	pod := e.createEndpoint(e.endpoint(e.anyNetwork()))
-	e.fails("Attach to a missing namespace", e.Attach(ctx, guid(), pod.ID), hns.ErrNotFound)
-	e.fails("Detach from a missing namespace", e.Detach(ctx, guid(), pod.ID), hns.ErrNotFound)
+	e.fails("Attach to a missing namespace", e.Attach(ctx, hns.NewGUID(), pod.ID), hns.ErrNotFound)
+	e.fails("Detach from a missing namespace", e.Detach(ctx, hns.NewGUID(), pod.ID), hns.ErrNotFound)
 	ns := e.createNamespace("")
-	e.fails("Attach of a missing endpoint", e.Attach(ctx, ns.ID, guid()), hns.ErrNotFound)
-	e.fails("Detach of a missing endpoint", e.Detach(ctx, ns.ID, guid()), hns.ErrNotFound)
+	e.fails("Attach of a missing endpoint", e.Attach(ctx, ns.ID, hns.NewGUID()), hns.ErrNotFound)
+	e.fails("Detach of a missing endpoint", e.Detach(ctx, ns.ID, hns.NewGUID()), hns.ErrNotFound)
 }
 
 func createNamespace(e *env) {
@@ -57,7 +57,7 @@ func createNamespace(e *env) {
 
 // hcsshim#1049: HNS takes the id of a namespace from the document.
 func chosenNamespace(e *env) {
-	want := guid()
+	want := hns.NewGUID()
 	if got := e.createNamespace(upper(want)); got.ID != want {
 		e.Errorf("got %s, want %s", got.ID, want)
 	}
@@ -168,8 +168,8 @@ func (e *env) namespaceInList(id string) *hns.Namespace {
 func namespaceContainers(e *env) {
 	ctx := e.Context()
 	const container = Prefix + "container"
-	e.fails("AttachContainer to a missing namespace", e.AttachContainer(ctx, guid(), container), hns.ErrNotFound)
-	e.fails("DetachContainer from a missing namespace", e.DetachContainer(ctx, guid(), container), hns.ErrNotFound)
+	e.fails("AttachContainer to a missing namespace", e.AttachContainer(ctx, hns.NewGUID(), container), hns.ErrNotFound)
+	e.fails("DetachContainer from a missing namespace", e.DetachContainer(ctx, hns.NewGUID(), container), hns.ErrNotFound)
 	e.fails("AttachContainer to no id", e.AttachContainer(ctx, "none", container), hns.ErrInvalid)
 	e.fails("DetachContainer from no id", e.DetachContainer(ctx, "none", container), hns.ErrInvalid)
 	ns := e.createNamespace("")

@@ -25,7 +25,7 @@ var networkCases = []testCase{
 func absentNetwork(e *env) {
 	_, err := e.Network(e.Context(), e.name())
 	e.fails("Network", err, hns.ErrNotFound)
-	e.fails("DeleteNetwork", e.DeleteNetwork(e.Context(), guid()), hns.ErrNotFound)
+	e.fails("DeleteNetwork", e.DeleteNetwork(e.Context(), hns.NewGUID()), hns.ErrNotFound)
 	e.fails("DeleteNetwork of no id", e.DeleteNetwork(e.Context(), "none"), hns.ErrInvalid)
 }
 

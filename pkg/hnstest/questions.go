@@ -16,7 +16,7 @@ import (
 // ACL make the other direction deny by default), 5 (who enforces on nat) and 7
 // (states of an endpoint) need packets or another interface than hns.Client.
 var questionCases = []testCase{
-	{name: "question 1: chosen endpoint id", run: chosenEndpoint},
+	{name: "question 1: endpoint id taken", run: endpointIDTaken},
 	{name: "question 2: attached twice", run: attachedTwice},
 	{name: "question 3: codes for unknown ids", run: unknownIDs},
 	{name: "question 5: Switch rule on a network without VFP", run: switchRuleWithoutVFP},
@@ -36,21 +36,20 @@ func (e *env) saw(format string, args ...any) {
 	e.Logf("%s: %s", name, fmt.Sprintf(format, args...))
 }
 
-// chosenEndpoint assumes that an id in the document is honoured, as that of a
-// namespace is (hcsshim#1049).
-func chosenEndpoint(e *env) {
-	want := e.endpoint(e.anyNetwork())
-	want.ID = guid()
-	got := e.createEndpoint(want)
-	e.isID("endpoint", got.ID)
-	if got.ID == want.ID {
-		e.saw("honoured")
+// endpointIDTaken assumes that the endpoint which has the id stays what it is.
+func endpointIDTaken(e *env) {
+	n := e.anyNetwork()
+	first := e.createEndpoint(e.endpoint(n))
+	second := e.endpoint(n)
+	second.ID = first.ID
+	if id, err := e.CreateEndpoint(e.Context(), second); err == nil {
+		e.saw("succeeds with %s", id)
 	} else {
-		e.saw("HNS chose another one")
+		e.saw("fails with %s", e.fails("CreateEndpoint", err, hns.ErrExists, hns.ErrInvalid))
 	}
-	if found, err := e.EndpointsNamed(e.Context(), want.Name); err != nil || !equal([]string{got.ID}, ids(found)) {
-		e.Errorf("found %v, %v; want %s", ids(found), err, got.ID)
-	}
+	got, err := e.Endpoint(e.Context(), first.ID)
+	e.must(err)
+	e.sameEndpoint(first, got)
 }
 
 // attachedTwice assumes that the second time succeeds, as win-bridge's repeated
@@ -75,18 +74,18 @@ func attachedTwice(e *env) {
 func unknownIDs(e *env) {
 	ctx := e.Context()
 	ns := e.createNamespace("")
-	_, openNetwork := e.CreateEndpoint(ctx, hns.Endpoint{Name: e.name(), NetworkID: guid()})
+	_, openNetwork := e.CreateEndpoint(ctx, hns.Endpoint{Name: e.name(), NetworkID: hns.NewGUID()})
 	for _, c := range []struct {
 		what string
 		err  error
 	}{
 		{"HcnOpenNetwork", openNetwork},
-		{"HcnOpenEndpoint", e.SetPolicies(ctx, guid(), nil)},
-		{"HcnOpenNamespace", e.Attach(ctx, guid(), guid())},
-		{"HcnModifyNamespace with an unknown endpoint", e.Attach(ctx, ns.ID, guid())},
-		{"HcnDeleteNetwork", e.DeleteNetwork(ctx, guid())},
-		{"HcnDeleteEndpoint", e.DeleteEndpoint(ctx, guid())},
-		{"HcnDeleteNamespace", e.DeleteNamespace(ctx, guid())},
+		{"HcnOpenEndpoint", e.SetPolicies(ctx, hns.NewGUID(), nil)},
+		{"HcnOpenNamespace", e.Attach(ctx, hns.NewGUID(), hns.NewGUID())},
+		{"HcnModifyNamespace with an unknown endpoint", e.Attach(ctx, ns.ID, hns.NewGUID())},
+		{"HcnDeleteNetwork", e.DeleteNetwork(ctx, hns.NewGUID())},
+		{"HcnDeleteEndpoint", e.DeleteEndpoint(ctx, hns.NewGUID())},
+		{"HcnDeleteNamespace", e.DeleteNamespace(ctx, hns.NewGUID())},
 	} {
 		e.saw("%s: %s", c.what, e.fails(c.what, c.err, hns.ErrNotFound))
 	}
@@ -193,7 +192,7 @@ func detachedTwice(e *env) {
 // unknownContainer assumes nothing. Where HNS takes the container in, the
 // namespace lists and keeps it, and a second time does not count.
 func unknownContainer(e *env) {
-	ctx, container := e.Context(), guid()
+	ctx, container := e.Context(), hns.NewGUID()
 	ns := e.createNamespace("")
 	if err := e.AttachContainer(ctx, ns.ID, container); err != nil {
 		e.saw("refused: %v", err)

@@ -185,8 +185,8 @@ func (b *bench) reserve(r rival, container string) {
 // turn lets each plugin serve a pod's life once.
 func (b *bench) turn(n int) {
 	for _, r := range b.rivals {
-		id := "c" + guid()
-		ns, err := b.hns.CreateNamespace(b.Context(), guid())
+		id := "c" + hns.NewGUID()
+		ns, err := b.hns.CreateNamespace(b.Context(), hns.NewGUID())
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -270,11 +270,11 @@ func (b *bench) bursts(s size) {
 func (b *bench) burst(r rival, pods int) {
 	ids, namespaces := make([]string, pods), make([]string, pods)
 	for i := range pods {
-		ns, err := b.hns.CreateNamespace(b.Context(), guid())
+		ns, err := b.hns.CreateNamespace(b.Context(), hns.NewGUID())
 		if err != nil {
 			b.Fatal(err)
 		}
-		ids[i], namespaces[i] = "c"+guid(), ns.ID
+		ids[i], namespaces[i] = "c"+hns.NewGUID(), ns.ID
 	}
 	if err := b.env.Host.ResetLog(); err != nil {
 		b.Fatal(err)
@@ -296,12 +296,4 @@ func (b *bench) burst(r rival, pods int) {
 			b.Fatalf("%s after a burst: %+v", r.name, got)
 		}
 	}
-}
-
-var guids int
-
-// guid returns one that is new to the node.
-func guid() string {
-	guids++
-	return fmt.Sprintf("be9c0000-0000-4000-8000-%012x", guids)
 }

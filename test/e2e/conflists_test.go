@@ -92,14 +92,14 @@ func gateway(t *testing.T, n *verbs.Node, name, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := n.HNS.CreateEndpoint(ctx, hns.Endpoint{
+	id, err := n.HNS.CreateEndpoint(ctx, hns.Endpoint{
 		Name: name + "_ep", NetworkID: network.ID, Addresses: []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr(address), 24)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := n.Host.Call(ctx, hnsemu.Call{Client: "flanneld", Proc: "HNSCall", Args: []string{
-		"POST", "/endpoints/" + e.ID + "/attach", `{"SystemType":"Host","CompartmentId":1}`,
+		"POST", "/endpoints/" + id + "/attach", `{"SystemType":"Host","CompartmentId":1}`,
 	}})
 	if err != nil || r.Code.Failed() {
 		t.Fatalf("host attach: %+v, %v", r, err)

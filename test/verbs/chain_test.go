@@ -47,14 +47,17 @@ func newChain(t *testing.T, rules string) *chain {
 		hns.Opaque{Type: "L4WFPPROXY", Settings: json.RawMessage(`{"InboundProxyPort":"15001"}`)},
 		hns.ACL{ID: "felix-1", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: 6, Priority: 900},
 	}
-	c.endpoint, err = c.node.HNS.CreateEndpoint(ctx, hns.Endpoint{
+	id, err := c.node.HNS.CreateEndpoint(ctx, hns.Endpoint{
 		Name: "7cd1e1f9-eth0", NetworkID: network.ID, Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.20/16")}, Policies: c.others,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ns := c.node.Namespace(t)
-	if err := c.node.HNS.Attach(ctx, ns, c.endpoint.ID); err != nil {
+	if err := c.node.HNS.Attach(ctx, ns, id); err != nil {
+		t.Fatal(err)
+	}
+	if c.endpoint, err = c.node.HNS.Endpoint(ctx, id); err != nil {
 		t.Fatal(err)
 	}
 	c.call = verbs.Call{ContainerID: "7cd1e1f9aa", NetNS: ns, Conf: conf(rules, `, "prevResult": `+previous)}

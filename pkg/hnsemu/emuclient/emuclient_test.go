@@ -99,7 +99,11 @@ func populate(t *testing.T, c hns.Client) world {
 	if w.network, err = c.CreateNetwork(t.Context(), wantNetwork("podnet", 0)); err != nil {
 		t.Fatal(err)
 	}
-	if w.endpoint, err = c.CreateEndpoint(t.Context(), hns.Endpoint{Name: "pod", NetworkID: w.network.ID}); err != nil {
+	id, err := c.CreateEndpoint(t.Context(), hns.Endpoint{Name: "pod", NetworkID: w.network.ID})
+	if err == nil {
+		w.endpoint, err = c.Endpoint(t.Context(), id)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if w.namespace, err = c.CreateNamespace(t.Context(), ""); err != nil {
@@ -158,7 +162,7 @@ func TestNativeCalls(t *testing.T) {
 		{"EndpointsNamed, none", func() error { return result(c.EndpointsNamed(ctx, "none")) }, "HcnEnumerateEndpoints"},
 		{"CreateEndpoint", func() error {
 			return result(c.CreateEndpoint(ctx, hns.Endpoint{Name: "pod2", NetworkID: w.network.ID}))
-		}, "HcnOpenNetwork HcnCreateEndpoint HcnQueryEndpointProperties HcnCloseEndpoint HcnCloseNetwork"},
+		}, "HcnOpenNetwork HcnCreateEndpoint HcnCloseEndpoint HcnCloseNetwork"},
 		{"SetPolicies", func() error { return c.SetPolicies(ctx, w.endpoint.ID, nil) },
 			"HcnOpenEndpoint HcnModifyEndpoint HcnQueryEndpointProperties HcnCloseEndpoint"},
 		{"CreateNamespace", func() error { return result(c.CreateNamespace(ctx, "")) },
@@ -205,7 +209,7 @@ func TestNativeCalls(t *testing.T) {
 func TestKeptOpen(t *testing.T) {
 	h, c, w := idle(t)
 	ctx := t.Context()
-	var pod hns.Endpoint
+	var pod string
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -218,19 +222,19 @@ func TestKeptOpen(t *testing.T) {
 		{"create", func() (err error) {
 			pod, err = c.CreateEndpoint(ctx, hns.Endpoint{Name: "web", NetworkID: w.network.ID})
 			return err
-		}, "HcnCreateEndpoint HcnQueryEndpointProperties"},
-		{"attach", func() error { return c.Attach(ctx, w.namespace.ID, pod.ID) }, "HcnModifyNamespace"},
-		{"read back", func() error { return result(c.Endpoint(ctx, pod.ID)) }, "HcnQueryEndpointProperties"},
+		}, "HcnCreateEndpoint"},
+		{"attach", func() error { return c.Attach(ctx, w.namespace.ID, pod) }, "HcnModifyNamespace"},
+		{"read back", func() error { return result(c.Endpoint(ctx, pod)) }, "HcnQueryEndpointProperties"},
 		{"the end of ADD", func() error { return c.Close(ctx) }, "HcnCloseEndpoint HcnCloseNamespace HcnCloseNetwork"},
 		{"nothing is open", func() error { return c.Close(ctx) }, ""},
 		{"endpoint", func() error { return result(c.EndpointsNamed(ctx, "web")) },
 			"HcnEnumerateEndpoints HcnOpenEndpoint HcnQueryEndpointProperties"},
-		{"detach", func() error { return c.Detach(ctx, w.namespace.ID, pod.ID) }, "HcnOpenNamespace HcnModifyNamespace"},
+		{"detach", func() error { return c.Detach(ctx, w.namespace.ID, pod) }, "HcnOpenNamespace HcnModifyNamespace"},
 		{"another endpoint", func() error { return result(c.Endpoint(ctx, w.endpoint.ID)) },
 			"HcnCloseEndpoint HcnOpenEndpoint HcnQueryEndpointProperties"},
-		{"delete", func() error { return c.DeleteEndpoint(ctx, pod.ID) }, "HcnCloseEndpoint HcnDeleteEndpoint"},
+		{"delete", func() error { return c.DeleteEndpoint(ctx, pod) }, "HcnCloseEndpoint HcnDeleteEndpoint"},
 		{"prove it", func() error {
-			if _, err := c.Endpoint(ctx, pod.ID); !errors.Is(err, hns.ErrNotFound) {
+			if _, err := c.Endpoint(ctx, pod); !errors.Is(err, hns.ErrNotFound) {
 				return fmt.Errorf("got %w, want ErrNotFound", err)
 			}
 			return nil
@@ -521,7 +525,7 @@ func TestListsUnderChurn(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if err := c.DeleteEndpoint(t.Context(), pod.ID); err != nil {
+				if err := c.DeleteEndpoint(t.Context(), pod); err != nil {
 					t.Error(err)
 					return
 				}

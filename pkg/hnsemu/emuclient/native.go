@@ -30,8 +30,8 @@ func (n native) Open(ctx context.Context, kind hcndoc.Kind, id string) (hcnhandl
 	return hcnhandle.Handle(r.Handle), err
 }
 
-func (n native) CreateEndpoint(ctx context.Context, network hcnhandle.Handle, document []byte) (hcnhandle.Handle, error) {
-	r, err := n.call(ctx, "HcnCreateEndpoint", text(network), hns.ZeroGUID, string(document))
+func (n native) CreateEndpoint(ctx context.Context, network hcnhandle.Handle, id string, document []byte) (hcnhandle.Handle, error) {
+	r, err := n.call(ctx, "HcnCreateEndpoint", text(network), id, string(document))
 	return hcnhandle.Handle(r.Handle), err
 }
 
