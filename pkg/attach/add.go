@@ -277,7 +277,9 @@ func (e failedUndo) Unwrap() error { return e.error }
 // failure. The endpoint is looked up by name, since HNS can have made it although
 // the call failed.
 func (at Attacher) rollBack(ctx context.Context, a Attachment, failure error) error {
-	return at.undo(ctx, a, failure, at.takeDown)
+	return at.undo(ctx, a, failure, func(ctx context.Context, a Attachment) error {
+		return at.takeDown(ctx, a, nil)
+	})
 }
 
 // undo carries out the undoing of a failure, also after ctx has ended, and

@@ -130,8 +130,8 @@ func TestAddAgain(t *testing.T) {
 			tt.between(n, first)
 			second := n.mustAdd(a)
 			n.attached(a, second)
-			if same := first.Endpoint.ID == second.Endpoint.ID; same != tt.same {
-				t.Errorf("same endpoint: %t, want %t", same, tt.same)
+			if got := same(first, second); got != tt.same {
+				t.Errorf("same endpoint: %t, want %t", got, tt.same)
 			}
 			if got := n.addresses(); len(got) != 1 {
 				t.Errorf("two ADDs hold %v", got)

@@ -25,6 +25,12 @@ func promised(r attach.Result) attach.Promise {
 	return p
 }
 
+// same reports whether two results are of one endpoint. Its id follows from its name
+// and HNS gives MAC addresses away again, but IPAM does not soon.
+func same(a, b attach.Result) bool {
+	return a.Endpoint.ID == b.Endpoint.ID && slices.Equal(a.Endpoint.Addresses, b.Endpoint.Addresses)
+}
+
 func (n *node) check(a attach.Attachment, p attach.Promise) error {
 	return n.attacher(a).Check(context.Background(), a, p)
 }

@@ -134,11 +134,12 @@ func (at Attacher) createEndpoint(ctx context.Context, want hns.Endpoint) (strin
 	return made, err
 }
 
-// holders returns the endpoints of the network that have an address of want.
+// holders returns the endpoints of the network that have an address of want, or its
+// id: an earlier ADD gave that one up before HNS had made it.
 func holders(all []hns.Endpoint, want hns.Endpoint) []hns.Endpoint {
 	var out []hns.Endpoint
 	for _, e := range all {
-		if shares(e, want) {
+		if e.ID == want.ID || shares(e, want) {
 			out = append(out, e)
 		}
 	}

@@ -10,14 +10,16 @@ import (
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
 // Del removes a container's interface, frees its addresses, and removes the
 // namespace if it is our own. It finds the endpoint by its name, so it needs
-// neither the namespace nor the network nor a result of ADD. What is gone already
-// is success, and so is a CNI_NETNS that names nothing.
-func (at Attacher) Del(ctx context.Context, a Attachment) error {
-	if err := at.takeDown(ctx, a); err != nil {
+// neither the namespace nor the network nor what ADD promised; with a promise, and
+// a namespace, it is quicker. What is gone already is success, and so is a
+// CNI_NETNS that names nothing.
+func (at Attacher) Del(ctx context.Context, a Attachment, promised Promise) error {
+	if err := at.takeDown(ctx, a, at.removeKnown(ctx, a, promised)); err != nil {
 		return err
 	}
 	p, err := a.place()
@@ -32,14 +34,38 @@ func (at Attacher) Del(ctx context.Context, a Attachment) error {
 	return nil
 }
 
-// takeDown removes the attachment's endpoints, and only then frees the addresses.
-// Where there was no endpoint it looks once more: an ADD that this call overtook
-// can have made one, and confirmed its address, before that was freed.
-func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
+// removeKnown removes the endpoint that an ADD of this plugin made, without a look at
+// it: its id follows from its name, and the runtime tells where it is and what
+// addresses it has. It returns what it removed. Whatever else there is, or went
+// wrong, takeDown finds.
+func (at Attacher) removeKnown(ctx context.Context, a Attachment, promised Promise) []hns.Endpoint {
+	p, err := a.place()
+	if err != nil || p.namespace == "" || len(promised.Addresses) == 0 {
+		return nil
+	}
+	e := hns.Endpoint{ID: plan.EndpointID(a.name())}
+	for _, addr := range promised.Addresses {
+		e.Addresses = append(e.Addresses, addr.Prefix)
+	}
+	if err := at.HNS.Detach(ctx, p.namespace, e.ID); errors.Is(err, hns.ErrNotFound) {
+		return nil
+	}
+	if err := at.HNS.DeleteEndpoint(ctx, e.ID); err != nil {
+		return nil
+	}
+	return []hns.Endpoint{e}
+}
+
+// takeDown removes the attachment's endpoints, and only then frees the addresses;
+// before are those that were removed already. Where there was no endpoint it looks
+// once more: an ADD that this call overtook can have made one, and confirmed its
+// address, before that was freed.
+func (at Attacher) takeDown(ctx context.Context, a Attachment, before []hns.Endpoint) error {
 	removed, err := at.removed(ctx, a)
 	if err != nil {
 		return err
 	}
+	removed = append(removed, before...)
 	if err := at.free(ctx, a, removed); err != nil || len(removed) > 0 {
 		return err
 	}

@@ -82,15 +82,21 @@ func TestDelStates(t *testing.T) {
 		}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			n := newNode(t, "2022")
-			n.namespace(netns1)
-			a := n.attachment(hns.L2Bridge, "c1", netns1)
-			r := n.mustAdd(a)
-			tt.between(n, &a, r)
-			n.mustDel(a)
-			n.nothingLeft("after DEL")
-		})
+		for who, tells := range map[string]func(attach.Result) attach.Promise{
+			"": promised, " and no prevResult": func(attach.Result) attach.Promise { return attach.Promise{} },
+		} {
+			t.Run(tt.name+who, func(t *testing.T) {
+				n := newNode(t, "2022")
+				n.namespace(netns1)
+				a := n.attachment(hns.L2Bridge, "c1", netns1)
+				r := n.mustAdd(a)
+				tt.between(n, &a, r)
+				if err := n.delTold(a, tells(r)); err != nil {
+					t.Fatal(err)
+				}
+				n.nothingLeft("after DEL")
+			})
+		}
 	}
 }
 
@@ -135,16 +141,18 @@ func TestDelFortyAtOnce(t *testing.T) {
 	n := newNode(t, "2022")
 	n.namespace(netns1)
 	a := n.attachment(hns.Overlay, "c1", netns1)
-	n.mustAdd(a)
+	r := n.mustAdd(a)
 	var wg sync.WaitGroup
-	for range 40 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			if err := n.del(a); err != nil {
+	for i := range 40 {
+		wg.Go(func() {
+			told := attach.Promise{}
+			if i%2 == 0 {
+				told = promised(r)
+			}
+			if err := n.delTold(a, told); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	n.nothingLeft("after forty DELs")
@@ -187,7 +195,7 @@ func TestDelOvertakesAdd(t *testing.T) {
 			plain := n.hns
 			at.Client = n.hns
 			at.del = func() {
-				if err := (attach.Attacher{HNS: plain, IPAM: ipam.Open("host-local"), Lock: n.lock}).Del(context.Background(), a); err != nil {
+				if err := (attach.Attacher{HNS: plain, IPAM: ipam.Open("host-local"), Lock: n.lock}).Del(context.Background(), a, attach.Promise{}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -266,4 +274,46 @@ func TestDelOfOneNetwork(t *testing.T) {
 	}
 	n.mustDel(first)
 	n.nothingLeft("after both DELs")
+}
+
+// careful is an HNS on which nobody deletes an endpoint that is attached.
+type careful struct {
+	hns.Client
+	*node
+}
+
+func (c careful) DeleteEndpoint(ctx context.Context, id string) error {
+	e, err := c.Endpoint(ctx, id)
+	if err != nil || e.NamespaceID != "" {
+		c.Errorf("delete endpoint %s in namespace %q, %v", e.Name, e.NamespaceID, err)
+	}
+	return c.Client.DeleteEndpoint(ctx, id)
+}
+
+// Nobody has seen what Windows does with an endpoint that is deleted while it is
+// attached, so none is, wherever CNI_NETNS says that it is.
+func TestDelDetachesBefore(t *testing.T) {
+	for _, netns := range []string{netns1, netns2, "none", "", "container:other"} {
+		for _, told := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s told %t", netns, told), func(t *testing.T) {
+				n := newNode(t, "2022")
+				n.namespace(netns1)
+				n.namespace(netns2)
+				a := n.attachment(hns.L2Bridge, "c1", netns1)
+				r := n.mustAdd(a)
+				real := n.hns
+				n.hns = careful{real, n}
+				a.NetNS = netns
+				p := attach.Promise{}
+				if told {
+					p = promised(r)
+				}
+				if err := n.delTold(a, p); err != nil {
+					t.Error(err)
+				}
+				n.hns = real
+				n.nothingLeft("after DEL")
+			})
+		}
+	}
 }

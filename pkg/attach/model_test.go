@@ -185,12 +185,13 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	n := newNode(t, profile.Name)
 	maybe := func() bool { return random.IntN(2) == 0 }
 	if err := n.host.SetUnknowns(hnsemu.Unknowns{
-		IgnoreID: maybe(), ReAddFails: maybe(), GenericNotFound: maybe(), UpdateReplacesAll: maybe(), AttachedOnAdd: maybe(),
+		IgnoreID: maybe(), TakenIDOpens: maybe(), ReAddFails: maybe(), GenericNotFound: maybe(), UpdateReplacesAll: maybe(), AttachedOnAdd: maybe(),
 		ReferencesBlockDelete: maybe(), EndpointsSurviveReboot: maybe(), NamesIgnoreCase: maybe(),
 	}); err != nil {
 		t.Fatal(err)
 	}
 	w := &walk{world: newWorld(n), admin: emuclient.New(n.host, "admin")}
+	w.tells = maybe
 	w.drivers = [2]hns.Driver{hns.Drivers()[random.IntN(len(hns.Drivers()))], hns.NAT}
 	if w.drivers[0] == hns.NAT {
 		w.drivers[1] = hns.L2Bridge

@@ -156,8 +156,9 @@ func (w *world) added(c *claim, r attach.Result) {
 		return
 	}
 	host := w.claims[i]
-	if host.standing == present && host.result.Endpoint.ID != r.Endpoint.ID {
-		w.blame("ADD %s: the endpoint is %s, that of the first ADD was %s", c, r.Endpoint.ID, host.result.Endpoint.ID)
+	if host.standing == present && !same(host.result, r) {
+		w.blame("ADD %s: the endpoint is %s (%v), that of the first ADD was %s (%v)",
+			c, r.Endpoint.ID, r.Endpoint.Addresses, host.result.Endpoint.ID, host.result.Endpoint.Addresses)
 	}
 	c.result, c.host = r, nil
 	if host != c {
@@ -175,6 +176,14 @@ func (w *world) added(c *claim, r attach.Result) {
 // del gives a claim back.
 func (w *world) del(c *claim) error { return w.delFrom(c, c.NetNS) }
 
+// told is what the runtime sends of an earlier ADD's result, which it may have lost.
+func (w *world) told(c *claim) attach.Promise {
+	if w.tells == nil || !w.tells() {
+		return attach.Promise{}
+	}
+	return promised(c.result)
+}
+
 // delFrom is del with another CNI_NETNS.
 func (w *world) delFrom(c *claim, netns string) error {
 	w.Helper()
@@ -183,7 +192,7 @@ func (w *world) delFrom(c *claim, netns string) error {
 	a := c.Attachment
 	a.NetNS = netns
 	b, err := w.within(c, c.Config.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
-		return at.Del(ctx, a)
+		return at.Del(ctx, a, w.told(c))
 	})
 	switch {
 	case err == nil:
@@ -216,7 +225,7 @@ func (w *world) check(c *claim) error {
 	}
 	joins := w.hostOf(c) != nil
 	hindered := w.hindered(c) || host.standing != present || joins && c.standing != present ||
-		c.result.Endpoint.ID != host.result.Endpoint.ID // it was made anew since
+		!same(c.result, host.result) // it was made anew since
 	b, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
 		return at.Check(ctx, c.Attachment, promised(c.result))
 	})

@@ -79,6 +79,8 @@ type world struct {
 	// stray holds the ids of endpoints that HNS made after DEL had proven that
 	// there were none: nobody could keep their addresses.
 	stray map[string]bool
+	// tells, where it is set, says whether the runtime sends DEL what ADD answered.
+	tells func() bool
 	// problems are what was found to be otherwise.
 	problems []string
 }
@@ -148,6 +150,10 @@ func (w *world) verify() {
 	for _, network := range w.networks() {
 		reserved[network] = w.reserved(network)
 	}
+	// The next endpoint of a name has the same id.
+	maps.DeleteFunc(w.stray, func(id string, _ bool) bool {
+		return !slices.ContainsFunc(s.Endpoints, func(e hnsemu.EndpointState) bool { return e.ID == id })
+	})
 	w.verifyEndpoints(s, reserved)
 	w.verifyAddresses(reserved)
 	w.verifyOthers(s)

@@ -47,7 +47,7 @@ func TestOwnNamespace(t *testing.T) {
 					if r.Namespace != plan.OwnNamespace("c1") || r.Endpoint.NamespaceID != r.Namespace {
 						t.Errorf("the result says %s, the endpoint is in %s, want %s", r.Namespace, r.Endpoint.NamespaceID, plan.OwnNamespace("c1"))
 					}
-					if again := n.mustAdd(a); again.Endpoint.ID != r.Endpoint.ID || again.Namespace != r.Namespace {
+					if again := n.mustAdd(a); !same(again, r) || again.Namespace != r.Namespace {
 						t.Errorf("repeated ADD: %+v, want %+v", again, r)
 					}
 					if err := n.check(a, promised(r)); err != nil {
@@ -68,8 +68,8 @@ func TestOwnNamespaceByItsGUID(t *testing.T) {
 	n := newNode(t, "2022")
 	r := n.mustAdd(n.attachment(hns.L2Bridge, "c1", "none"))
 	a := n.attachment(hns.L2Bridge, "c1", strings.ToUpper(r.Namespace))
-	if again := n.mustAdd(a); again.Endpoint.ID != r.Endpoint.ID {
-		t.Errorf("ADD by GUID made %s, not %s", again.Endpoint.ID, r.Endpoint.ID)
+	if again := n.mustAdd(a); !same(again, r) {
+		t.Errorf("ADD by GUID made %+v, not %+v", again, r)
 	}
 	n.mustDel(a)
 	n.nothingLeft("after DEL")
@@ -196,7 +196,7 @@ func TestWorkerByContainer(t *testing.T) {
 				first := n.mustAdd(sandbox)
 				for range 2 {
 					second := n.mustAdd(worker)
-					if second.Endpoint.ID != first.Endpoint.ID || second.Namespace != first.Namespace {
+					if !same(first, second) || second.Namespace != first.Namespace {
 						t.Errorf("the worker got %+v, the sandbox has %+v", second, first)
 					}
 				}

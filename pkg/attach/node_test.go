@@ -138,10 +138,13 @@ func (n *node) add(a attach.Attachment) (attach.Result, error) {
 	return n.attacher(a).Add(ctx, a)
 }
 
-func (n *node) del(a attach.Attachment) error {
+func (n *node) del(a attach.Attachment) error { return n.delTold(a, attach.Promise{}) }
+
+// delTold is del by a runtime that sends what ADD answered.
+func (n *node) delTold(a attach.Attachment, p attach.Promise) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return n.attacher(a).Del(ctx, a)
+	return n.attacher(a).Del(ctx, a, p)
 }
 
 func (n *node) mustAdd(a attach.Attachment) attach.Result {

@@ -55,8 +55,8 @@ func TestRoutesAndDNSOfIPAM(t *testing.T) {
 				t.Errorf("CHECK: %v", err)
 			}
 			again, err := n.add(a)
-			if err != nil || again.Endpoint.ID != r.Endpoint.ID {
-				t.Errorf("ADD again: %v, %v", again.Endpoint.ID, err)
+			if err != nil || !same(again, r) {
+				t.Errorf("ADD again: %+v, %v", again.Endpoint, err)
 			}
 			n.mustDel(a)
 		})

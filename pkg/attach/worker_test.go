@@ -5,8 +5,6 @@ package attach_test
 import (
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -24,8 +22,8 @@ func TestWorkerSharesTheEndpoint(t *testing.T) {
 				worker := n.attachment(d, "worker", netns1)
 				first := n.mustAdd(sandbox)
 				second := n.mustAdd(worker)
-				if diff := cmp.Diff(first.Endpoint.ID, second.Endpoint.ID); diff != "" {
-					t.Errorf("endpoints of sandbox and worker (-sandbox +worker):\n%s", diff)
+				if !same(first, second) {
+					t.Errorf("the sandbox has %+v, the worker %+v", first.Endpoint, second.Endpoint)
 				}
 				if held := n.addresses(); len(held) != 1 {
 					t.Errorf("a pod of two containers holds %v", held)

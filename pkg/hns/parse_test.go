@@ -118,3 +118,18 @@ func TestFeatures(t *testing.T) {
 		})
 	}
 }
+
+func TestNewGUID(t *testing.T) {
+	for want, guid := range map[byte]func() string{'4': NewGUID, '8': func() string { return HashGUID("c1_net1") }} {
+		got := guid()
+		if parsed, err := ParseGUID(got); err != nil || parsed != got || got[14] != want || !strings.Contains("89ab", got[19:20]) {
+			t.Errorf("got %q, want a GUID of version %c", got, want)
+		}
+	}
+	if a, b := NewGUID(), NewGUID(); a == b {
+		t.Errorf("%s twice", a)
+	}
+	if a, b := HashGUID("c1_net1"), HashGUID("c2_net1"); a == b {
+		t.Errorf("%s for two texts", a)
+	}
+}

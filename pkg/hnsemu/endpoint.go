@@ -101,6 +101,9 @@ func runCreateEndpoint(h *Host, call Call) (Reply, error) {
 	if err := decode(call.Args[2], &doc); err != nil {
 		return Reply{}, err
 	}
+	if there := h.store.find(endpointClass, id); there != nil && h.unknowns.TakenIDOpens {
+		return Reply{Handle: h.store.issue(call.Client, endpointClass, there)}, nil
+	}
 	e, err := h.makeEndpoint(o.(*network), id, doc)
 	if err != nil {
 		return Reply{}, err

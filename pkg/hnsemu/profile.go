@@ -83,6 +83,9 @@ type Unknowns struct {
 	// IgnoreID: the "ID" in the document of a network or an endpoint is not
 	// honoured. For namespaces it is known to be (hcsshim#1049).
 	IgnoreID bool
+	// TakenIDOpens: HcnCreateEndpoint with the id of an endpoint that exists opens
+	// that one, whatever the document says, instead of answering 0x80071392.
+	TakenIDOpens bool
 	// ReAddFails: adding an endpoint to the namespace it is in already answers
 	// 0x803b002b instead of success.
 	ReAddFails bool

@@ -23,6 +23,12 @@ var unknownCases = map[string]struct {
 		s := c.create("Namespace", `{"ID":"`+unknownID+`"}`)
 		return fmt.Sprint(n == unknownID, e == unknownID, s == unknownID)
 	}, "true true true", "false false true"},
+	"TakenIDOpens": {func(c client) string {
+		n := c.network("NAT", "n")
+		first := c.createEndpoint(n, v2(`"Name":"first","ID":"`+unknownID+`"`))
+		again := c.call("HcnCreateEndpoint", c.open("Network", n), first, v2(`"Name":"again"`))
+		return fmt.Sprintf("%x %d", uint32(again.Code), len(c.enumerate("Endpoints", "")))
+	}, "80071392 1", "0 1"},
 	"ReAddFails": {func(c client) string {
 		e := c.createEndpoint(c.network("NAT", "n"), v2(`"Name":"e"`))
 		s := c.create("Namespace", `{}`)

@@ -164,10 +164,19 @@ func TestEndpoint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			want.ID = EndpointID(want.Name)
 			if diff := cmp.Diff(want, got, values); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The endpoints of an earlier release must be found by a later one.
+func TestEndpointID(t *testing.T) {
+	const want = "77a19cdd-fa23-8a1d-b19b-aad7c115a53d"
+	if got := EndpointID("c1_net1"); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -191,15 +191,17 @@ func (b *bench) turn(n int) {
 			b.Fatal(err)
 		}
 		result := b.run(r, "ADD", id, ns.ID, r.conf, key{r.name, b.driver, "ADD", n})
+		// libcni keeps the result for the verbs that follow.
+		after := strings.TrimSuffix(r.conf, "}") + `, "prevResult": ` + result + "}"
 		if n == 0 {
 			b.run(r, "ADD", id, ns.ID, r.conf, key{r.name, b.driver, "ADD again", n})
 			if r.name == "bulkhead" {
-				b.run(r, "CHECK", id, ns.ID, strings.TrimSuffix(r.conf, "}")+`, "prevResult": `+result+"}", key{r.name, b.driver, "CHECK", n})
+				b.run(r, "CHECK", id, ns.ID, after, key{r.name, b.driver, "CHECK", n})
 			}
 			b.run(r, "STATUS", "", "", r.conf, key{r.name, b.driver, "STATUS", n})
 			b.run(r, "VERSION", "", "", `{"cniVersion": "1.1.0"}`, key{r.name, b.driver, "VERSION", n})
 		}
-		b.run(r, "DEL", id, ns.ID, r.conf, key{r.name, b.driver, "DEL", n})
+		b.run(r, "DEL", id, ns.ID, after, key{r.name, b.driver, "DEL", n})
 		if err := b.hns.DeleteNamespace(b.Context(), ns.ID); err != nil {
 			b.Fatal(err)
 		}

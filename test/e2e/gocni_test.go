@@ -219,12 +219,12 @@ func TestContainerdFailedRemove(t *testing.T) {
 		t.Run(string(d), func(t *testing.T) {
 			c := newContainerd(t, d)
 			pods := c.start(2)
-			for _, proc := range []string{"HcnEnumerateEndpoints", "HcnDeleteEndpoint"} {
-				f := hnsemu.Fault{Proc: proc, Nth: 1, Kind: hnsemu.FaultFail, Code: vfpPortSetting}
+			for i, proc := range []string{"HcnEnumerateEndpoints", "HcnDeleteEndpoint"} {
+				f := hnsemu.Fault{Proc: proc, Nth: 1, Kind: hnsemu.FaultFail, Code: vfpPortSetting, Every: true}
 				if err := c.node.Host.AddFault(f); err != nil {
 					t.Fatal(err)
 				}
-				c.refusesAll("remove", pods[:1], "cannot detach eth0 of pod default/"+pods[0].Name)
+				c.refusesAll("remove", pods[i:i+1], "cannot detach eth0 of pod default/"+pods[i].Name)
 				if err := c.node.Host.ClearFaults(); err != nil {
 					t.Fatal(err)
 				}

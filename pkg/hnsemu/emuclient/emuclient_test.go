@@ -25,7 +25,7 @@ import (
 // the open questions and with the others.
 func TestContract(t *testing.T) {
 	others := hnsemu.Unknowns{
-		IgnoreID: true, ReAddFails: true, GenericNotFound: true, DenyPerDirection: true, NATBySwitch: true,
+		IgnoreID: true, TakenIDOpens: true, ReAddFails: true, GenericNotFound: true, DenyPerDirection: true, NATBySwitch: true,
 		UpdateReplacesAll: true, AttachedOnAdd: true, LaxPortMapping: true, ReferencesBlockDelete: true,
 		EndpointsSurviveReboot: true, NamesIgnoreCase: true,
 	}
