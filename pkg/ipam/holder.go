@@ -3,7 +3,9 @@
 package ipam
 
 import (
+	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/containernetworking/cni/pkg/utils"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
@@ -29,6 +31,9 @@ func (h Holder) valid() error {
 	}
 	if err := utils.ValidateInterfaceName(h.IfName); err != nil {
 		return err
+	}
+	if strings.ContainsFunc(h.IfName, unicode.IsControl) {
+		return fmt.Errorf("interface name %q has control characters", h.IfName)
 	}
 	return nil
 }
@@ -56,7 +61,8 @@ func (h Holder) holds(content string) bool {
 }
 
 // cutOff reports whether content is the beginning of what is written for h, or all
-// of it. A crash leaves such files, also filled up with zeros.
+// of it. A crash leaves such files, also filled up with zeros. It can be all of what
+// is written for another interface, too: net1 is the beginning of net10.
 func (h Holder) cutOff(content string) bool {
 	return strings.HasPrefix(h.String(), strings.TrimRight(content, "\x00"))
 }

@@ -26,9 +26,14 @@ func (b book) collect(keep []Holder) error {
 		return err
 	}
 	var failures []error
+	var stay []Holder
 	for _, e := range entries {
 		content, err := e.read()
-		if err == nil && !held(content, keep) {
+		switch {
+		case err != nil:
+		case held(content, keep):
+			stay = append(stay, holderIn(content))
+		default:
 			err = e.remove()
 		}
 		failures = append(failures, err)
@@ -36,7 +41,7 @@ func (b book) collect(keep []Holder) error {
 	if err := errors.Join(failures...); err != nil {
 		return err // and all marks stay: what could not be released needs its own
 	}
-	return b.keepMarks(keep)
+	return b.keepMarks(append(stay, keep...))
 }
 
 // held reports whether the content of an address file names somebody in keep, if

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -19,8 +20,9 @@ import (
 // an address and removed after it.
 //
 // host-local's executable makes no marks. Where it reserved something since this
-// package last did, the last reservation is not signed (see signed), and everything
-// is read; ADD marks then what it finds.
+// package last did, the last reservation of that range set is not signed (see
+// signed), and everything is read; ADD marks then what it finds. Between two range
+// sets of one ADD the executable lets others at the book, so each of them counts.
 const (
 	markPrefix = "holder-"
 	// markLine begins each line. No container's id has a space in it, so the
@@ -28,7 +30,7 @@ const (
 	markLine = "address "
 )
 
-// digest is short. Holders that share one are told apart by the addresses' files.
+// digest is short: two holders share one in no book of this world.
 func (h Holder) digest() string {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte(h.String())) // never fails
@@ -117,16 +119,29 @@ func signed(ip net.IP) string {
 }
 
 // marked reports whether each reservation has a mark: this package made the last of
-// the first range set, with which every ADD begins, and signs only where that holds.
+// every range set, and signs only where that holds.
 func (b book) marked() bool {
 	_, marked := b.last()
 	return marked
 }
 
 // last returns the last reservation of the first range set, nil for none, and whether
-// it is signed.
+// the last of every range set is signed.
 func (b book) last() (net.IP, bool) {
-	content, err := os.ReadFile(b.hint("0"))
+	first, marked := b.hinted(b.hint("0"))
+	for i := 1; marked; i++ {
+		path := b.hint(strconv.Itoa(i))
+		if _, err := os.Stat(path); missing(err) {
+			break
+		}
+		_, marked = b.hinted(path)
+	}
+	return first, marked
+}
+
+// hinted reads a last reservation, nil for none, and whether it is signed.
+func (b book) hinted(path string) (net.IP, bool) {
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, false
 	}
@@ -134,24 +149,65 @@ func (b book) last() (net.IP, bool) {
 	return ip, ip != nil && string(content) == signed(ip)
 }
 
-// markAll makes the marks that entries lack, and reports whether each has one then.
-// Who holds what cannot be told of what is damaged.
+// sign signs the last reservations, also of range sets that the configuration has no
+// more. One that cannot be read is none.
+func (b book) sign() error {
+	for i := 0; ; i++ {
+		path := b.hint(strconv.Itoa(i))
+		if _, err := os.Stat(path); missing(err) {
+			return nil
+		}
+		ip, done := b.hinted(path)
+		var err error
+		switch {
+		case ip == nil:
+			err = os.Remove(path)
+		case !done:
+			err = os.WriteFile(path, []byte(signed(ip)), 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// markAll makes the marks that entries lack, removes those of whoever holds nothing,
+// and reports whether all is marked and signed then. What names nobody whom a
+// runtime can mean needs no mark: no mark would lead to it.
 func (b book) markAll(entries []entry) bool {
+	var holders []Holder
 	all := true
 	for _, e := range entries {
 		content, err := e.read()
 		h := holderIn(content)
-		if err != nil || h.valid() != nil {
-			all = false
+		if err == nil && h.valid() != nil {
 			continue
 		}
-		named, err := b.markedFor(h)
-		if missing(err) || err == nil && !slices.ContainsFunc(named, func(n entry) bool { return n.path == e.path }) {
-			err = b.addMark(h, filepath.Base(e.path))
+		if err == nil {
+			holders = append(holders, h)
+			err = b.markEntry(h, e)
 		}
 		all = all && err == nil
 	}
-	return all
+	return all && b.keepMarks(holders) == nil && b.sign() == nil
+}
+
+// markEntry notes that h holds an entry, unless its mark says so. A mark that is torn
+// is written anew.
+func (b book) markEntry(h Holder, e entry) error {
+	named, err := b.markedFor(h)
+	switch {
+	case slices.ContainsFunc(named, func(n entry) bool { return n.path == e.path }):
+		return nil
+	case errors.Is(err, errTorn):
+		err = os.Remove(b.mark(h))
+	case missing(err):
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.addMark(h, filepath.Base(e.path))
 }
 
 // releaseMarked frees what the mark of the request's interface names, when that is
@@ -172,7 +228,7 @@ func (b book) releaseMarked(r Request) (bool, error) {
 	for _, e := range named {
 		content, err := os.ReadFile(e.path)
 		switch other := holderIn(string(content)); {
-		case missing(err), err == nil && other.valid() == nil && !h.holds(string(content)):
+		case missing(err), err == nil && other.valid() == nil && !h.holds(string(content)) && !h.cutOff(string(content)):
 		case err == nil && string(content) == h.String():
 			own = append(own, e)
 			delete(left, e.addr)

@@ -3,6 +3,7 @@
 package ipam
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -273,16 +274,112 @@ func TestUnreadable(t *testing.T) {
 	equal(t, "after DEL", map[string]string{}, heldIn(t, dir))
 }
 
-// TestNotAsWritten: a file that the mark names and that somebody rewrote is still the
-// interface's, also where the caller does not know the address.
-func TestNotAsWritten(t *testing.T) {
+// What the executable reserved and this package could not read is not taken for
+// marked.
+func TestUnreadableOfTheExecutable(t *testing.T) {
+	dir := tempDir(t)
+	r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1", "c2")
+	book := filepath.Join(dir, "net1")
+	reservesOf(t, dir, r[0], 0)
+	if err := os.Rename(filepath.Join(book, "10.1.0.2"), filepath.Join(dir, "kept")); err != nil {
+		t.Fatal(err)
+	}
+	circle("10.1.0.2")(t, book)
+	added(t, r[1])
+	if bookIn(dir, "net1").marked() {
+		t.Error("what cannot be read counts as marked")
+	}
+	if err := os.Rename(filepath.Join(dir, "kept"), filepath.Join(book, "10.1.0.2")); err != nil {
+		t.Fatal(err)
+	}
+	added(t, r[0])
+	if got := ofContainer(t, dir, "c1"); got != 1 {
+		t.Errorf("after ADD: %q", heldIn(t, dir))
+	}
+}
+
+// What the executable reserved for an interface that is marked already is released
+// with the rest.
+func TestMarkedAndMore(t *testing.T) {
 	dir := tempDir(t)
 	r := in(t, dir, dualStack, "c1")[0]
 	added(t, r)
-	file("fd00::2", "c1\neth0\n")(t, filepath.Join(dir, "net1"))
-	r.Addresses = addrs("10.1.0.2")
+	reserve(t, dir, map[string]string{"10.1.0.9": "c1\r\neth0", "last_reserved_ip.0": "10.1.0.9"})
+	r.Addresses = addrs("10.1.0.2", "fd00::2")
 	deleted(t, r)
 	equal(t, "after DEL", map[string]string{}, heldIn(t, dir))
+}
+
+// An ADD that is killed before it writes into an address's file leaves one that names
+// nobody; its mark tells whose it is, also where the caller knows no address.
+func TestFileNotWritten(t *testing.T) {
+	for _, content := range []string{"", "c1\r\net", "\x00\x00"} {
+		dir := tempDir(t)
+		r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1", "c2")
+		added(t, r[1])
+		mine := filepath.Base(book{}.mark(Holder{"c1", "eth0"}))
+		all(file(mine, "address 10.1.0.3\n"), file("10.1.0.3", content))(t, filepath.Join(dir, "net1"))
+		deleted(t, r[0])
+		equal(t, fmt.Sprintf("after DEL, with %q", content), map[string]string{"10.1.0.2": "c2\r\neth0"}, heldIn(t, dir))
+	}
+}
+
+// A torn mark of somebody who lives is made anew, and what names nobody needs none, so
+// the next verbs read no more than their own files.
+func TestMarksHeal(t *testing.T) {
+	dir := tempDir(t)
+	r := in(t, dir, dualStack, "c1", "c2")
+	added(t, r[0])
+	mine := filepath.Base(book{}.mark(Holder{"c1", "eth0"}))
+	all(file(mine, "\x00\x00"), file("10.1.0.77", ""), file("last_reserved_ip.0", "10.1.0.2"))(t, filepath.Join(dir, "net1"))
+	added(t, r[1])
+	if got := marksIn(t, dir)["c1"]; got != "address 10.1.0.2\naddress fd00::2\n" || !bookIn(dir, "net1").marked() {
+		t.Errorf("c1's mark: %q", got)
+	}
+}
+
+// The interfaces net1 and net10 of a container are two, though what is written for the
+// one begins what is written for the other.
+func TestNameThatBeginsAnother(t *testing.T) {
+	dir := tempDir(t)
+	one := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1")[0]
+	ten := one
+	one.IfName, ten.IfName = "net1", "net10"
+	added(t, one, ten)
+	ten.Addresses = addrs("10.1.0.2", "10.1.0.3") // the first is out of date
+	deleted(t, ten)
+	equal(t, "after DEL of net10", map[string]string{"10.1.0.2": "c1\r\nnet1"}, heldIn(t, dir))
+
+	// GC cannot tell the one's file from a damaged one of the other.
+	if err := Open("host-local").GC(t.Context(), one.Conf, []Holder{{"c1", "net10"}}); err != nil {
+		t.Fatal(err)
+	}
+	added(t, one)
+	equal(t, "after GC and ADD of net1", map[string]string{"10.1.0.4": "c1\r\nnet1"}, heldIn(t, dir))
+}
+
+// ADD leaves alone what names the container alone: it can be another interface's.
+func TestAddLeavesTheContainerAlone(t *testing.T) {
+	dir := tempDir(t)
+	r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1")[0]
+	reserve(t, dir, map[string]string{"10.1.0.2": "c1"})
+	r.IfName = "eth1"
+	added(t, r)
+	equal(t, "after ADD", map[string]string{"10.1.0.2": "c1", "10.1.0.3": "c1\r\neth1"}, heldIn(t, dir))
+}
+
+// TestNotAsWritten: a file that the mark names and that somebody rewrote, or that is
+// damaged, is still the interface's, also where the caller does not know the address.
+func TestNotAsWritten(t *testing.T) {
+	for _, content := range []string{"c1\neth0\n", "c1\r\net", "c1\r\n\x00\x00", ""} {
+		dir := tempDir(t)
+		r := in(t, dir, dualStack, "c1")[0]
+		added(t, r)
+		file("fd00::2", content)(t, filepath.Join(dir, "net1"))
+		r.Addresses = addrs("10.1.0.2")
+		deleted(t, r)
+		equal(t, fmt.Sprintf("after DEL, with %q", content), map[string]string{}, heldIn(t, dir))
+	}
 }
 
 func TestSigned(t *testing.T) {

@@ -3,6 +3,7 @@
 package ipam
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -24,6 +25,9 @@ type walk struct {
 	dir    string
 	conf   []byte
 	steps  []string
+	// half are the containers of which the executable has reserved an address of the
+	// first range set.
+	half map[string]bool
 }
 
 // Whatever came before, an ADD ends with one address of each family for its interface,
@@ -34,7 +38,7 @@ func TestModel(t *testing.T) {
 		seeds = 6 // files are slow under Wine
 	}
 	for seed := range seeds {
-		w := &walk{T: t, random: rand.New(rand.NewPCG(seed, 1)), dir: tempDir(t)}
+		w := &walk{T: t, random: rand.New(rand.NewPCG(seed, 1)), dir: tempDir(t), half: map[string]bool{}}
 		ranges := dualStack
 		if seed%2 == 0 {
 			ranges = `[[{"subnet":"10.1.0.0/28"}]]`
@@ -54,7 +58,11 @@ func (w *walk) step() {
 	h := Holder{fmt.Sprint("c", w.random.IntN(4)), "eth0"}
 	r := Request{ContainerID: h.ContainerID, IfName: h.IfName, Conf: w.conf}
 	p := Open("host-local")
-	switch w.random.IntN(8) {
+	kind := w.random.IntN(8)
+	if kind != 6 && kind != 7 {
+		delete(w.half, h.ContainerID) // the runtime has given the executable up
+	}
+	switch kind {
 	case 0, 1:
 		w.note("ADD %s", h.ContainerID)
 		got, err := p.Add(w.Context(), r)
@@ -156,21 +164,20 @@ func (w *walk) killed(h Holder) {
 	}
 }
 
-// executable is what host-local's executable does for an ADD, or for a DEL of what the
-// interface has.
+// executable is what host-local's executable does for one range set of an ADD, or for
+// a DEL of what the interface has.
 func (w *walk) executable(h Holder) {
+	r := Request{ContainerID: h.ContainerID, IfName: h.IfName, Conf: w.conf}
 	held := w.held(h)
-	if len(held) == 0 {
-		addr := w.free()
-		w.note("the executable adds %s for %s", addr, h.ContainerID)
-		w.write(addr, h.String())
-		w.write("last_reserved_ip.0", addr)
-		return
-	}
-	w.note("the executable deletes %v of %s", held, h.ContainerID)
-	for _, a := range held {
-		if err := os.Remove(disk.GetEscapedPath(filepath.Join(w.dir, "net1"), a.String())); err != nil {
-			w.Fatal(err)
-		}
+	switch {
+	case len(held) == 0:
+		w.note("the executable adds %s for %s", reservesOf(w.T, w.dir, r, 0), h.ContainerID)
+		w.half[h.ContainerID] = bytes.Contains(w.conf, []byte("fd00::"))
+	case w.half[h.ContainerID]:
+		w.note("the executable goes on with %s for %s", reservesOf(w.T, w.dir, r, 1), h.ContainerID)
+		delete(w.half, h.ContainerID)
+	default:
+		w.note("the executable deletes %v of %s", held, h.ContainerID)
+		releases(w.T, w.dir, r)
 	}
 }

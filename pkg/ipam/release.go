@@ -17,8 +17,8 @@ import (
 type shares struct {
 	// whole names the container and the interface, alone the container only.
 	whole, alone []entry
-	// lost is of an address that the caller knows as the interface's, and names
-	// nobody.
+	// lost names nobody, and is of an address that is known to be the interface's,
+	// by the caller or by its mark.
 	lost []entry
 	// blocked could not be read of such an address, unread of any other.
 	blocked, unread []error
@@ -32,8 +32,10 @@ func (b book) sharesOf(r Request) (shares, error) {
 	}
 	var s shares
 	want, addresses := r.holder(), r.known()
+	named, _ := b.markedFor(want) // none, be it that the mark is torn
 	for _, e := range entries {
 		known := addresses[e.addr]
+		tried := slices.ContainsFunc(named, func(n entry) bool { return n.path == e.path })
 		content, err := e.read()
 		got := holderIn(content)
 		switch {
@@ -43,7 +45,7 @@ func (b book) sharesOf(r Request) (shares, error) {
 			s.unread = append(s.unread, err)
 		case got == want:
 			s.whole = append(s.whole, e)
-		case known && (got.nobody() || want.cutOff(content)):
+		case (known || tried) && (got.nobody() || want.cutOff(content) && (tried || got.valid() != nil)):
 			s.lost = append(s.lost, e)
 		case want.holds(content):
 			s.alone = append(s.alone, e)
@@ -69,22 +71,29 @@ func (b book) release(r Request) (doubt, err error) {
 	if err != nil {
 		return nil, err
 	}
-	free := s.whole
-	if len(free) == 0 {
-		free = s.alone
+	if len(s.whole) == 0 {
+		s.whole = s.alone
 	}
-	if len(free) == 0 && len(r.Addresses) == 0 {
+	if len(s.whole) == 0 && len(r.Addresses) == 0 {
 		doubt = errors.Join(s.unread...)
 	}
+	return doubt, b.free(r.holder(), s)
+}
+
+// free removes what is the holder's, whole or lost, and then its mark, unless more can
+// be in the dark.
+func (b book) free(h Holder, s shares) error {
 	failures := s.blocked
-	for _, e := range slices.Concat(free, s.lost) {
+	for _, e := range slices.Concat(s.whole, s.lost) {
 		failures = append(failures, e.remove())
 	}
-	err = errors.Join(failures...)
-	if err == nil && len(s.unread) == 0 {
-		b.removeMark(r.holder())
+	if err := errors.Join(failures...); err != nil {
+		return err
 	}
-	return doubt, err
+	if len(s.unread) == 0 {
+		b.removeMark(h)
+	}
+	return nil
 }
 
 // unreserved says what a book lacks.

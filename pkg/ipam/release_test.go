@@ -62,7 +62,6 @@ func TestHostLocalDelOfKnownAddresses(t *testing.T) {
 		{name: "cut off in the container", content: "c"},
 		{name: "cut off in the line break", content: "c1\r"},
 		{name: "cut off before the interface", content: "c1\r\n"},
-		{name: "cut off in the interface", content: "c1\r\net"},
 
 		{name: "another container", content: "c2\r\neth0", stays: true},
 		{name: "another container alone", content: "c2", stays: true},
@@ -70,6 +69,7 @@ func TestHostLocalDelOfKnownAddresses(t *testing.T) {
 		{name: "another container, zeros for the interface", content: "c2\r\n\x00\x00\x00\x00", stays: true},
 		{name: "a longer id", content: "c12\r\neth0", stays: true},
 		{name: "another interface", content: "c1\r\neth1", stays: true},
+		{name: "another interface, or cut off", content: "c1\r\net", stays: true},
 		{name: "a longer interface", content: "c1\r\neth01", stays: true},
 	}
 	for _, tt := range tests {

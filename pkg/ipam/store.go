@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
@@ -87,11 +86,8 @@ func (s *store) LastReservedIP(rangeID string) (net.IP, error) {
 	if rangeID == "0" && s.last != nil {
 		return s.last, nil
 	}
-	content, err := os.ReadFile(s.hint(rangeID))
-	if err != nil {
-		return nil, nil //nolint:nilerr // a hint that cannot be read is none
-	}
-	return net.ParseIP(strings.TrimSpace(string(content))), nil
+	ip, _ := s.hinted(s.hint(rangeID))
+	return ip, nil
 }
 
 // Reserve makes the file of an address. It returns false when somebody has the
@@ -142,6 +138,7 @@ func (s *store) setHint(rangeID string, ip net.IP) error {
 	return nil
 }
 
+// hint returns the file of the last reservation of a range set.
 func (b book) hint(rangeID string) string {
 	return disk.GetEscapedPath(b.dir, "last_reserved_ip."+rangeID)
 }
@@ -154,7 +151,11 @@ func (b book) cleared(h Holder) (*store, error) {
 			return &store{book: b, marked: true, mark: mark, last: last}, nil
 		}
 	}
-	if _, err := b.release(Request{ContainerID: h.ContainerID, IfName: h.IfName}); err != nil {
+	own, err := b.sharesOf(Request{ContainerID: h.ContainerID, IfName: h.IfName})
+	if err == nil {
+		err = b.free(h, own)
+	}
+	if err != nil {
 		return nil, err
 	}
 	entries, err := b.entries()
@@ -163,5 +164,8 @@ func (b book) cleared(h Holder) (*store, error) {
 	}
 	all := b.markAll(entries)
 	mark, err := b.openMark(h, 0)
-	return &store{book: b, taken: taken(entries), marked: all, mark: mark}, err
+	if err != nil {
+		return nil, err
+	}
+	return &store{book: b, taken: taken(entries), marked: all, mark: mark}, nil
 }
