@@ -99,7 +99,7 @@ func (at Attacher) adopt(ctx context.Context, a Attachment, network hns.Network,
 		removed = append(removed, e)
 	}
 	if len(removed) > 0 && kept == nil {
-		if err := at.free(ctx, a, removed); err != nil {
+		if err := at.free(ctx, a, removed, Promise{}); err != nil {
 			return nil, fmt.Errorf("replace what an earlier ADD left: %w", err)
 		}
 	}
@@ -151,9 +151,9 @@ func (at Attacher) create(ctx context.Context, a Attachment, network hns.Network
 	if err != nil {
 		return Result{}, at.rollBack(ctx, a, err)
 	}
-	got, err := at.attach(ctx, namespace, made)
+	got, err := at.attachMade(ctx, a, namespace, made)
 	if err == nil {
-		err = at.confirm(ctx, a, network, got)
+		err = at.confirm(ctx, a, network, made, got)
 	}
 	if err != nil {
 		return Result{}, at.rollBack(ctx, a, err)
@@ -161,12 +161,17 @@ func (at Attacher) create(ctx context.Context, a Attachment, network hns.Network
 	return Result{Endpoint: got, Namespace: namespace, Notices: notices}, nil
 }
 
-// confirm fails when an endpoint has no address or lost it: a DEL that overtook
-// this ADD saw no endpoint and freed the address.
-func (at Attacher) confirm(ctx context.Context, a Attachment, network hns.Network, got hns.Endpoint) error {
+// confirm fails when an endpoint has no address, or another than was asked for, or
+// lost it: a DEL that overtook this ADD saw no endpoint and freed the address.
+func (at Attacher) confirm(ctx context.Context, a Attachment, network hns.Network, want, got hns.Endpoint) error {
 	if len(got.Addresses) == 0 {
 		return fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
 			plan.ErrConflict, network.Name, got.Name)
+	}
+	for _, addr := range addressesOf(want) {
+		if !slices.Contains(addressesOf(got), addr) {
+			return fmt.Errorf("%w: HNS gave endpoint %s the addresses %s, not %s", plan.ErrConflict, got.Name, list(got), addr)
+		}
 	}
 	if err := at.IPAM.Confirm(ctx, a.request(addressesOf(got)...)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
@@ -211,6 +216,22 @@ func prefixesOf(given ipam.Result) []netip.Prefix {
 		out = append(out, a.Prefix)
 	}
 	return out
+}
+
+// attachMade attaches an endpoint that create made. Should HNS not have heeded its id,
+// its name tells the other.
+func (at Attacher) attachMade(ctx context.Context, a Attachment, namespace string, made hns.Endpoint) (hns.Endpoint, error) {
+	got, err := at.attach(ctx, namespace, made.ID)
+	if !errors.Is(err, hns.ErrNotFound) {
+		return got, err
+	}
+	found, lookErr := at.local(ctx, a)
+	for _, e := range found {
+		if e.ID != made.ID && e.NetworkID == made.NetworkID && e.NamespaceID == "" {
+			return at.attach(ctx, namespace, e.ID)
+		}
+	}
+	return hns.Endpoint{}, errors.Join(err, lookErr)
 }
 
 // attach puts an endpoint into the namespace and reads back what became of it.
@@ -278,7 +299,7 @@ func (e failedUndo) Unwrap() error { return e.error }
 // the call failed.
 func (at Attacher) rollBack(ctx context.Context, a Attachment, failure error) error {
 	return at.undo(ctx, a, failure, func(ctx context.Context, a Attachment) error {
-		return at.takeDown(ctx, a, nil)
+		return at.takeDown(ctx, a, Promise{})
 	})
 }
 

@@ -23,13 +23,13 @@ type contest struct {
 	notices  []string
 }
 
-// makeEndpoint allocates addresses, creates the endpoint and returns its id. When HNS refuses an
-// address as taken, endpoints that nobody misses make room for it, or else IPAM
-// is asked for another. The notices tell of both.
-func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.Network) (id string, notices []string, err error) {
+// makeEndpoint allocates addresses, creates the endpoint and returns it as it was asked
+// for. When HNS refuses an address as taken, endpoints that nobody misses make room
+// for it, or else IPAM is asked for another. The notices tell of both.
+func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.Network) (made hns.Endpoint, notices []string, err error) {
 	reserved, err := at.reserved(ctx, a, network)
 	if err != nil {
-		return "", nil, err
+		return hns.Endpoint{}, nil, err
 	}
 	at, wait := at.ask(ctx, a.Config, network.Driver)
 	defer wait()
@@ -37,18 +37,18 @@ func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.N
 	for {
 		want, err := at.wanted(ctx, a, network, c.reserved)
 		if err != nil {
-			return "", nil, err
+			return hns.Endpoint{}, nil, err
 		}
 		if err := c.repeated(want); err != nil {
-			return "", nil, err
+			return hns.Endpoint{}, nil, err
 		}
-		made, err := at.createOver(ctx, network, want, &c)
+		want.ID, err = at.createOver(ctx, network, want, &c)
 		if !contested(err) || len(want.Addresses) == 0 {
-			return made, c.notices, err
+			return want, c.notices, err
 		}
 		c.refuse(want, err)
-		if err := at.free(ctx, a, nil); err != nil {
-			return "", nil, err
+		if err := at.free(ctx, a, nil, Promise{}); err != nil {
+			return hns.Endpoint{}, nil, err
 		}
 	}
 }
@@ -135,7 +135,7 @@ func (at Attacher) createEndpoint(ctx context.Context, want hns.Endpoint) (strin
 }
 
 // holders returns the endpoints of the network that have an address of want, or its
-// id: an earlier ADD gave that one up before HNS had made it.
+// id, as one has that HNS made after an earlier ADD had given up on it.
 func holders(all []hns.Endpoint, want hns.Endpoint) []hns.Endpoint {
 	var out []hns.Endpoint
 	for _, e := range all {

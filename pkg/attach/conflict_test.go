@@ -16,7 +16,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
 // contested is the address that IPAM gives first.
@@ -203,7 +203,8 @@ type latecomer struct {
 
 func (l latecomer) CreateEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
 	if l.late.ID == "" {
-		*l.late = hns.Endpoint{ID: want.ID, Name: want.Name, NetworkID: want.NetworkID}
+		*l.late = want
+		l.late.Addresses = []netip.Prefix{netip.MustParsePrefix("10.1.0.99/16")}
 		if _, err := l.Client.CreateEndpoint(ctx, *l.late); err != nil {
 			return "", err
 		}
@@ -228,7 +229,7 @@ func TestLatecomer(t *testing.T) {
 			n.hns = latecomer{real, &hns.Endpoint{}}
 			r, err := n.add(a)
 			n.hns = real
-			if opens && !errors.Is(err, ipam.ErrReleased) || !opens && err != nil {
+			if opens && !errors.Is(err, plan.ErrConflict) || !opens && err != nil {
 				t.Fatalf("got %v", err)
 			}
 			if opens {

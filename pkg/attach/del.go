@@ -16,10 +16,13 @@ import (
 // Del removes a container's interface, frees its addresses, and removes the
 // namespace if it is our own. It finds the endpoint by its name, so it needs
 // neither the namespace nor the network nor what ADD promised; with a promise, and
-// a namespace, it is quicker. What is gone already is success, and so is a
+// the namespace, it is quicker. What is gone already is success, and so is a
 // CNI_NETNS that names nothing.
 func (at Attacher) Del(ctx context.Context, a Attachment, promised Promise) error {
-	if err := at.takeDown(ctx, a, at.removeKnown(ctx, a, promised)); err != nil {
+	if !at.removeKnown(ctx, a, promised) {
+		promised = Promise{}
+	}
+	if err := at.takeDown(ctx, a, promised); err != nil {
 		return err
 	}
 	p, err := a.place()
@@ -35,45 +38,40 @@ func (at Attacher) Del(ctx context.Context, a Attachment, promised Promise) erro
 }
 
 // removeKnown removes the endpoint that an ADD of this plugin made, without a look at
-// it: its id follows from its name, and the runtime tells where it is and what
-// addresses it has. It returns what it removed. Whatever else there is, or went
-// wrong, takeDown finds.
-func (at Attacher) removeKnown(ctx context.Context, a Attachment, promised Promise) []hns.Endpoint {
+// it: its id follows from its name, and CNI_NETNS and the promise agree on where it
+// is. It reports whether it did. Whatever else there is takeDown finds, and does
+// again what failed.
+func (at Attacher) removeKnown(ctx context.Context, a Attachment, promised Promise) bool {
 	p, err := a.place()
-	if err != nil || p.namespace == "" || len(promised.Addresses) == 0 {
-		return nil
+	if err != nil || p.namespace == "" || p.namespace != promised.Namespace || len(promised.Addresses) == 0 {
+		return false
 	}
-	e := hns.Endpoint{ID: plan.EndpointID(a.name())}
-	for _, addr := range promised.Addresses {
-		e.Addresses = append(e.Addresses, addr.Prefix)
+	id := plan.EndpointID(a.name())
+	// Who waited in vain for the one call does not wait for it a second time.
+	if err := at.HNS.Detach(ctx, p.namespace, id); err != nil && !gaveUp(err) {
+		return false
 	}
-	if err := at.HNS.Detach(ctx, p.namespace, e.ID); errors.Is(err, hns.ErrNotFound) {
-		return nil
-	}
-	if err := at.HNS.DeleteEndpoint(ctx, e.ID); err != nil {
-		return nil
-	}
-	return []hns.Endpoint{e}
+	return at.HNS.DeleteEndpoint(ctx, id) == nil
 }
 
-// takeDown removes the attachment's endpoints, and only then frees the addresses;
-// before are those that were removed already. Where there was no endpoint it looks
-// once more: an ADD that this call overtook can have made one, and confirmed its
-// address, before that was freed.
-func (at Attacher) takeDown(ctx context.Context, a Attachment, before []hns.Endpoint) error {
+// takeDown removes the attachment's endpoints, and only then frees the addresses,
+// those of the promise, too, whose endpoint is removed already. Where there was no
+// endpoint it looks once more: an ADD that this call overtook can have made one, and
+// confirmed its address, before that was freed.
+func (at Attacher) takeDown(ctx context.Context, a Attachment, promised Promise) error {
 	removed, err := at.removed(ctx, a)
 	if err != nil {
 		return err
 	}
-	removed = append(removed, before...)
-	if err := at.free(ctx, a, removed); err != nil || len(removed) > 0 {
+	err = at.free(ctx, a, removed, promised)
+	if err != nil || len(removed)+len(promised.Addresses) > 0 {
 		return err
 	}
 	late, err := at.removed(ctx, a)
 	if err != nil || len(late) == 0 {
 		return err
 	}
-	return at.free(ctx, a, late)
+	return at.free(ctx, a, late, Promise{})
 }
 
 // removeAll deletes the attachment's endpoints and makes sure that they are gone.
@@ -96,10 +94,14 @@ func (at Attacher) removed(ctx context.Context, a Attachment) ([]hns.Endpoint, e
 	return found, nil
 }
 
-// free gives the attachment's addresses back. Nothing may use them any more;
-// removed are the endpoints that did.
-func (at Attacher) free(ctx context.Context, a Attachment, removed []hns.Endpoint) error {
-	if err := at.IPAM.Del(ctx, a.request(addressesOf(removed...)...)); err != nil {
+// free gives the attachment's addresses back. Nothing may use them any more; removed
+// are the endpoints that did, and promised is of one that was not looked at.
+func (at Attacher) free(ctx context.Context, a Attachment, removed []hns.Endpoint, promised Promise) error {
+	r := a.request(addressesOf(removed...)...)
+	for _, given := range promised.Addresses {
+		r.Promised = append(r.Promised, given.Prefix.Addr())
+	}
+	if err := at.IPAM.Del(ctx, r); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -290,30 +291,78 @@ func (c careful) DeleteEndpoint(ctx context.Context, id string) error {
 	return c.Client.DeleteEndpoint(ctx, id)
 }
 
-// Nobody has seen what Windows does with an endpoint that is deleted while it is
-// attached, so none is, wherever CNI_NETNS says that it is.
+// detachedOddly is an HNS that answers otherwise when an endpoint is not in the
+// namespace that it is to be taken out of: no source says how.
+type detachedOddly struct {
+	hns.Client
+	answer error
+}
+
+func (d detachedOddly) Detach(ctx context.Context, namespaceID, endpointID string) error {
+	if e, err := d.Endpoint(ctx, endpointID); err == nil && e.NamespaceID != namespaceID {
+		return d.answer
+	}
+	return d.Client.Detach(ctx, namespaceID, endpointID)
+}
+
+// An endpoint is detached before it is deleted, wherever CNI_NETNS and the promise say
+// that it is: nobody has seen what Windows does with one that is deleted while it is
+// attached.
 func TestDelDetachesBefore(t *testing.T) {
-	for _, netns := range []string{netns1, netns2, "none", "", "container:other"} {
-		for _, told := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s told %t", netns, told), func(t *testing.T) {
-				n := newNode(t, "2022")
-				n.namespace(netns1)
-				n.namespace(netns2)
-				a := n.attachment(hns.L2Bridge, "c1", netns1)
-				r := n.mustAdd(a)
-				real := n.hns
-				n.hns = careful{real, n}
-				a.NetNS = netns
-				p := attach.Promise{}
-				if told {
-					p = promised(r)
+	for name, answer := range map[string]error{
+		"success": nil, "not found": &hns.Error{Code: hns.CodeNotFound}, "another": &hns.Error{Code: 0x80070057},
+	} {
+		for _, netns := range []string{netns1, netns2, "none", "", "container:other"} {
+			for _, told := range []attach.Promise{{}, {Namespace: netns1}, {Namespace: netns2}} {
+				if netns == netns2 && told.Namespace == netns2 && answer == nil {
+					continue // all three lie alike
 				}
-				if err := n.delTold(a, p); err != nil {
-					t.Error(err)
-				}
-				n.hns = real
-				n.nothingLeft("after DEL")
-			})
+				t.Run(fmt.Sprintf("%s in %s told %s", name, netns, told.Namespace), func(t *testing.T) {
+					n := newNode(t, "2022")
+					n.namespace(netns1)
+					n.namespace(netns2)
+					a := n.attachment(hns.L2Bridge, "c1", netns1)
+					if told.Namespace != "" {
+						told.Addresses = promised(n.mustAdd(a)).Addresses
+					} else {
+						n.mustAdd(a)
+					}
+					real := n.hns
+					n.hns = careful{detachedOddly{real, answer}, n}
+					a.NetNS = netns
+					err := n.delTold(a, told)
+					n.hns = real
+					if err != nil {
+						t.Error(err)
+					}
+					n.nothingLeft("after DEL")
+				})
+			}
+		}
+	}
+}
+
+// An address that only the runtime names is freed where host-local's book agrees.
+func TestDelOfStalePromise(t *testing.T) {
+	for _, address := range []string{"10.1.0.99/16", "10.1.0.11/16"} {
+		n := newNode(t, "2022")
+		n.namespace(netns1)
+		n.namespace(netns2)
+		a, other := n.attachment(hns.L2Bridge, "c1", netns1), n.attachment(hns.L2Bridge, "c2", netns2)
+		p := promised(n.mustAdd(a))
+		n.mustAdd(other)
+		n.write("10.1.0.10", "")
+		n.write("10.1.0.11", "") // the other's, which lives
+		p.Addresses = []ipam.Address{{Prefix: netip.MustParsePrefix(address)}}
+		if err := n.delTold(a, p); err != nil {
+			t.Error(err)
+		}
+		files := n.ipamFiles("net1")
+		if _, left := files["10.1.0.10"]; left {
+			t.Errorf("promised %s: the endpoint's own address is reserved after DEL", address)
+		}
+		if _, left := files["10.1.0.11"]; !left {
+			t.Errorf("promised %s: a live pod's address is freed", address)
 		}
 	}
 }

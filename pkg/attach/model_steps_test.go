@@ -248,15 +248,19 @@ func (w *walk) stepOther() string {
 // makeOther makes an endpoint that is not Bulkhead's, in a namespace if it is a
 // plugin's.
 func (w *walk) makeOther(ctx context.Context, want hns.Endpoint) error {
-	made, err := w.admin.CreateEndpoint(ctx, want)
+	id, err := w.admin.CreateEndpoint(ctx, want)
 	if err != nil {
 		return err
 	}
-	w.others[made] = hnsemu.EndpointState{}
+	made, err := w.admin.Endpoint(ctx, id) // which may have another id
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.others[made.ID] = hnsemu.EndpointState{}
 	if !strings.HasSuffix(want.Name, "-eth0") {
 		return nil
 	}
-	return w.admin.Attach(ctx, podNamespace(w.choose(pods)), made)
+	return w.admin.Attach(ctx, podNamespace(w.choose(pods)), made.ID)
 }
 
 // disturb does what is not Bulkhead's doing.

@@ -306,14 +306,14 @@ func (w *world) other(want hns.Endpoint) hns.Endpoint {
 	if err != nil {
 		w.Fatal(err)
 	}
-	for _, e := range w.state().Endpoints {
-		if e.ID == id {
-			w.others[e.ID] = fixed(e)
-		}
-	}
 	made, err := w.hns.Endpoint(w.Context(), id)
 	if err != nil {
 		w.Fatal(err)
+	}
+	for _, e := range w.state().Endpoints {
+		if e.ID == made.ID {
+			w.others[e.ID] = fixed(e)
+		}
 	}
 	return made
 }

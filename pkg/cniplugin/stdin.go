@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
@@ -31,6 +32,7 @@ func promise(args *skel.CmdArgs) (attach.Promise, error) {
 	for i, iface := range prev.Interfaces {
 		if iface.Name == args.IfName {
 			index = i
+			out.Namespace, _ = hns.ParseGUID(iface.Sandbox) // none is as good as another's
 			if out.MAC, err = hns.ParseMAC(iface.Mac); err != nil {
 				return attach.Promise{}, invalid(indexed("prevResult.interfaces", i)+".mac", err.Error())
 			}
@@ -64,6 +66,12 @@ func prevResult(stdin []byte) (*current.Result, error) {
 	prev, err := current.NewResultFromResult(conf.PrevResult)
 	if err != nil {
 		return nil, invalid("prevResult", err.Error())
+	}
+	if i := slices.Index(prev.Interfaces, nil); i >= 0 {
+		return nil, invalid(indexed("prevResult.interfaces", i), "null is not an interface")
+	}
+	if i := slices.Index(prev.IPs, nil); i >= 0 {
+		return nil, invalid(indexed("prevResult.ips", i), "null is not an address")
 	}
 	return prev, nil
 }

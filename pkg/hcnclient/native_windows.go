@@ -54,13 +54,13 @@ func (native) Open(_ context.Context, kind hcndoc.Kind, id string) (hcnhandle.Ha
 //
 //	HRESULT HcnCreateEndpoint(HCN_NETWORK Network, REFGUID Id, PCWSTR Settings, PHCN_ENDPOINT Endpoint, PWSTR* ErrorRecord);
 func (native) CreateEndpoint(_ context.Context, network hcnhandle.Handle, id string, document []byte) (hcnhandle.Handle, error) {
-	f, g, err := prepareID("HcnCreateEndpoint", id)
+	f, settings, err := prepare("HcnCreateEndpoint", document)
 	if err != nil {
 		return 0, err
 	}
-	_, settings, err := prepare("HcnCreateEndpoint", document)
+	g, err := guid.FromString(id)
 	if err != nil {
-		return 0, err
+		return 0, unsendable(id, err)
 	}
 	var handle uintptr
 	var record *uint16

@@ -50,11 +50,12 @@ type Endpoints interface {
 	// EndpointsOf returns the endpoints on a network, remote ones included, in
 	// no order. A network that does not exist has none.
 	EndpointsOf(ctx context.Context, networkID string) ([]Endpoint, error)
-	// CreateEndpoint makes an endpoint with that id, or with a new one when want has
-	// none, and returns the id; Endpoint tells what HNS filled in. An id is the
+	// CreateEndpoint makes an endpoint with want.ID, or with a new id where that is
+	// empty, and returns the id; Endpoint tells what HNS filled in. The id is the
 	// client's to choose (learn.microsoft.com, HcnCreateEndpoint; WSL relies on it:
-	// microsoft/WSL, BridgedNetworking.cpp). When it fails, HNS may have made the
-	// endpoint all the same: look it up by name.
+	// microsoft/WSL, BridgedNetworking.cpp). What HNS does with one that is taken is
+	// not known. When CreateEndpoint fails, HNS may have made the endpoint all the
+	// same: look it up by name.
 	CreateEndpoint(ctx context.Context, want Endpoint) (id string, err error)
 	// SetPolicies replaces the policies of an endpoint.
 	SetPolicies(ctx context.Context, id string, policies []Policy) error

@@ -64,7 +64,7 @@ func (d endpointDoc) endpoint(h *Host, n *network, parameter string) (*endpoint,
 		return nil, err
 	}
 	if h.unknowns.IgnoreID {
-		d.ID = ""
+		d.ID, parameter = "", ""
 	}
 	b, err := h.chooseID(endpointClass, parameter, d.ID)
 	if err != nil {

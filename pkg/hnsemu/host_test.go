@@ -170,7 +170,10 @@ func asError(err error) *hns.Error {
 
 func prefixOf(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-const unknownID = "5f0b1190-63be-4e0c-b974-bd0f55675a42"
+const (
+	unknownID = "5f0b1190-63be-4e0c-b974-bd0f55675a42"
+	otherID   = "5f0b1190-63be-4e0c-b974-bd0f55675a43"
+)
 
 func TestProfileNamed(t *testing.T) {
 	for _, tc := range []struct {

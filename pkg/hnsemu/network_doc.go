@@ -70,7 +70,7 @@ func (d networkDoc) network(h *Host, parameter string) (*network, error) {
 		return nil, err
 	}
 	if h.unknowns.IgnoreID {
-		d.ID = ""
+		d.ID, parameter = "", ""
 	}
 	b, err := h.chooseID(networkClass, parameter, d.ID)
 	if err != nil {

@@ -195,21 +195,6 @@ func TestReferenceID(t *testing.T) {
 	}
 }
 
-func TestNewID(t *testing.T) {
-	seen := map[string]bool{}
-	for range 100 {
-		id := hns.NewGUID()
-		normal, err := hns.ParseGUID(id)
-		if err != nil || normal != id || id[14] != '4' || !strings.ContainsRune("89ab", rune(id[19])) {
-			t.Errorf("%q is no GUID of version 4 in lower case", id)
-		}
-		if seen[id] {
-			t.Errorf("%q was made twice", id)
-		}
-		seen[id] = true
-	}
-}
-
 func TestMACs(t *testing.T) {
 	for _, tc := range []struct {
 		text string

@@ -80,8 +80,9 @@ func ProfileNamed(name string) (Profile, error) {
 // (DESIGN.md section 12, hns.md section 9). The zero value holds the likelier
 // answers; code that is to work on Windows works with either.
 type Unknowns struct {
-	// IgnoreID: the "ID" in the document of a network or an endpoint is not
-	// honoured. For namespaces it is known to be (hcsshim#1049).
+	// IgnoreID: the id that a client chooses for a network or an endpoint, in its
+	// document or beside it, is not honoured. For namespaces it is known to be
+	// (hcsshim#1049), and for endpoints what is beside it is documented to be.
 	IgnoreID bool
 	// TakenIDOpens: HcnCreateEndpoint with the id of an endpoint that exists opens
 	// that one, whatever the document says, instead of answering 0x80071392.

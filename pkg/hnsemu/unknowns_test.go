@@ -21,8 +21,9 @@ var unknownCases = map[string]struct {
 		n := c.create("Network", v2(`"Type":"NAT","Name":"n","ID":"`+unknownID+`"`))
 		e := c.createEndpoint(n, v2(`"ID":"`+unknownID+`"`))
 		s := c.create("Namespace", `{"ID":"`+unknownID+`"}`)
-		return fmt.Sprint(n == unknownID, e == unknownID, s == unknownID)
-	}, "true true true", "false false true"},
+		beside := c.id("Endpoint", c.must("HcnCreateEndpoint", c.open("Network", n), otherID, v2(`"Name":"e"`)).Handle)
+		return fmt.Sprint(n == unknownID, e == unknownID, s == unknownID, beside == otherID)
+	}, "true true true true", "false false true false"},
 	"TakenIDOpens": {func(c client) string {
 		n := c.network("NAT", "n")
 		first := c.createEndpoint(n, v2(`"Name":"first","ID":"`+unknownID+`"`))

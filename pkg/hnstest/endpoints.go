@@ -11,7 +11,6 @@ import (
 var endpointCases = []testCase{
 	{name: "endpoints: absent", run: absentEndpoint},
 	{name: "endpoints: HNS fills in", run: leastEndpoint},
-	{name: "endpoints: the client chooses the id", run: chosenEndpoint},
 	{name: "endpoints: read back", run: fullEndpoint},
 	{name: "endpoints: prefix length is HNS's", run: prefixLength},
 	{name: "endpoints: names are not unique", run: sameNames},
@@ -66,24 +65,6 @@ func leastEndpoint(e *env) {
 	}
 	if len(got.Routes) == 0 || got.Routes[0].NextHop != n.Subnets[0].Gateway {
 		e.Errorf("endpoint got the routes %v, want one by %s", got.Routes, n.Subnets[0].Gateway)
-	}
-}
-
-// chosenEndpoint is Bulkhead's every ADD and DEL: it attaches and deletes by an id
-// of its own, which is free again when the endpoint is gone.
-func chosenEndpoint(e *env) {
-	want := e.endpoint(e.anyNetwork())
-	want.ID = hns.NewGUID()
-	for range 2 {
-		got := e.createEndpoint(want)
-		if want.ID = upper(want.ID); upper(got.ID) != want.ID {
-			e.Fatalf("endpoint has the id %s, want %s", got.ID, want.ID)
-		}
-		ns := e.createNamespace("")
-		e.must(e.Attach(e.Context(), ns.ID, want.ID))
-		e.attached(ns, got, true)
-		e.must(e.Detach(e.Context(), ns.ID, want.ID))
-		e.must(e.DeleteEndpoint(e.Context(), want.ID))
 	}
 }
 

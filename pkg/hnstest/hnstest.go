@@ -157,8 +157,11 @@ func (e *env) createEndpoint(want hns.Endpoint) hns.Endpoint {
 	if err != nil {
 		e.Fatal(err)
 	}
-	e.remove("endpoint "+want.Name, func(ctx context.Context) error { return e.DeleteEndpoint(ctx, id) })
 	got, err := e.Endpoint(e.Context(), id)
+	if err != nil {
+		got.ID = id
+	}
+	e.remove("endpoint "+want.Name, func(ctx context.Context) error { return e.DeleteEndpoint(ctx, got.ID) })
 	e.must(err)
 	return got
 }

@@ -95,7 +95,7 @@ func policiesAtCreation(e *env) {
 		got, err := e.Endpoint(e.Context(), id)
 		e.must(err)
 		e.sameEndpoint(want, got)
-		e.must(e.DeleteEndpoint(e.Context(), id))
+		e.must(e.DeleteEndpoint(e.Context(), got.ID))
 	})
 }
 

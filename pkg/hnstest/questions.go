@@ -16,6 +16,7 @@ import (
 // ACL make the other direction deny by default), 5 (who enforces on nat) and 7
 // (states of an endpoint) need packets or another interface than hns.Client.
 var questionCases = []testCase{
+	{name: "question 1: chosen endpoint id", run: chosenEndpoint},
 	{name: "question 1: endpoint id taken", run: endpointIDTaken},
 	{name: "question 2: attached twice", run: attachedTwice},
 	{name: "question 3: codes for unknown ids", run: unknownIDs},
@@ -36,16 +37,46 @@ func (e *env) saw(format string, args ...any) {
 	e.Logf("%s: %s", name, fmt.Sprintf(format, args...))
 }
 
+// chosenEndpoint assumes that the id of an endpoint is the client's to choose, and free
+// again when the endpoint is gone.
+func chosenEndpoint(e *env) {
+	want := e.endpoint(e.anyNetwork())
+	for _, want.ID = range []string{hns.NewGUID(), upper(hns.NewGUID())} {
+		for range 2 {
+			got := e.createEndpoint(want)
+			if got.ID != strings.ToLower(want.ID) {
+				e.saw("HNS chose another one")
+				return
+			}
+			ns := e.createNamespace("")
+			e.must(e.Attach(e.Context(), ns.ID, want.ID))
+			e.attached(ns, got, true)
+			e.must(e.Detach(e.Context(), ns.ID, want.ID))
+			e.must(e.DeleteEndpoint(e.Context(), want.ID))
+		}
+	}
+	e.saw("honoured")
+}
+
 // endpointIDTaken assumes that the endpoint which has the id stays what it is.
 func endpointIDTaken(e *env) {
 	n := e.anyNetwork()
 	first := e.createEndpoint(e.endpoint(n))
 	second := e.endpoint(n)
 	second.ID = first.ID
-	if id, err := e.CreateEndpoint(e.Context(), second); err == nil {
-		e.saw("succeeds with %s", id)
-	} else {
-		e.saw("fails with %s", e.fails("CreateEndpoint", err, hns.ErrExists, hns.ErrInvalid))
+	_, created := e.CreateEndpoint(e.Context(), second)
+	made, err := e.EndpointsNamed(e.Context(), second.Name)
+	e.must(err)
+	for _, other := range made {
+		e.must(e.DeleteEndpoint(e.Context(), other.ID))
+	}
+	switch {
+	case created != nil:
+		e.saw("fails with %s", e.fails("CreateEndpoint", created, hns.ErrExists, hns.ErrInvalid))
+	case len(made) == 0:
+		e.saw("opens the one that has it")
+	default:
+		e.saw("makes another one, %v", ids(made))
 	}
 	got, err := e.Endpoint(e.Context(), first.ID)
 	e.must(err)

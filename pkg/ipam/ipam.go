@@ -39,6 +39,9 @@ type Request struct {
 	// Addresses is what the interface's endpoint had, where the caller knows it;
 	// nil otherwise. Add does not look at it.
 	Addresses []netip.Addr
+	// Promised is what the runtime says that Add gave. It is believed only where the
+	// plugin's own book says so, too.
+	Promised []netip.Addr
 }
 
 // Result is what an IPAM plugin answered.

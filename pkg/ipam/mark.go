@@ -212,10 +212,11 @@ func (b book) markEntry(h Holder, e entry) error {
 
 // releaseMarked frees what the mark of the request's interface names, when that is
 // all that it can hold: everything is marked, the mark names the addresses that the
-// caller knows, and each file that it names is as this package wrote it, or gone, or
-// another's. Otherwise it does nothing and returns false.
+// caller or the runtime knows, and each file that it names is as this package wrote
+// it, or gone, or another's. Otherwise it does nothing and returns false.
 func (b book) releaseMarked(r Request) (bool, error) {
-	if len(r.Addresses) == 0 || !b.marked() {
+	left := setOf(slices.Concat(r.Addresses, r.Promised))
+	if len(left) == 0 || !b.marked() {
 		return false, nil
 	}
 	h := r.holder()
@@ -224,7 +225,6 @@ func (b book) releaseMarked(r Request) (bool, error) {
 		return false, nil //nolint:nilerr // whatever is wrong with the mark, the files tell
 	}
 	var own []entry
-	left := r.known()
 	for _, e := range named {
 		content, err := os.ReadFile(e.path)
 		switch other := holderIn(string(content)); {

@@ -31,7 +31,7 @@ func (b book) sharesOf(r Request) (shares, error) {
 		return shares{}, err
 	}
 	var s shares
-	want, addresses := r.holder(), r.known()
+	want, addresses := r.holder(), setOf(r.Addresses)
 	named, _ := b.markedFor(want) // none, be it that the mark is torn
 	for _, e := range entries {
 		known := addresses[e.addr]
@@ -54,10 +54,9 @@ func (b book) sharesOf(r Request) (shares, error) {
 	return s, nil
 }
 
-// known returns the addresses that the caller knows as the interface's.
-func (r Request) known() map[netip.Addr]bool {
+func setOf(addresses []netip.Addr) map[netip.Addr]bool {
 	out := map[netip.Addr]bool{}
-	for _, a := range r.Addresses {
+	for _, a := range addresses {
 		out[a.Unmap().WithZone("")] = true
 	}
 	return out
@@ -112,7 +111,7 @@ func (b book) confirm(r Request) error {
 	if err != nil {
 		return err
 	}
-	known, held := r.known(), false
+	known, held := setOf(r.Addresses), false
 	left := maps.Clone(known)
 	var unread []error
 	for _, e := range entries {
@@ -143,7 +142,7 @@ func (b book) confirm(r Request) error {
 // holdsAll reports whether the request's addresses are known and the interface
 // holds each, in a file of the usual name. It looks at these files only.
 func (b book) holdsAll(r Request) bool {
-	known := r.known()
+	known := setOf(r.Addresses)
 	for a := range known {
 		content, err := os.ReadFile(disk.GetEscapedPath(b.dir, a.String()))
 		if err != nil || !r.holder().holds(string(content)) {

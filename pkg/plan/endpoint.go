@@ -61,7 +61,9 @@ func EndpointName(containerID, network, ifName string) string {
 }
 
 // EndpointID returns the id of the endpoint of that name: always the same, so that
-// DEL can remove what ADD made without looking for it.
+// DEL can remove what ADD made without looking for it. A delete that was given up, and
+// that HNS carries out late, hits the next endpoint of the name: containers are not
+// added again after their DEL, but by hand.
 func EndpointID(name string) string { return hns.HashGUID(name) }
 
 // NodeEndpointName returns the name of the node's own endpoint on a network, which

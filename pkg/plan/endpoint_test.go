@@ -172,7 +172,7 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// The endpoints of an earlier release must be found by a later one.
+// With another id, the endpoints of an earlier release would be found by name alone.
 func TestEndpointID(t *testing.T) {
 	const want = "77a19cdd-fa23-8a1d-b19b-aad7c115a53d"
 	if got := EndpointID("c1_net1"); got != want {
