@@ -299,7 +299,7 @@ func (e failedUndo) Unwrap() error { return e.error }
 // the call failed.
 func (at Attacher) rollBack(ctx context.Context, a Attachment, failure error) error {
 	return at.undo(ctx, a, failure, func(ctx context.Context, a Attachment) error {
-		return at.takeDown(ctx, a, Promise{})
+		return at.takeDown(ctx, a, Promise{}, false)
 	})
 }
 

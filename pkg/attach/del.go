@@ -19,10 +19,8 @@ import (
 // the namespace, it is quicker. What is gone already is success, and so is a
 // CNI_NETNS that names nothing.
 func (at Attacher) Del(ctx context.Context, a Attachment, promised Promise) error {
-	if !at.removeKnown(ctx, a, promised) {
-		promised = Promise{}
-	}
-	if err := at.takeDown(ctx, a, promised); err != nil {
+	known := at.removeKnown(ctx, a, promised)
+	if err := at.takeDown(ctx, a, promised, known); err != nil {
 		return err
 	}
 	p, err := a.place()
@@ -54,24 +52,23 @@ func (at Attacher) removeKnown(ctx context.Context, a Attachment, promised Promi
 	return at.HNS.DeleteEndpoint(ctx, id) == nil
 }
 
-// takeDown removes the attachment's endpoints, and only then frees the addresses,
-// those of the promise, too, whose endpoint is removed already. Where there was no
-// endpoint it looks once more: an ADD that this call overtook can have made one, and
-// confirmed its address, before that was freed.
-func (at Attacher) takeDown(ctx context.Context, a Attachment, promised Promise) error {
+// takeDown removes the attachment's endpoints, and only then frees the addresses. Where
+// there was no endpoint, nor one that is removed already, it looks once more: an ADD
+// that this call overtook can have made one, and confirmed its address, before that
+// was freed.
+func (at Attacher) takeDown(ctx context.Context, a Attachment, promised Promise, already bool) error {
 	removed, err := at.removed(ctx, a)
 	if err != nil {
 		return err
 	}
-	err = at.free(ctx, a, removed, promised)
-	if err != nil || len(removed)+len(promised.Addresses) > 0 {
+	if err := at.free(ctx, a, removed, promised); err != nil || already || len(removed) > 0 {
 		return err
 	}
 	late, err := at.removed(ctx, a)
 	if err != nil || len(late) == 0 {
 		return err
 	}
-	return at.free(ctx, a, late, Promise{})
+	return at.free(ctx, a, late, promised)
 }
 
 // removeAll deletes the attachment's endpoints and makes sure that they are gone.
@@ -95,7 +92,8 @@ func (at Attacher) removed(ctx context.Context, a Attachment) ([]hns.Endpoint, e
 }
 
 // free gives the attachment's addresses back. Nothing may use them any more; removed
-// are the endpoints that did, and promised is of one that was not looked at.
+// are the endpoints that did, and the promise is what is known of one that nobody
+// looked at.
 func (at Attacher) free(ctx context.Context, a Attachment, removed []hns.Endpoint, promised Promise) error {
 	r := a.request(addressesOf(removed...)...)
 	for _, given := range promised.Addresses {

@@ -60,7 +60,7 @@ func TestDelStates(t *testing.T) {
 			}
 		}},
 		{"address file empty", func(n *node, _ *attach.Attachment, _ attach.Result) { n.write("10.1.0.10", "") }},
-		{"address file cut off", func(n *node, _ *attach.Attachment, _ attach.Result) { n.write("10.1.0.10", "c1\r\net") }},
+		{"address file cut off", func(n *node, _ *attach.Attachment, _ attach.Result) { n.write("10.1.0.10", "c1\r\n") }},
 		{"last reservation corrupt", func(n *node, _ *attach.Attachment, _ attach.Result) { n.write("last_reserved_ip.0", "\x00\x01") }},
 		{"address file gone", func(n *node, _ *attach.Attachment, _ attach.Result) {
 			if err := os.Remove(filepath.Join(n.dir, "net1", "10.1.0.10")); err != nil {

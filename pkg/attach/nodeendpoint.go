@@ -79,12 +79,13 @@ func (at Attacher) makeNodeEndpoint(ctx context.Context, c config.Config, want h
 			return hns.Endpoint{}, err
 		}
 	}
-	made := want
-	if made.ID, err = at.HNS.CreateEndpoint(ctx, want); err == nil {
-		return made, nil
-	}
-	if found, lookErr := at.findNodeEndpoint(ctx, want); lookErr == nil {
-		return found, nil // only the answer was lost
+	_, err = at.HNS.CreateEndpoint(ctx, want)
+	made, lookErr := at.findNodeEndpoint(ctx, want)
+	switch {
+	case lookErr == nil:
+		return made, nil // be it that only the answer was lost
+	case err == nil:
+		return hns.Endpoint{}, lookErr
 	}
 	return hns.Endpoint{}, at.nodeAddressTaken(ctx, want, err)
 }

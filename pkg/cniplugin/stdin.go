@@ -52,7 +52,14 @@ func promise(args *skel.CmdArgs) (attach.Promise, error) {
 	return out, nil
 }
 
-func prevResult(stdin []byte) (*current.Result, error) {
+// prevResult reads the result that the runtime sends. CNI's library panics at nulls in
+// results of older versions.
+func prevResult(stdin []byte) (prev *current.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			prev, err = nil, invalid("prevResult", fmt.Sprintf("not a CNI result: %v", p))
+		}
+	}()
 	var conf types.PluginConf
 	if err := json.Unmarshal(stdin, &conf); err != nil {
 		return nil, invalid("prevResult", err.Error())
@@ -63,7 +70,7 @@ func prevResult(stdin []byte) (*current.Result, error) {
 	if err := version.ParsePrevResult(&conf); err != nil {
 		return nil, invalid("prevResult", err.Error())
 	}
-	prev, err := current.NewResultFromResult(conf.PrevResult)
+	prev, err = current.NewResultFromResult(conf.PrevResult)
 	if err != nil {
 		return nil, invalid("prevResult", err.Error())
 	}

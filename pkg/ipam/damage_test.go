@@ -144,7 +144,8 @@ var damages = []damage{
 
 	{name: "own file empty", harm: file("10.1.0.2", ""), add: next, check: unsure, afterGC: "fd00::2"},
 	{name: "own file garbage", harm: file("10.1.0.2", "\x00\x01\xff"), add: next, check: unsure, afterGC: "fd00::2"},
-	{name: "own file cut off", harm: file("10.1.0.2", "c1\r\net"), add: next, check: unsure, afterGC: mine},
+	{name: "own file cut off", harm: file("10.1.0.2", "c1\r\n"), add: next, afterGC: mine},
+	{name: "own file cut off in the interface", harm: file("10.1.0.2", "c1\r\net"), add: next, check: unsure, afterDel: "10.1.0.2", afterGC: mine},
 	{name: "own file cut off, and zeros", harm: file("10.1.0.2", "c1\r\net\x00\x00"), add: next, check: unsure, afterGC: mine},
 	{name: "own file of an old version", harm: file("10.1.0.2", "c1"), add: next, afterGC: mine},
 	{name: "own file names another", harm: file("10.1.0.2", "c9\r\neth0"), add: next, check: unsure, afterDel: "10.1.0.2", afterGC: "fd00::2"},

@@ -61,8 +61,8 @@ func (h Holder) holds(content string) bool {
 }
 
 // cutOff reports whether content is the beginning of what is written for h, or all
-// of it. A crash leaves such files, also filled up with zeros. It can be all of what
-// is written for another interface, too: net1 is the beginning of net10.
+// of it. A crash leaves such files, also filled up with zeros. What names a valid
+// holder is to be taken for that one's: net1 is the beginning of net10.
 func (h Holder) cutOff(content string) bool {
 	return strings.HasPrefix(h.String(), strings.TrimRight(content, "\x00"))
 }

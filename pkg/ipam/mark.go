@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -49,15 +50,6 @@ func (b book) openMark(h Holder, more int) (*os.File, error) {
 func addTo(mark *os.File, file string) error {
 	_, err := mark.WriteString(markLine + file + "\n")
 	return err
-}
-
-// addMark notes that h may hold the address of a file.
-func (b book) addMark(h Holder, file string) error {
-	mark, err := b.openMark(h, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(addTo(mark, file), mark.Close())
 }
 
 // errTorn is a mark that was not written to its end.
@@ -150,7 +142,8 @@ func (b book) hinted(path string) (net.IP, bool) {
 }
 
 // sign signs the last reservations, also of range sets that the configuration has no
-// more. One that cannot be read is none.
+// more. One that cannot be read becomes an address of no range, as a gap would hide
+// those behind it.
 func (b book) sign() error {
 	for i := 0; ; i++ {
 		path := b.hint(strconv.Itoa(i))
@@ -158,14 +151,13 @@ func (b book) sign() error {
 			return nil
 		}
 		ip, done := b.hinted(path)
-		var err error
-		switch {
-		case ip == nil:
-			err = os.Remove(path)
-		case !done:
-			err = os.WriteFile(path, []byte(signed(ip)), 0o600)
+		if ip == nil {
+			ip = net.IPv4zero
 		}
-		if err != nil {
+		if done {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(signed(ip)), 0o600); err != nil {
 			return err
 		}
 	}
@@ -173,41 +165,53 @@ func (b book) sign() error {
 
 // markAll makes the marks that entries lack, removes those of whoever holds nothing,
 // and reports whether all is marked and signed then. What names nobody whom a
-// runtime can mean needs no mark: no mark would lead to it.
+// runtime can mean can have no new mark; while there is such a file, all old ones
+// stay, since one of them may tell whose it is.
 func (b book) markAll(entries []entry) bool {
-	var holders []Holder
-	all := true
+	files := map[Holder][]string{}
+	all, damaged := true, false
 	for _, e := range entries {
 		content, err := e.read()
 		h := holderIn(content)
-		if err == nil && h.valid() != nil {
-			continue
+		switch {
+		case err != nil:
+			all = false
+		case h.valid() != nil:
+			damaged = true
+		default:
+			files[h] = append(files[h], filepath.Base(e.path))
 		}
-		if err == nil {
-			holders = append(holders, h)
-			err = b.markEntry(h, e)
-		}
-		all = all && err == nil
 	}
-	return all && b.keepMarks(holders) == nil && b.sign() == nil
+	for h, held := range files {
+		all = b.markHolder(h, held) == nil && all
+	}
+	if all && !damaged {
+		all = b.keepMarks(slices.Collect(maps.Keys(files))) == nil
+	}
+	return all && b.sign() == nil
 }
 
-// markEntry notes that h holds an entry, unless its mark says so. A mark that is torn
-// is written anew.
-func (b book) markEntry(h Holder, e entry) error {
+// markHolder notes that h holds the addresses of these files. A kill on the way leaves
+// its mark torn, never half.
+func (b book) markHolder(h Holder, files []string) error {
 	named, err := b.markedFor(h)
-	switch {
-	case slices.ContainsFunc(named, func(n entry) bool { return n.path == e.path }):
-		return nil
-	case errors.Is(err, errTorn):
-		err = os.Remove(b.mark(h))
-	case missing(err):
-		err = nil
-	}
-	if err != nil {
+	if err != nil && !missing(err) && !errors.Is(err, errTorn) {
 		return err
 	}
-	return b.addMark(h, filepath.Base(e.path))
+	lacking := slices.DeleteFunc(files, func(file string) bool {
+		return slices.ContainsFunc(named, func(n entry) bool { return filepath.Base(n.path) == file })
+	})
+	if len(lacking) == 0 {
+		return nil
+	}
+	var lines strings.Builder
+	for _, n := range named {
+		lines.WriteString(markLine + filepath.Base(n.path) + "\n")
+	}
+	for _, file := range lacking {
+		lines.WriteString(markLine + file + "\n")
+	}
+	return os.WriteFile(b.mark(h), []byte(lines.String()), 0o600)
 }
 
 // releaseMarked frees what the mark of the request's interface names, when that is
@@ -228,7 +232,7 @@ func (b book) releaseMarked(r Request) (bool, error) {
 	for _, e := range named {
 		content, err := os.ReadFile(e.path)
 		switch other := holderIn(string(content)); {
-		case missing(err), err == nil && other.valid() == nil && !h.holds(string(content)) && !h.cutOff(string(content)):
+		case missing(err), err == nil && other.valid() == nil && !h.holds(string(content)):
 		case err == nil && string(content) == h.String():
 			own = append(own, e)
 			delete(left, e.addr)

@@ -95,20 +95,41 @@ func TestMarks(t *testing.T) {
 	equal(t, "after GC", map[string]string{"10.1.0.6": "c2\r\neth0", "fd00::6": "c2\r\neth0"}, heldIn(t, dir))
 }
 
-// A file that stands in the way is named, and does no harm.
+// A file that stands in the way is not named, so it stays, damaged or not.
+func TestBumpedInto(t *testing.T) {
+	for _, content := range []string{"c3\r\neth0", ""} {
+		dir := tempDir(t)
+		r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1", "c2")
+		added(t, r[0])
+		reserve(t, dir, map[string]string{"10.1.0.3": content})
+		added(t, r[1])
+		equal(t, "after ADD", map[string]string{"c1": "address 10.1.0.2\n", "c2": "address 10.1.0.4\n"}, marksIn(t, dir))
+		deleted(t, r[1])
+		equal(t, "after DEL", map[string]string{"10.1.0.2": "c1\r\neth0", "10.1.0.3": content}, heldIn(t, dir))
+		equal(t, "after DEL", map[string]string{"c1": "address 10.1.0.2\n"}, marksIn(t, dir))
+	}
+}
+
+// A killed ADD can leave a mark that names what another has by now.
 func TestMarkNamesMoreThanIsHeld(t *testing.T) {
 	dir := tempDir(t)
 	r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1", "c2")
-	added(t, r[0])
-	reserve(t, dir, map[string]string{"10.1.0.3": "c3\r\neth0"})
-	added(t, r[1])
-	equal(t, "after ADD", map[string]string{"c1": "address 10.1.0.2\n", "c2": "address 10.1.0.3\naddress 10.1.0.4\n"}, marksIn(t, dir))
-	r[1].Addresses = addrs("10.1.0.4")
-	if done, err := bookIn(dir, "net1").releaseMarked(r[1]); !done || err != nil {
-		t.Errorf("all files were read (%v)", err)
+	one, ten := r[0], r[0]
+	one.IfName, ten.IfName = "net1", "net10"
+	added(t, one, r[1], ten)
+	mine := filepath.Base(book{}.mark(ten.holder()))
+	for _, known := range []string{"10.1.0.4", ""} {
+		file(mine, "address 10.1.0.2\naddress 10.1.0.3\naddress 10.1.0.4\n")(t, filepath.Join(dir, "net1"))
+		if known != "" {
+			ten.Addresses = addrs(known)
+			if done, err := bookIn(dir, "net1").releaseMarked(ten); !done || err != nil {
+				t.Errorf("all files were read (%v)", err)
+			}
+		}
+		ten.Addresses = nil
+		deleted(t, ten)
+		equal(t, "after DEL", map[string]string{"10.1.0.2": "c1\r\nnet1", "10.1.0.3": "c2\r\neth0"}, heldIn(t, dir))
 	}
-	equal(t, "after DEL", map[string]string{"10.1.0.2": "c1\r\neth0", "10.1.0.3": "c3\r\neth0"}, heldIn(t, dir))
-	equal(t, "after DEL", map[string]string{"c1": "address 10.1.0.2\n"}, marksIn(t, dir))
 }
 
 // TestOnlyItsOwnFilesAreRead puts in the way what nobody can read or list: whoever
@@ -311,16 +332,28 @@ func TestMarkedAndMore(t *testing.T) {
 }
 
 // An ADD that is killed before it writes into an address's file leaves one that names
-// nobody; its mark tells whose it is, also where the caller knows no address.
+// nobody; its mark tells whose it is, also where the caller knows no address, and
+// others' verbs leave it.
 func TestFileNotWritten(t *testing.T) {
-	for _, content := range []string{"", "c1\r\net", "\x00\x00"} {
-		dir := tempDir(t)
-		r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1", "c2")
-		added(t, r[1])
-		mine := filepath.Base(book{}.mark(Holder{"c1", "eth0"}))
-		all(file(mine, "address 10.1.0.3\n"), file("10.1.0.3", content))(t, filepath.Join(dir, "net1"))
-		deleted(t, r[0])
-		equal(t, fmt.Sprintf("after DEL, with %q", content), map[string]string{"10.1.0.2": "c2\r\neth0"}, heldIn(t, dir))
+	for _, content := range []string{"", "c1\r\n", "\x00\x00"} {
+		for name, between := range map[string]func(dir string, other Request){
+			"nothing": func(string, Request) {},
+			"the executable's ADD and DEL": func(dir string, other Request) {
+				reservesOf(t, dir, other, 0)
+				releases(t, dir, other)
+				added(t, other)
+				deleted(t, other)
+			},
+		} {
+			dir := tempDir(t)
+			r := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c1", "c2", "c3")
+			added(t, r[1])
+			mine := filepath.Base(book{}.mark(Holder{"c1", "eth0"}))
+			all(file(mine, "address 10.1.0.3\n"), file("10.1.0.3", content))(t, filepath.Join(dir, "net1"))
+			between(dir, r[2])
+			deleted(t, r[0])
+			equal(t, fmt.Sprintf("%q, then %s, after DEL", content, name), map[string]string{"10.1.0.2": "c2\r\neth0"}, heldIn(t, dir))
+		}
 	}
 }
 
@@ -331,10 +364,26 @@ func TestMarksHeal(t *testing.T) {
 	r := in(t, dir, dualStack, "c1", "c2")
 	added(t, r[0])
 	mine := filepath.Base(book{}.mark(Holder{"c1", "eth0"}))
-	all(file(mine, "\x00\x00"), file("10.1.0.77", ""), file("last_reserved_ip.0", "10.1.0.2"))(t, filepath.Join(dir, "net1"))
-	added(t, r[1])
-	if got := marksIn(t, dir)["c1"]; got != "address 10.1.0.2\naddress fd00::2\n" || !bookIn(dir, "net1").marked() {
-		t.Errorf("c1's mark: %q", got)
+	for _, torn := range []string{"\x00\x00", "address 10.1.0.2\n"} {
+		all(file(mine, torn), file("10.1.0.77", ""), file("last_reserved_ip.0", "10.1.0.2"))(t, filepath.Join(dir, "net1"))
+		added(t, r[1])
+		if got := marksIn(t, dir)["c1"]; got != "address 10.1.0.2\naddress fd00::2\n" || !bookIn(dir, "net1").marked() {
+			t.Errorf("c1's mark was %q and is %q", torn, got)
+		}
+	}
+}
+
+// An unreadable file of a promised address is an error, one of another is none.
+func TestUnreadablePromise(t *testing.T) {
+	for _, promised := range []string{"10.1.0.2", "10.1.0.9"} {
+		dir := tempDir(t)
+		r := in(t, dir, dualStack, "c1")[0]
+		reserve(t, dir, map[string]string{"lock": ""})
+		circle(promised)(t, filepath.Join(dir, "net1"))
+		r.Promised = addrs("10.1.0.2")
+		if err := Open("host-local").Del(t.Context(), r); (err != nil) != (promised == "10.1.0.2") {
+			t.Errorf("%s cannot be read: %v", promised, err)
+		}
 	}
 }
 
@@ -371,7 +420,7 @@ func TestAddLeavesTheContainerAlone(t *testing.T) {
 // TestNotAsWritten: a file that the mark names and that somebody rewrote, or that is
 // damaged, is still the interface's, also where the caller does not know the address.
 func TestNotAsWritten(t *testing.T) {
-	for _, content := range []string{"c1\neth0\n", "c1\r\net", "c1\r\n\x00\x00", ""} {
+	for _, content := range []string{"c1\neth0\n", "c1\r\n\x00\x00", ""} {
 		dir := tempDir(t)
 		r := in(t, dir, dualStack, "c1")[0]
 		added(t, r)

@@ -113,6 +113,27 @@ func TestFewerRangeSets(t *testing.T) {
 	}
 }
 
+// A last reservation in the middle that cannot be read hides none behind it.
+func TestHintInTheMiddle(t *testing.T) {
+	dir := tempDir(t)
+	three := in(t, dir, `[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}],[{"subnet":"10.3.0.0/24"}]]`, "c1")[0]
+	others := in(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`, "c2", "c3")
+	first := reservesOf(t, dir, three, 0)
+	reservesOf(t, dir, three, 1)
+	added(t, others[0])
+	file("last_reserved_ip.1", "")(t, filepath.Join(dir, "net1")) // as a kill leaves it
+	added(t, others[1])
+	reservesOf(t, dir, three, 2)
+	if bookIn(dir, "net1").marked() {
+		t.Error("nobody noticed the executable")
+	}
+	three.Addresses = []netip.Addr{first}
+	deleted(t, three)
+	if got := ofContainer(t, dir, "c1"); got != 0 {
+		t.Errorf("after DEL: %q", heldIn(t, dir))
+	}
+}
+
 // Marks of what the executable released do not pile up.
 func TestMarksOfTheGone(t *testing.T) {
 	dir := tempDir(t)

@@ -31,21 +31,20 @@ func (b book) sharesOf(r Request) (shares, error) {
 		return shares{}, err
 	}
 	var s shares
-	want, addresses := r.holder(), setOf(r.Addresses)
+	want, addresses, promised := r.holder(), setOf(r.Addresses), setOf(r.Promised)
 	named, _ := b.markedFor(want) // none, be it that the mark is torn
 	for _, e := range entries {
-		known := addresses[e.addr]
-		tried := slices.ContainsFunc(named, func(n entry) bool { return n.path == e.path })
+		known := addresses[e.addr] || slices.ContainsFunc(named, func(n entry) bool { return n.path == e.path })
 		content, err := e.read()
 		got := holderIn(content)
 		switch {
-		case err != nil && known:
+		case err != nil && (addresses[e.addr] || promised[e.addr]):
 			s.blocked = append(s.blocked, err)
 		case err != nil:
 			s.unread = append(s.unread, err)
 		case got == want:
 			s.whole = append(s.whole, e)
-		case (known || tried) && (got.nobody() || want.cutOff(content) && (tried || got.valid() != nil)):
+		case known && got.valid() != nil && (got.nobody() || want.cutOff(content)):
 			s.lost = append(s.lost, e)
 		case want.holds(content):
 			s.alone = append(s.alone, e)
@@ -73,7 +72,7 @@ func (b book) release(r Request) (doubt, err error) {
 	if len(s.whole) == 0 {
 		s.whole = s.alone
 	}
-	if len(s.whole) == 0 && len(r.Addresses) == 0 {
+	if len(s.whole) == 0 && len(r.Addresses)+len(r.Promised) == 0 {
 		doubt = errors.Join(s.unread...)
 	}
 	return doubt, b.free(r.holder(), s)

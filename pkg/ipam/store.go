@@ -104,16 +104,15 @@ func (s *store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, err
 		return false, nil
 	}
 	path := disk.GetEscapedPath(s.dir, ip.String())
+	if _, err := os.Lstat(path); !missing(err) {
+		return false, s.bumped(addr)
+	}
 	if err := addTo(s.mark, filepath.Base(path)); err != nil {
 		return false, err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_EXCL|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		if err := s.look(); err != nil {
-			return false, err
-		}
-		s.taken[addr] = true
-		return false, nil
+		return false, s.bumped(addr)
 	}
 	if err != nil {
 		return false, err
@@ -123,6 +122,16 @@ func (s *store) Reserve(id, ifName string, ip net.IP, rangeID string) (bool, err
 		return false, errors.Join(err, os.Remove(path))
 	}
 	return true, s.setHint(rangeID, ip)
+}
+
+// bumped notes an address that somebody has, and lists all others before the next try.
+// No mark names it: that would make its file the holder's, should it be damaged.
+func (s *store) bumped(addr netip.Addr) error {
+	if err := s.look(); err != nil {
+		return err
+	}
+	s.taken[addr] = true
+	return nil
 }
 
 // setHint may fail where the hint then does not say more than is true.

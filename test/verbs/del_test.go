@@ -4,6 +4,7 @@ package verbs_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,26 +55,34 @@ func TestDelWithResult(t *testing.T) {
 
 // DEL needs no result of ADD, so nothing that is wrong with one may stop it.
 func TestDelWithBadResult(t *testing.T) {
-	for _, result := range []string{
-		`{"cniVersion": "1.0.0", "interfaces": [null], "ips": [{"address": "10.1.0.2/16"}]}`,
-		`{"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "sandbox": "?"}], "ips": [null]}`,
-		`{"cniVersion": "0.4.0", "interfaces": [null], "ips": [null]}`,
-		`{"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "mac": "?"}], "ips": [{"interface": 0, "address": "10.1.0.2/16"}]}`,
-		`{"cniVersion": "1.0.0", "interfaces": [{"name": "eth0"}], "ips": [{"interface": 7, "address": "10.1.0.2/16"}]}`,
-		`{"cniVersion": "1.0.0", "ips": [{}]}`,
-		`{"cniVersion": "0.2.0", "ip4": null}`,
-		`{"cniVersion": "9.0.0"}`, `null`, `[]`, `{}`, `"x"`,
-	} {
-		t.Run(result, func(t *testing.T) {
-			n := verbs.New(t, "2022", t.TempDir())
-			del, _ := pod(t, n)
-			del.Conf += `, "prevResult": ` + result + "}"
-			if _, err := n.Run(t, del); err != nil {
-				t.Error(err)
-			}
-			if left := n.Left(t); len(left) > 0 {
-				t.Errorf("left %v", left)
-			}
-		})
+	for _, version := range []string{"0.2.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
+		for _, result := range []string{
+			`"interfaces": [null], "ips": [{"version": "4", "address": "10.1.0.2/16"}]`,
+			`"interfaces": [{"name": "eth0", "sandbox": "?"}], "ips": [null]`,
+			`"interfaces": [{"name": "eth0", "mac": "?"}], "ips": [{"version": "4", "interface": 0, "address": "10.1.0.2/16"}]`,
+			`"interfaces": [{"name": "eth0"}], "ips": [{"version": "4", "interface": 7, "address": "10.1.0.2/16"}], "routes": [null]`,
+			`"ips": [{}]`, `"ip4": null`, `"ip4": {}`, `"ip4": {"ip": "10.1.0.2/16", "routes": [null]}`, `"ips": "?"`,
+		} {
+			delWith(t, version, fmt.Sprintf(`{"cniVersion": %q, %s}`, version, result))
+		}
+		for _, result := range []string{`{"cniVersion": "9.0.0"}`, `null`, `[]`, `{}`, `"x"`} {
+			delWith(t, version, result)
+		}
 	}
+}
+
+// delWith adds a pod, and deletes it with another result than ADD's.
+func delWith(t *testing.T, version, result string) {
+	t.Helper()
+	t.Run(version+" "+result, func(t *testing.T) {
+		n := verbs.New(t, "2022", t.TempDir())
+		del, _ := pod(t, n)
+		del.Conf = strings.Replace(del.Conf, "1.0.0", version, 1) + `, "prevResult": ` + result + "}"
+		if _, err := n.Run(t, del); err != nil {
+			t.Error(err)
+		}
+		if left := n.Left(t); len(left) > 0 {
+			t.Errorf("left %v", left)
+		}
+	})
 }
