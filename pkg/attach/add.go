@@ -168,12 +168,13 @@ func (at Attacher) confirm(ctx context.Context, a Attachment, network hns.Networ
 		return fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
 			plan.ErrConflict, network.Name, got.Name)
 	}
+	has := addressesOf(got)
 	for _, addr := range addressesOf(want) {
-		if !slices.Contains(addressesOf(got), addr) {
+		if !slices.Contains(has, addr) {
 			return fmt.Errorf("%w: HNS gave endpoint %s the addresses %s, not %s", plan.ErrConflict, got.Name, list(got), addr)
 		}
 	}
-	if err := at.IPAM.Confirm(ctx, a.request(addressesOf(got)...)); err != nil {
+	if err := at.IPAM.Confirm(ctx, a.request(has...)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil

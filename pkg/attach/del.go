@@ -19,13 +19,13 @@ import (
 // the namespace, it is quicker. What is gone already is success, and so is a
 // CNI_NETNS that names nothing.
 func (at Attacher) Del(ctx context.Context, a Attachment, promised Promise) error {
-	known := at.removeKnown(ctx, a, promised)
+	p, unusable := a.place()
+	known := at.removeKnown(ctx, a, p.namespace, promised)
 	if err := at.takeDown(ctx, a, promised, known); err != nil {
 		return err
 	}
-	p, err := a.place()
 	switch {
-	case err != nil:
+	case unusable != nil:
 		return nil
 	case p.sandbox != "":
 		return at.leave(ctx, a, p.sandbox)
@@ -36,17 +36,16 @@ func (at Attacher) Del(ctx context.Context, a Attachment, promised Promise) erro
 }
 
 // removeKnown removes the endpoint that an ADD of this plugin made, without a look at
-// it: its id follows from its name, and CNI_NETNS and the promise agree on where it
-// is. It reports whether it did. Whatever else there is takeDown finds, and does
-// again what failed.
-func (at Attacher) removeKnown(ctx context.Context, a Attachment, promised Promise) bool {
-	p, err := a.place()
-	if err != nil || p.namespace == "" || p.namespace != promised.Namespace || len(promised.Addresses) == 0 {
+// it: its id follows from its name, and CNI_NETNS and the promise agree on the
+// namespace, if any, where it is. It reports whether it did. Whatever else there is
+// takeDown finds, and does again what failed.
+func (at Attacher) removeKnown(ctx context.Context, a Attachment, namespace string, promised Promise) bool {
+	if namespace == "" || namespace != promised.Namespace || len(promised.Addresses) == 0 {
 		return false
 	}
 	id := plan.EndpointID(a.name())
 	// Who waited in vain for the one call does not wait for it a second time.
-	if err := at.HNS.Detach(ctx, p.namespace, id); err != nil && !gaveUp(err) {
+	if err := at.HNS.Detach(ctx, namespace, id); err != nil && !gaveUp(err) {
 		return false
 	}
 	return at.HNS.DeleteEndpoint(ctx, id) == nil

@@ -48,9 +48,11 @@ func (b book) openMark(h Holder, more int) (*os.File, error) {
 
 // addTo notes in a mark that its holder may hold the address of a file.
 func addTo(mark *os.File, file string) error {
-	_, err := mark.WriteString(markLine + file + "\n")
+	_, err := mark.WriteString(lineOf(file))
 	return err
 }
+
+func lineOf(file string) string { return markLine + file + "\n" }
 
 // errTorn is a mark that was not written to its end.
 var errTorn = errors.New("not a list of addresses")
@@ -75,6 +77,11 @@ func (b book) markedFor(h Holder) ([]entry, error) {
 		return nil, errTorn
 	}
 	return out, nil
+}
+
+// among reports whether a list has the file of e.
+func among(list []entry, e entry) bool {
+	return slices.ContainsFunc(list, func(other entry) bool { return other.path == e.path })
 }
 
 // removeMark may fail: a mark that is left behind costs a reading of everything.
@@ -168,7 +175,7 @@ func (b book) sign() error {
 // runtime can mean can have no new mark; while there is such a file, all old ones
 // stay, since one of them may tell whose it is.
 func (b book) markAll(entries []entry) bool {
-	files := map[Holder][]string{}
+	held := map[Holder][]entry{}
 	all, damaged := true, false
 	for _, e := range entries {
 		content, err := e.read()
@@ -179,37 +186,32 @@ func (b book) markAll(entries []entry) bool {
 		case h.valid() != nil:
 			damaged = true
 		default:
-			files[h] = append(files[h], filepath.Base(e.path))
+			held[h] = append(held[h], e)
 		}
 	}
-	for h, held := range files {
-		all = b.markHolder(h, held) == nil && all
+	for h, entries := range held {
+		all = b.markHolder(h, entries) == nil && all
 	}
 	if all && !damaged {
-		all = b.keepMarks(slices.Collect(maps.Keys(files))) == nil
+		all = b.keepMarks(slices.Collect(maps.Keys(held))) == nil
 	}
 	return all && b.sign() == nil
 }
 
-// markHolder notes that h holds the addresses of these files. A kill on the way leaves
-// its mark torn, never half.
-func (b book) markHolder(h Holder, files []string) error {
+// markHolder notes that h holds these entries. A kill on the way leaves its mark torn,
+// never half.
+func (b book) markHolder(h Holder, entries []entry) error {
 	named, err := b.markedFor(h)
 	if err != nil && !missing(err) && !errors.Is(err, errTorn) {
 		return err
 	}
-	lacking := slices.DeleteFunc(files, func(file string) bool {
-		return slices.ContainsFunc(named, func(n entry) bool { return filepath.Base(n.path) == file })
-	})
+	lacking := slices.DeleteFunc(entries, func(e entry) bool { return among(named, e) })
 	if len(lacking) == 0 {
 		return nil
 	}
 	var lines strings.Builder
-	for _, n := range named {
-		lines.WriteString(markLine + filepath.Base(n.path) + "\n")
-	}
-	for _, file := range lacking {
-		lines.WriteString(markLine + file + "\n")
+	for _, e := range slices.Concat(named, lacking) {
+		lines.WriteString(lineOf(filepath.Base(e.path)))
 	}
 	return os.WriteFile(b.mark(h), []byte(lines.String()), 0o600)
 }

@@ -34,7 +34,7 @@ func (b book) sharesOf(r Request) (shares, error) {
 	want, addresses, promised := r.holder(), setOf(r.Addresses), setOf(r.Promised)
 	named, _ := b.markedFor(want) // none, be it that the mark is torn
 	for _, e := range entries {
-		known := addresses[e.addr] || slices.ContainsFunc(named, func(n entry) bool { return n.path == e.path })
+		known := addresses[e.addr] || among(named, e)
 		content, err := e.read()
 		got := holderIn(content)
 		switch {
