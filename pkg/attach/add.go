@@ -99,7 +99,7 @@ func (at Attacher) adopt(ctx context.Context, a Attachment, network hns.Network,
 		removed = append(removed, e)
 	}
 	if len(removed) > 0 && kept == nil {
-		if err := at.free(ctx, a, removed, Promise{}); err != nil {
+		if err := at.free(ctx, a, removed); err != nil {
 			return nil, fmt.Errorf("replace what an earlier ADD left: %w", err)
 		}
 	}
@@ -300,7 +300,7 @@ func (e failedUndo) Unwrap() error { return e.error }
 // the call failed.
 func (at Attacher) rollBack(ctx context.Context, a Attachment, failure error) error {
 	return at.undo(ctx, a, failure, func(ctx context.Context, a Attachment) error {
-		return at.takeDown(ctx, a, Promise{}, false)
+		return at.takeDown(ctx, a)
 	})
 }
 

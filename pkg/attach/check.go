@@ -26,9 +26,6 @@ var (
 type Promise struct {
 	Addresses []ipam.Address
 	MAC       hns.MAC
-	// Namespace is the GUID of the one that the interface was put into, empty where
-	// the result does not tell.
-	Namespace string
 }
 
 // Check fails when the container's interface is not what the configuration

@@ -18,7 +18,7 @@ import (
 
 // promised returns what a runtime keeps of the result of ADD.
 func promised(r attach.Result) attach.Promise {
-	p := attach.Promise{MAC: r.Endpoint.MAC, Namespace: r.Namespace}
+	p := attach.Promise{MAC: r.Endpoint.MAC}
 	for _, a := range r.Endpoint.Addresses {
 		p.Addresses = append(p.Addresses, ipam.Address{Prefix: a, Gateway: r.Endpoint.Gateway(a.Addr())})
 	}

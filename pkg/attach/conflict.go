@@ -47,7 +47,7 @@ func (at Attacher) makeEndpoint(ctx context.Context, a Attachment, network hns.N
 			return want, c.notices, err
 		}
 		c.refuse(want, err)
-		if err := at.free(ctx, a, nil, Promise{}); err != nil {
+		if err := at.free(ctx, a, nil); err != nil {
 			return hns.Endpoint{}, nil, err
 		}
 	}
@@ -134,12 +134,11 @@ func (at Attacher) createEndpoint(ctx context.Context, want hns.Endpoint) (strin
 	return made, err
 }
 
-// holders returns the endpoints of the network that have an address of want, or its
-// id, as one has that HNS made after an earlier ADD had given up on it.
+// holders returns the endpoints of the network that have an address of want.
 func holders(all []hns.Endpoint, want hns.Endpoint) []hns.Endpoint {
 	var out []hns.Endpoint
 	for _, e := range all {
-		if e.ID == want.ID || shares(e, want) {
+		if shares(e, want) {
 			out = append(out, e)
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
 // contested is the address that IPAM gives first.
@@ -191,54 +190,5 @@ func TestRemoteHolderIsLookedForByID(t *testing.T) {
 	// One list, to find the holder of the address.
 	if got := counts["HcnOpenEndpoint"]; got > remotes+5 {
 		t.Errorf("%d endpoints were opened on a network with %d", got, remotes)
-	}
-}
-
-// latecomer makes an endpoint just before another is made, as HNS does that carries
-// out an earlier create at last.
-type latecomer struct {
-	hns.Client
-	late *hns.Endpoint
-}
-
-func (l latecomer) CreateEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
-	if l.late.ID == "" {
-		*l.late = want
-		l.late.Addresses = []netip.Prefix{netip.MustParsePrefix("10.1.0.99/16")}
-		if _, err := l.Client.CreateEndpoint(ctx, *l.late); err != nil {
-			return "", err
-		}
-	}
-	return l.Client.CreateEndpoint(ctx, want)
-}
-
-// TestLatecomer: the endpoint of an earlier ADD, with the very same id and another
-// address, appears after ADD looked for one. Where HNS refuses the id it makes room;
-// where it opens what is there, ADD fails and takes it away.
-func TestLatecomer(t *testing.T) {
-	for _, opens := range []bool{false, true} {
-		t.Run(fmt.Sprintf("HNS opens it %t", opens), func(t *testing.T) {
-			n := newNode(t, "2022")
-			if err := n.host.SetUnknowns(hnsemu.Unknowns{TakenIDOpens: opens}); err != nil {
-				t.Fatal(err)
-			}
-			n.network(hns.L2Bridge, "10.1.0.0/16")
-			n.namespace(netns1)
-			a := n.attachment(hns.L2Bridge, "c1", netns1)
-			real := n.hns
-			n.hns = latecomer{real, &hns.Endpoint{}}
-			r, err := n.add(a)
-			n.hns = real
-			if opens && !errors.Is(err, plan.ErrConflict) || !opens && err != nil {
-				t.Fatalf("got %v", err)
-			}
-			if opens {
-				n.nothingLeft("after ADD")
-				r = n.mustAdd(a)
-			}
-			n.attached(a, r)
-			n.mustDel(a)
-			n.nothingLeft("after DEL")
-		})
 	}
 }

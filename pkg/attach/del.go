@@ -10,23 +10,20 @@ import (
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
-	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
 // Del removes a container's interface, frees its addresses, and removes the
 // namespace if it is our own. It finds the endpoint by its name, so it needs
-// neither the namespace nor the network nor what ADD promised; with a promise, and
-// the namespace, it is quicker. What is gone already is success, and so is a
-// CNI_NETNS that names nothing.
-func (at Attacher) Del(ctx context.Context, a Attachment, promised Promise) error {
-	p, unusable := a.place()
-	known := at.removeKnown(ctx, a, p.namespace, promised)
-	if err := at.takeDown(ctx, a, promised, known); err != nil {
+// neither the namespace nor the network nor the result of ADD. What is gone already
+// is success, and so is a CNI_NETNS that names nothing.
+func (at Attacher) Del(ctx context.Context, a Attachment) error {
+	if err := at.takeDown(ctx, a); err != nil {
 		return err
 	}
+	p, err := a.place()
 	switch {
-	case unusable != nil:
-		return nil
+	case err != nil:
+		return nil //nolint:nilerr // it is in no namespace then
 	case p.sandbox != "":
 		return at.leave(ctx, a, p.sandbox)
 	case p.own:
@@ -35,39 +32,22 @@ func (at Attacher) Del(ctx context.Context, a Attachment, promised Promise) erro
 	return nil
 }
 
-// removeKnown removes the endpoint that an ADD of this plugin made, without a look at
-// it: its id follows from its name, and CNI_NETNS and the promise agree on the
-// namespace, if any, where it is. It reports whether it did. Whatever else there is
-// takeDown finds, and does again what failed.
-func (at Attacher) removeKnown(ctx context.Context, a Attachment, namespace string, promised Promise) bool {
-	if namespace == "" || namespace != promised.Namespace || len(promised.Addresses) == 0 {
-		return false
-	}
-	id := plan.EndpointID(a.name())
-	// Who waited in vain for the one call does not wait for it a second time.
-	if err := at.HNS.Detach(ctx, namespace, id); err != nil && !gaveUp(err) {
-		return false
-	}
-	return at.HNS.DeleteEndpoint(ctx, id) == nil
-}
-
 // takeDown removes the attachment's endpoints, and only then frees the addresses. Where
-// there was no endpoint, nor one that is removed already, it looks once more: an ADD
-// that this call overtook can have made one, and confirmed its address, before that
-// was freed.
-func (at Attacher) takeDown(ctx context.Context, a Attachment, promised Promise, already bool) error {
+// there was no endpoint it looks once more: an ADD that this call overtook can have
+// made one, and confirmed its address, before that was freed.
+func (at Attacher) takeDown(ctx context.Context, a Attachment) error {
 	removed, err := at.removed(ctx, a)
 	if err != nil {
 		return err
 	}
-	if err := at.free(ctx, a, removed, promised); err != nil || already || len(removed) > 0 {
+	if err := at.free(ctx, a, removed); err != nil || len(removed) > 0 {
 		return err
 	}
 	late, err := at.removed(ctx, a)
 	if err != nil || len(late) == 0 {
 		return err
 	}
-	return at.free(ctx, a, late, promised)
+	return at.free(ctx, a, late)
 }
 
 // removeAll deletes the attachment's endpoints and makes sure that they are gone.
@@ -91,14 +71,9 @@ func (at Attacher) removed(ctx context.Context, a Attachment) ([]hns.Endpoint, e
 }
 
 // free gives the attachment's addresses back. Nothing may use them any more; removed
-// are the endpoints that did, and the promise is what is known of one that nobody
-// looked at.
-func (at Attacher) free(ctx context.Context, a Attachment, removed []hns.Endpoint, promised Promise) error {
-	r := a.request(addressesOf(removed...)...)
-	for _, given := range promised.Addresses {
-		r.Promised = append(r.Promised, given.Prefix.Addr())
-	}
-	if err := at.IPAM.Del(ctx, r); err != nil {
+// are the endpoints that did.
+func (at Attacher) free(ctx context.Context, a Attachment, removed []hns.Endpoint) error {
+	if err := at.IPAM.Del(ctx, a.request(addressesOf(removed...)...)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil

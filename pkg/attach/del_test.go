@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -83,21 +82,17 @@ func TestDelStates(t *testing.T) {
 		}},
 	}
 	for _, tt := range tests {
-		for who, tells := range map[string]func(attach.Result) attach.Promise{
-			"": promised, " and no prevResult": func(attach.Result) attach.Promise { return attach.Promise{} },
-		} {
-			t.Run(tt.name+who, func(t *testing.T) {
-				n := newNode(t, "2022")
-				n.namespace(netns1)
-				a := n.attachment(hns.L2Bridge, "c1", netns1)
-				r := n.mustAdd(a)
-				tt.between(n, &a, r)
-				if err := n.delTold(a, tells(r)); err != nil {
-					t.Fatal(err)
-				}
-				n.nothingLeft("after DEL")
-			})
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, "2022")
+			n.namespace(netns1)
+			a := n.attachment(hns.L2Bridge, "c1", netns1)
+			r := n.mustAdd(a)
+			tt.between(n, &a, r)
+			if err := n.del(a); err != nil {
+				t.Fatal(err)
+			}
+			n.nothingLeft("after DEL")
+		})
 	}
 }
 
@@ -142,15 +137,11 @@ func TestDelFortyAtOnce(t *testing.T) {
 	n := newNode(t, "2022")
 	n.namespace(netns1)
 	a := n.attachment(hns.Overlay, "c1", netns1)
-	r := n.mustAdd(a)
+	n.mustAdd(a)
 	var wg sync.WaitGroup
-	for i := range 40 {
+	for range 40 {
 		wg.Go(func() {
-			told := attach.Promise{}
-			if i%2 == 0 {
-				told = promised(r)
-			}
-			if err := n.delTold(a, told); err != nil {
+			if err := n.del(a); err != nil {
 				t.Error(err)
 			}
 		})
@@ -196,7 +187,7 @@ func TestDelOvertakesAdd(t *testing.T) {
 			plain := n.hns
 			at.Client = n.hns
 			at.del = func() {
-				if err := (attach.Attacher{HNS: plain, IPAM: ipam.Open("host-local"), Lock: n.lock}).Del(context.Background(), a, attach.Promise{}); err != nil {
+				if err := (attach.Attacher{HNS: plain, IPAM: ipam.Open("host-local"), Lock: n.lock}).Del(context.Background(), a); err != nil {
 					t.Error(err)
 				}
 			}
@@ -305,64 +296,29 @@ func (d detachedOddly) Detach(ctx context.Context, namespaceID, endpointID strin
 	return d.Client.Detach(ctx, namespaceID, endpointID)
 }
 
-// An endpoint is detached before it is deleted, wherever CNI_NETNS and the promise say
-// that it is: nobody has seen what Windows does with one that is deleted while it is
-// attached.
+// An endpoint is detached before it is deleted, whatever CNI_NETNS says: nobody has
+// seen what Windows does with one that is deleted while it is attached.
 func TestDelDetachesBefore(t *testing.T) {
 	for name, answer := range map[string]error{
 		"success": nil, "not found": &hns.Error{Code: hns.CodeNotFound}, "another": &hns.Error{Code: 0x80070057},
 	} {
 		for _, netns := range []string{netns1, netns2, "none", "", "container:other"} {
-			for _, told := range []attach.Promise{{}, {Namespace: netns1}, {Namespace: netns2}} {
-				if netns == netns2 && told.Namespace == netns2 && answer == nil {
-					continue // all three lie alike
+			t.Run(fmt.Sprintf("%s in %s", name, netns), func(t *testing.T) {
+				n := newNode(t, "2022")
+				n.namespace(netns1)
+				n.namespace(netns2)
+				a := n.attachment(hns.L2Bridge, "c1", netns1)
+				n.mustAdd(a)
+				real := n.hns
+				n.hns = careful{detachedOddly{real, answer}, n}
+				a.NetNS = netns
+				err := n.del(a)
+				n.hns = real
+				if err != nil {
+					t.Error(err)
 				}
-				t.Run(fmt.Sprintf("%s in %s told %s", name, netns, told.Namespace), func(t *testing.T) {
-					n := newNode(t, "2022")
-					n.namespace(netns1)
-					n.namespace(netns2)
-					a := n.attachment(hns.L2Bridge, "c1", netns1)
-					if told.Namespace != "" {
-						told.Addresses = promised(n.mustAdd(a)).Addresses
-					} else {
-						n.mustAdd(a)
-					}
-					real := n.hns
-					n.hns = careful{detachedOddly{real, answer}, n}
-					a.NetNS = netns
-					err := n.delTold(a, told)
-					n.hns = real
-					if err != nil {
-						t.Error(err)
-					}
-					n.nothingLeft("after DEL")
-				})
-			}
-		}
-	}
-}
-
-// An address that only the runtime names is freed where host-local's book agrees.
-func TestDelOfStalePromise(t *testing.T) {
-	for _, address := range []string{"10.1.0.99/16", "10.1.0.11/16"} {
-		n := newNode(t, "2022")
-		n.namespace(netns1)
-		n.namespace(netns2)
-		a, other := n.attachment(hns.L2Bridge, "c1", netns1), n.attachment(hns.L2Bridge, "c2", netns2)
-		p := promised(n.mustAdd(a))
-		n.mustAdd(other)
-		n.write("10.1.0.10", "")
-		n.write("10.1.0.11", "") // the other's, which lives
-		p.Addresses = []ipam.Address{{Prefix: netip.MustParsePrefix(address)}}
-		if err := n.delTold(a, p); err != nil {
-			t.Error(err)
-		}
-		files := n.ipamFiles("net1")
-		if _, left := files["10.1.0.10"]; left {
-			t.Errorf("promised %s: the endpoint's own address is reserved after DEL", address)
-		}
-		if _, left := files["10.1.0.11"]; !left {
-			t.Errorf("promised %s: a live pod's address is freed", address)
+				n.nothingLeft("after DEL")
+			})
 		}
 	}
 }

@@ -191,7 +191,6 @@ func newWalk(t *testing.T, seed uint64) *walk {
 		t.Fatal(err)
 	}
 	w := &walk{world: newWorld(n), admin: emuclient.New(n.host, "admin")}
-	w.tells = maybe
 	w.drivers = [2]hns.Driver{hns.Drivers()[random.IntN(len(hns.Drivers()))], hns.NAT}
 	if w.drivers[0] == hns.NAT {
 		w.drivers[1] = hns.L2Bridge

@@ -176,14 +176,6 @@ func (w *world) added(c *claim, r attach.Result) {
 // del gives a claim back.
 func (w *world) del(c *claim) error { return w.delFrom(c, c.NetNS) }
 
-// told is what the runtime sends of an earlier ADD's result, which it may have lost.
-func (w *world) told(c *claim) attach.Promise {
-	if w.tells == nil || !w.tells() {
-		return attach.Promise{}
-	}
-	return promised(c.result)
-}
-
 // delFrom is del with another CNI_NETNS.
 func (w *world) delFrom(c *claim, netns string) error {
 	w.Helper()
@@ -192,7 +184,7 @@ func (w *world) delFrom(c *claim, netns string) error {
 	a := c.Attachment
 	a.NetNS = netns
 	b, err := w.within(c, c.Config.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
-		return at.Del(ctx, a, w.told(c))
+		return at.Del(ctx, a)
 	})
 	switch {
 	case err == nil:

@@ -79,8 +79,6 @@ type world struct {
 	// stray holds the ids of endpoints that HNS made after DEL had proven that
 	// there were none: nobody could keep their addresses.
 	stray map[string]bool
-	// tells, where it is set, says whether the runtime sends DEL what ADD answered.
-	tells func() bool
 	// problems are what was found to be otherwise.
 	problems []string
 }
@@ -150,7 +148,6 @@ func (w *world) verify() {
 	for _, network := range w.networks() {
 		reserved[network] = w.reserved(network)
 	}
-	// The next endpoint of a name has the same id.
 	maps.DeleteFunc(w.stray, func(id string, _ bool) bool {
 		return !slices.ContainsFunc(s.Endpoints, func(e hnsemu.EndpointState) bool { return e.ID == id })
 	})
@@ -382,8 +379,12 @@ func (w *world) noteLate(e hnsemu.EndpointState) {
 	if _, others := w.others[e.ID]; others || c == nil || e.ID == c.result.Endpoint.ID && c.standing == present {
 		return
 	}
-	if c.standing == absent {
+	switch c.standing {
+	case absent:
 		c.standing = doubtful
+	case present:
+		w.stray[e.ID] = true // beside the endpoint of a later ADD, until DEL
+		return
 	}
 	if c.givenUp && !c.decided {
 		return

@@ -138,13 +138,10 @@ func (n *node) add(a attach.Attachment) (attach.Result, error) {
 	return n.attacher(a).Add(ctx, a)
 }
 
-func (n *node) del(a attach.Attachment) error { return n.delTold(a, attach.Promise{}) }
-
-// delTold is del by a runtime that sends what ADD answered.
-func (n *node) delTold(a attach.Attachment, p attach.Promise) error {
+func (n *node) del(a attach.Attachment) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return n.attacher(a).Del(ctx, a, p)
+	return n.attacher(a).Del(ctx, a)
 }
 
 func (n *node) mustAdd(a attach.Attachment) attach.Result {
@@ -196,7 +193,7 @@ func (n *node) reserved(network string) map[string]ipam.Holder {
 	n.Helper()
 	out := map[string]ipam.Holder{}
 	for name, content := range n.ipamFiles(network) {
-		if name == "lock" || strings.HasPrefix(name, "last_reserved_ip") || strings.HasPrefix(name, "holder-") {
+		if name == "lock" || strings.HasPrefix(name, "last_reserved_ip") {
 			continue
 		}
 		owner := append(strings.Fields(content), "")
@@ -238,11 +235,6 @@ func (n *node) nothingLeft(when string) {
 	}
 	if left := n.addresses(); len(left) > 0 {
 		n.Errorf("%s: addresses are left: %v", when, left)
-	}
-	for file := range n.ipamFiles("net1") {
-		if strings.HasPrefix(file, "holder-") {
-			n.Errorf("%s: IPAM's mark %s is left", when, file)
-		}
 	}
 }
 

@@ -53,7 +53,7 @@ func TestPortTakenAfterAnEviction(t *testing.T) {
 	if _, err := at.Add(ctx, a); err != nil {
 		t.Fatal(err)
 	}
-	if err := at.Del(ctx, a, attach.Promise{}); err != nil {
+	if err := at.Del(ctx, a); err != nil {
 		t.Fatal(err)
 	}
 	n.forget()

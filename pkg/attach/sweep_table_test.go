@@ -136,21 +136,11 @@ func sweepDels() []sweepVerb {
 	del := func(whose func(*scene) *claim) func(*scene) error {
 		return func(sc *scene) error { return sc.del(whose(sc)) }
 	}
-	told := func(whose func(*scene) *claim) func(*scene) error {
-		return func(sc *scene) error {
-			sc.tells = func() bool { return true }
-			defer func() { sc.tells = nil }()
-			return sc.del(whose(sc))
-		}
-	}
 	gc := func(sc *scene) error { return sc.gc(sc.sandbox, sc.other) }
 	return []sweepVerb{
 		{name: "DEL", arrange: pod, verb: del(theSandbox), subject: theSandbox, least: 8},
-		{name: "DEL that is told", arrange: pod, verb: told(theSandbox), subject: theSandbox, least: 5},
 		{name: "DEL of a worker", arrange: pair, verb: del(theWorker), subject: theWorker, least: 1, changesNothing: true},
-		{name: "DEL of a worker that is told", arrange: pair, verb: told(theWorker), subject: theWorker, least: 3, changesNothing: true},
 		{name: "DEL without a namespace", arrange: joined, verb: del(theLoner), subject: theLoner, least: 10},
-		{name: "DEL without a namespace that is told", arrange: joined, verb: told(theLoner), subject: theLoner, least: 8},
 		{name: "DEL of a worker by its sandbox", arrange: joined, verb: del(theJoiner), subject: theJoiner, least: 5},
 		{name: "GC", arrange: pod, verb: gc, subject: theSandbox, least: 20},
 		{name: "GC without a namespace", arrange: crowd, verb: gc, subject: theLoner, least: 20},

@@ -88,12 +88,8 @@ func (p plugin) del(args *skel.CmdArgs) error {
 	if c.Type == config.TypeACL {
 		return p.delACLs(c, args)
 	}
-	promised, err := promise(args)
-	if err != nil {
-		promised = attach.Promise{} // DEL needs none
-	}
 	return p.within(c, c.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
-		return at.Del(ctx, attachment(c, args), promised)
+		return at.Del(ctx, attachment(c, args))
 	})
 }
 

@@ -32,7 +32,6 @@ func promise(args *skel.CmdArgs) (attach.Promise, error) {
 	for i, iface := range prev.Interfaces {
 		if iface.Name == args.IfName {
 			index = i
-			out.Namespace, _ = hns.ParseGUID(iface.Sandbox) // none is as good as another's
 			if out.MAC, err = hns.ParseMAC(iface.Mac); err != nil {
 				return attach.Promise{}, invalid(indexed("prevResult.interfaces", i)+".mac", err.Error())
 			}

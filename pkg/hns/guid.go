@@ -4,7 +4,6 @@ package hns
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
 	"net"
 	"strings"
@@ -38,17 +37,7 @@ func ParseGUID(s string) (string, error) {
 func NewGUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails, since Go 1.24
-	return guid(b, 4)
-}
-
-// HashGUID returns the GUID that follows from a text (RFC 9562, version 8).
-func HashGUID(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return guid([16]byte(sum[:16]), 8)
-}
-
-func guid(b [16]byte, version byte) string {
-	b[6], b[8] = b[6]&0x0f|version<<4, b[8]&0x3f|0x80
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 

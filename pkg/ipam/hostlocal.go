@@ -10,8 +10,10 @@ import (
 	"net"
 	"slices"
 
+	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -42,11 +44,6 @@ func loadHostLocal(r Request) (hostLocalSection, error) {
 	if err != nil {
 		return hostLocalSection{}, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
 	}
-	for i, set := range conf.Ranges {
-		if err := countable(set); err != nil {
-			return hostLocalSection{}, fmt.Errorf("%w: %s: %w", ErrConfig, rangeNamesIn(r.Conf).name(i), err)
-		}
-	}
 	never, err := withheldFrom(r)
 	if err != nil {
 		return hostLocalSection{}, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -60,17 +57,6 @@ func loadHostLocal(r Request) (hostLocalSection, error) {
 		return hostLocalSection{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return out, nil
-}
-
-// countable refuses the ranges in ::/96, whose addresses host-local takes for
-// IPv4 ones: it would count on past the range's end.
-func countable(set allocator.RangeSet) error {
-	for _, r := range set {
-		if len(r.RangeStart) != len(r.RangeEnd) {
-			return fmt.Errorf("%s: host-local cannot count in it", (*net.IPNet)(&r.Subnet))
-		}
-	}
-	return nil
 }
 
 // refuseNulls finds what LoadIPAMConfig panics at.
@@ -93,26 +79,17 @@ func refuseNulls(conf []byte) error {
 	return nil
 }
 
-// Add first releases what an earlier, killed Add of the same interface left
-// behind: the caller has made sure that no endpoint uses it, and host-local
-// itself would refuse (IPv4) or leak (IPv6 on Windows) a second allocation.
+// Add reserves addresses and reads no other pod's file. An interface that is added
+// twice without a Del between holds what both gave until Del.
 func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
 	conf, err := loadHostLocal(r)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := r.holder().valid(); err != nil {
-		return Result{}, fmt.Errorf("reserve an address for %q of container %q: %w", r.IfName, r.ContainerID, err)
-	}
 	var out Result
-	b := bookIn(conf.DataDir, conf.Name)
-	err = b.locked(ctx, func() error {
-		s, err := b.cleared(r.holder())
-		if err != nil {
-			return err
-		}
-		defer func() { _ = s.mark.Close() }()
-		ips, err := allocate(conf, s, r)
+	d := networkDir{conf.DataDir, conf.Name}
+	err = d.withLock(ctx, func(s *disk.Store) error {
+		ips, err := allocate(conf, d, s, r)
 		if err != nil {
 			return err
 		}
@@ -141,15 +118,28 @@ func withoutGuesses(ips []*current.IPConfig, known gateways) {
 }
 
 // allocate takes one address of each pool, the requested ones first.
-func allocate(conf hostLocalSection, s *store, r Request) ([]*current.IPConfig, error) {
+func allocate(conf hostLocalSection, d networkDir, s *disk.Store, r Request) ([]*current.IPConfig, error) {
 	var out []*current.IPConfig
 	requested := conf.IPArgs
 	for i, p := range conf.pools {
 		ip, rest := takeContained(&p.whole, requested)
 		requested = rest
-		got, err := p.take(i, ip, s, r)
+		if why := p.never.why(ip); why != "" {
+			return nil, fmt.Errorf("%w: requested address %s is never handed out: %s", ErrConfig, ip, why)
+		}
+		if len(p.set) == 0 {
+			return nil, p.exhausted(nil)
+		}
+		got, err := allocator.NewIPAllocator(&p.set, store{s}, i).Get(r.ContainerID, r.IfName, ip)
+		if err != nil && ip == nil {
+			if all, listErr := d.reservations(); listErr == nil {
+				if full := p.exhausted(reserved(all)); full != nil {
+					return nil, fmt.Errorf("%w (%w)", full, err)
+				}
+			}
+		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
 		out = append(out, got)
 	}
@@ -157,24 +147,6 @@ func allocate(conf hostLocalSection, s *store, r Request) ([]*current.IPConfig, 
 		return nil, fmt.Errorf("%w: requested address %s is in no range", ErrConfig, requested[0])
 	}
 	return out, nil
-}
-
-// take reserves an address of the i-th pool, the requested one if there is any.
-func (p pool) take(i int, requested net.IP, s *store, r Request) (*current.IPConfig, error) {
-	if why := p.never.why(requested); why != "" {
-		return nil, fmt.Errorf("%w: requested address %s is never handed out: %s", ErrConfig, requested, why)
-	}
-	if len(p.set) == 0 {
-		return nil, s.exhausted(p)
-	}
-	got, err := allocator.NewIPAllocator(&p.set, s, i).Get(r.ContainerID, r.IfName, requested)
-	if err == nil {
-		return got, nil
-	}
-	if full := s.exhausted(p); errors.Is(full, ErrExhausted) && requested == nil {
-		return nil, fmt.Errorf("%w (%w)", full, err)
-	}
-	return nil, fmt.Errorf("%s: %w", p.name, err)
 }
 
 // takeContained splits the first address that a range set contains from ips.
@@ -191,20 +163,14 @@ func takeContained(set *allocator.RangeSet, ips []net.IP) (net.IP, []net.IP) {
 // Del needs no more of the configuration than where the files are, so ranges
 // that were changed or broken since ADD cannot keep an address.
 func (hostLocal) Del(ctx context.Context, r Request) error {
-	b, err := bookOf(r.Conf)
+	d, err := networkDirOf(r.Conf)
 	if err != nil {
 		return err
 	}
-	return b.change(ctx, func() error {
-		if done, err := b.releaseMarked(r); done {
-			return err
-		}
-		doubt, err := b.release(r)
-		if doubt != nil {
-			return fmt.Errorf("an address of %s of container %s may still be reserved: %w", r.IfName, r.ContainerID, doubt)
-		}
+	if there, err := d.exists(); err != nil || !there {
 		return err
-	})
+	}
+	return d.withLock(ctx, func(*disk.Store) error { return d.release(r) })
 }
 
 // Confirm looks for the addresses of the request's interface.
@@ -219,11 +185,35 @@ func (h hostLocal) Confirm(ctx context.Context, r Request) error {
 
 // Check looks for the addresses of the request's interface.
 func (hostLocal) Check(ctx context.Context, r Request) error {
-	b, err := bookOf(r.Conf)
+	d, err := networkDirOf(r.Conf)
 	if err != nil {
 		return err
 	}
-	return b.within(ctx, "read", func() error { return b.confirm(r) })
+	return d.bounded(ctx, func() error { return d.confirm(r) })
+}
+
+// GC is host-local's own: it removes every file of the directory that names nobody in
+// keep, and passes over what it cannot read or remove.
+func (hostLocal) GC(ctx context.Context, conf []byte, keep []Holder) error {
+	d, err := networkDirOf(conf)
+	if err != nil {
+		return err
+	}
+	if there, err := d.exists(); err != nil || !there {
+		return err
+	}
+	var valid []types.GCAttachment
+	for _, h := range keep {
+		valid = append(valid, types.GCAttachment{ContainerID: h.ContainerID, IfName: h.IfName})
+	}
+	return d.bounded(ctx, func() error {
+		store, err := disk.New(d.network, d.dataDir)
+		if err != nil {
+			return fmt.Errorf("open the address files in %s: %w", d.path(), err)
+		}
+		defer store.Close() //nolint:errcheck // it gives the lock back; there is nothing to do when that fails
+		return store.GC(valid)
+	})
 }
 
 // Status checks that the section can be used, that the files can be opened and
@@ -233,24 +223,21 @@ func (hostLocal) Status(ctx context.Context, conf []byte) error {
 	if err != nil {
 		return err
 	}
-	b := bookIn(c.DataDir, c.Name)
-	return b.within(ctx, "read", func() error { return b.ready(c.pools) })
-}
-
-// ready tells why Add could take no address.
-func (b book) ready(pools []pool) error {
-	if err := b.usable(); err != nil {
-		return err
-	}
-	entries, err := b.entries()
-	if err != nil {
-		return err
-	}
-	held := taken(entries)
-	for _, p := range pools {
-		if err := p.exhausted(held); err != nil {
+	d := networkDir{c.DataDir, c.Name}
+	return d.bounded(ctx, func() error {
+		if err := d.usable(); err != nil {
 			return err
 		}
-	}
-	return nil
+		all, err := d.reservations()
+		if err != nil {
+			return err
+		}
+		held := reserved(all)
+		for _, p := range c.pools {
+			if err := p.exhausted(held); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

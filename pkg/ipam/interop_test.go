@@ -94,7 +94,7 @@ func (e executable) add(r Request) ([]netip.Addr, error) {
 func (e executable) del(r Request) error   { _, err := e.run("DEL", r); return err }
 func (e executable) check(r Request) error { _, err := e.run("CHECK", r); return err }
 
-// claims is the test's own book of who has an address.
+// claims is the test's own record of who has an address.
 type claims struct {
 	mu  sync.Mutex
 	who map[string]string
@@ -111,7 +111,7 @@ func (c *claims) take(r Request, addresses []netip.Addr) error {
 		if other, taken := c.who[a.String()]; taken {
 			return fmt.Errorf("%s was given to %s, who has not given it back, and to %s", a, other, r.ContainerID)
 		}
-		c.who[a.String()] = r.holder().String()
+		c.who[a.String()] = contentOf(r.holder())
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (c *claims) leave(r Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for a, who := range c.who {
-		if who == r.holder().String() {
+		if who == contentOf(r.holder()) {
 			delete(c.who, a)
 		}
 	}
@@ -130,7 +130,7 @@ func (c *claims) leave(r Request) {
 // Both are used on one directory at once, as on a node that is being upgraded.
 // The ranges are so narrow that every address goes round many times, and so
 // wide that none of the workers may be refused.
-func TestHostLocalAndItsExecutableShareTheBook(t *testing.T) {
+func TestHostLocalAndItsExecutableShareADirectory(t *testing.T) {
 	exe, dir := buildHostLocal(t), tempDir(t)
 	sides := []allocates{inProcess{Open("host-local")}, exe}
 	const workers, perWorker = 8, 2
@@ -139,7 +139,7 @@ func TestHostLocalAndItsExecutableShareTheBook(t *testing.T) {
 		rounds = 4
 	}
 	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24","rangeStart":"10.1.0.10","rangeEnd":"10.1.0.25"}],[{"subnet":"fd00::/64","rangeStart":"fd00::10","rangeEnd":"fd00::1f"}]]`)
-	book := &claims{who: map[string]string{}}
+	told := &claims{who: map[string]string{}}
 	var all sync.WaitGroup
 	for w := range workers {
 		all.Go(func() {
@@ -147,7 +147,7 @@ func TestHostLocalAndItsExecutableShareTheBook(t *testing.T) {
 			var mine []Request
 			for round := range rounds {
 				r := Request{ContainerID: fmt.Sprintf("w%d-%d", w, round), IfName: "eth0", Conf: c}
-				if err := takeTurn(sides, rng, book, r, &mine, perWorker); err != nil {
+				if err := takeTurn(sides, rng, told, r, &mine, perWorker); err != nil {
 					t.Errorf("%s: %v", r.ContainerID, err)
 					return
 				}
@@ -155,20 +155,20 @@ func TestHostLocalAndItsExecutableShareTheBook(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if diff := cmp.Diff(book.who, heldIn(t, dir)); diff != "" {
+	if diff := cmp.Diff(told.who, heldIn(t, dir)); diff != "" {
 		t.Errorf("who has what (-told +in the files):\n%s", diff)
 	}
-	if len(book.who) < workers {
-		t.Errorf("%d addresses are held, want some of each worker", len(book.who))
+	if len(told.who) < workers {
+		t.Errorf("%d addresses are held, want some of each worker", len(told.who))
 	}
 }
 
 // takeTurn allocates with one side and has the other confirm it; of more than
 // most it gives the oldest back, with whichever side.
-func takeTurn(sides []allocates, rng *rand.Rand, book *claims, r Request, mine *[]Request, most int) error {
+func takeTurn(sides []allocates, rng *rand.Rand, told *claims, r Request, mine *[]Request, most int) error {
 	got, err := sides[rng.IntN(2)].add(r)
 	if err == nil {
-		err = book.take(r, got)
+		err = told.take(r, got)
 	}
 	if err == nil {
 		err = sides[rng.IntN(2)].check(r)
@@ -179,7 +179,7 @@ func takeTurn(sides []allocates, rng *rand.Rand, book *claims, r Request, mine *
 	}
 	oldest := (*mine)[0]
 	*mine = (*mine)[1:]
-	book.leave(oldest)
+	told.leave(oldest)
 	return sides[rng.IntN(2)].del(oldest)
 }
 

@@ -39,9 +39,6 @@ type Request struct {
 	// Addresses is what the interface's endpoint had, where the caller knows it;
 	// nil otherwise. Add does not look at it.
 	Addresses []netip.Addr
-	// Promised is what the runtime says that Add gave. It is believed only where the
-	// plugin's own book says so, too.
-	Promised []netip.Addr
 }
 
 // Result is what an IPAM plugin answered.
@@ -68,15 +65,11 @@ type Plugin interface {
 	// endpoint uses what the request's interface may still hold. After a
 	// failure part of the addresses may be reserved: call Del.
 	Add(ctx context.Context, r Request) (Result, error)
-	// Del releases what the request's container and interface hold. Nothing to
-	// release is success, and so is a configuration that has changed since Add.
-	//
-	// Of Addresses it releases also what is reserved for nobody, which a crash
-	// leaves behind: host-local's file is empty or blank; or its first line has
-	// characters that CNI does not allow in a container's id; or it is but the
-	// beginning of what Add writes for the request. A file that names another
-	// container stays, and so does any of another address: a live pod's may be as
-	// damaged.
+	// Del releases everything that the request's container and interface hold,
+	// whatever the request's Addresses are. Nothing to release is success, and so is
+	// a configuration that has changed since Add. Of Addresses it releases also what
+	// is reserved for nobody, which a crash leaves behind. What else names nobody
+	// stays for GC: a live pod's file may be as damaged.
 	Del(ctx context.Context, r Request) error
 	// Confirm fails with ErrReleased when the reservation of the request's
 	// interface has been given back since Add, by a DEL that overtook it. It is

@@ -73,7 +73,7 @@ func heldIn(t *testing.T, dir string) map[string]string {
 	}
 	out := map[string]string{}
 	for _, e := range entries {
-		if e.Name() == "lock" || strings.HasPrefix(e.Name(), "last_reserved_ip") || strings.HasPrefix(e.Name(), markPrefix) {
+		if e.Name() == "lock" || strings.HasPrefix(e.Name(), "last_reserved_ip") {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(dir, "net1", e.Name()))
@@ -115,18 +115,59 @@ func TestHostLocalAddDel(t *testing.T) {
 	}
 }
 
-// A killed ADD leaves an address behind; the next one must not take a second.
-func TestHostLocalAddAgainHoldsOneAddress(t *testing.T) {
+// Two ADDs of an interface without a DEL between are outside of the specification.
+// Both addresses stay reserved until DEL, which frees both.
+func TestHostLocalAddTwice(t *testing.T) {
 	dir := tempDir(t)
-	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}]]`)
+	c := hostLocalConf(t, dir, dualStack)
 	p, r := Open("host-local"), Request{ContainerID: "c1", IfName: "eth0", Conf: c}
-	for range 3 {
+	for range 2 {
 		if _, err := p.Add(context.Background(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := heldIn(t, dir); len(got) != 2 {
-		t.Errorf("three ADDs hold %v, want one address of each family", got)
+	if got := heldIn(t, dir); len(got) != 4 {
+		t.Errorf("two ADDs hold %v, want two addresses of each family", got)
+	}
+	r.Addresses = addrs("10.1.0.3", "fd00::3")
+	if err := p.Del(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if got := heldIn(t, dir); len(got) != 0 {
+		t.Errorf("after DEL: %v", got)
+	}
+}
+
+// What Bulkhead leaves in the directory is what host-local leaves there.
+func TestHostLocalMakesNoFilesOfItsOwn(t *testing.T) {
+	dir := tempDir(t)
+	r := Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
+	if _, err := Open("host-local").Add(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(filepath.Join(dir, "net1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range files {
+		got = append(got, strings.ReplaceAll(f.Name(), "_", ":"))
+	}
+	want := []string{"10.1.0.2", "fd00::2", "last:reserved:ip.0", "last:reserved:ip.1", "lock"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+// An ADD needs no other pod's file: it works where none can be read.
+func TestHostLocalAddReadsNoOtherFile(t *testing.T) {
+	dir := tempDir(t)
+	reserve(t, dir, nil)
+	circle("10.1.0.2")(t, filepath.Join(dir, "net1"))
+	folder("10.1.0.3")(t, filepath.Join(dir, "net1"))
+	got, err := Open("host-local").Add(context.Background(), Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)})
+	if err != nil || got.Addresses[0].Prefix.String() != "10.1.0.4/24" {
+		t.Errorf("got %v, %v", got.Addresses, err)
 	}
 }
 

@@ -14,30 +14,29 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 )
 
-// walk is a book that verbs of this package, killed ones among them, and host-local's
-// executable change in turn.
+// walk is a directory that verbs of this package and host-local's executable change
+// in turn, in an order that follows from a seed.
 type walk struct {
 	*testing.T
 	random *rand.Rand
 	dir    string
 	conf   []byte
 	steps  []string
-	// next is the range set that the executable goes on with for a holder.
-	next map[Holder]int
 }
 
-// Whatever came before, an ADD ends with one address of each family for its interface,
-// and a DEL with none: nothing that is readable leaks.
+// Whatever came before, an ADD ends with the addresses that it gave for its
+// interface, and a DEL with none: nothing that can be read leaks.
 func TestModel(t *testing.T) {
 	seeds := uint64(60)
 	if runtime.GOOS == "windows" {
 		seeds = 6 // files are slow under Wine
 	}
 	for seed := range seeds {
-		w := &walk{T: t, random: rand.New(rand.NewPCG(seed, 1)), dir: tempDir(t), next: map[Holder]int{}}
+		w := &walk{T: t, random: rand.New(rand.NewPCG(seed, 1)), dir: tempDir(t)}
 		w.conf = hostLocalConf(t, w.dir, []string{
 			dualStack, `[[{"subnet":"10.1.0.0/28"}]]`, `[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}],[{"subnet":"10.2.0.0/24"}]]`,
 		}[seed%3])
@@ -55,46 +54,50 @@ func (w *walk) step() {
 	h := Holder{fmt.Sprint("c", w.random.IntN(3)), []string{"net1", "net10"}[w.random.IntN(2)]}
 	r := Request{ContainerID: h.ContainerID, IfName: h.IfName, Conf: w.conf}
 	p := Open("host-local")
-	kind := w.random.IntN(8)
-	if kind != 6 && kind != 7 {
-		delete(w.next, h) // the runtime has given the executable up
-	}
-	switch kind {
+	held := w.held(h)
+	switch w.random.IntN(7) {
 	case 0, 1:
 		w.note("ADD %v", h)
 		got, err := p.Add(w.Context(), r)
-		if err != nil {
+		if err != nil && len(held) == 0 {
 			w.Error(err)
 		}
-		if held := w.held(h); len(held) != len(got.Addresses) {
-			w.Errorf("after ADD %v holds %v, and was given %v", h, held, got.Addresses)
+		if now := w.held(h); err == nil && len(now) != len(held)+len(got.Addresses) {
+			w.Errorf("after ADD %v holds %v, and was given %v", h, now, got.Addresses)
+		}
+		if err != nil {
+			w.del(r) // as the caller does
 		}
 	case 2:
 		w.note("DEL %v", h)
 		w.del(r)
 	case 3:
-		r.Addresses = w.held(h)
+		// All addresses of an endpoint, or one family of them.
+		if len(held) > 0 {
+			r.Addresses = held[:1+w.random.IntN(len(held))]
+		}
 		w.note("DEL %v, which is known to have %v", h, r.Addresses)
 		w.del(r)
 	case 4:
-		// One family of an endpoint, of an ADD that went well or of an earlier one.
-		if held := w.held(h); len(held) > 0 {
-			r.Addresses = held[:1]
-			w.note("DEL %v, which is known to have %v", h, r.Addresses)
-			w.del(r)
-		}
+		w.note("ADD %v, killed before it wrote to the file of %s", h, w.free())
+		w.write(w.free(), "")
 	case 5:
-		w.killed(h)
+		if len(held) == 0 {
+			w.note("the executable adds %s for %v", reservesOf(w.T, w.dir, r, w.random.IntN(bytes.Count(w.conf, []byte("subnet")))), h)
+			return
+		}
+		w.note("the executable deletes %v of %v", held, h)
+		releases(w.T, w.dir, r)
 	case 6:
-		w.executable(h)
-	case 7:
-		keep := []Holder{h}
 		w.note("GC but for %v", h)
-		if err := p.GC(w.Context(), w.conf, keep); err != nil {
+		if err := p.GC(w.Context(), w.conf, []Holder{h}); err != nil {
 			w.Error(err)
 		}
+		if now := w.held(h); !slices.Equal(now, held) {
+			w.Errorf("GC took %v and left %v", held, now)
+		}
 		for addr, content := range heldIn(w.T, w.dir) {
-			if !h.cutOff(content) { // net1 is taken for a damaged net10
+			if content != contentOf(h) {
 				w.Errorf("after GC %s is held by %q", addr, content)
 			}
 		}
@@ -109,7 +112,7 @@ func (w *walk) note(format string, args ...any) {
 func (w *walk) held(h Holder) []netip.Addr {
 	var out []netip.Addr
 	for addr, content := range heldIn(w.T, w.dir) {
-		if content == h.String() {
+		if content == contentOf(h) {
 			out = append(out, netip.MustParseAddr(addr))
 		}
 	}
@@ -142,38 +145,38 @@ func (w *walk) write(file, content string) {
 	}
 }
 
-// killed is an ADD of this package that gets no further than to the address's file.
-func (w *walk) killed(h Holder) {
-	b, addr, steps := bookIn(w.dir, "net1"), w.free(), 1+w.random.IntN(3)
-	w.note("ADD %v, killed after step %d for %s", h, steps, addr)
-	s, err := b.cleared(h)
+// contentOf is what host-local writes for a holder.
+func contentOf(h Holder) string { return h.ContainerID + disk.LineBreak + h.IfName }
+
+// reservesOf is what host-local's executable does for one range set of an ADD.
+func reservesOf(t *testing.T, dir string, r Request, set int) netip.Addr {
+	t.Helper()
+	c, _, err := allocator.LoadIPAMConfig(r.Conf, "")
 	if err != nil {
-		w.Fatal(err)
+		t.Fatal(err)
 	}
-	defer func() { _ = s.mark.Close() }()
-	if steps > 1 {
-		if err := addTo(s.mark, addr); err != nil {
-			w.Fatal(err)
-		}
+	s, err := disk.New("net1", dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if steps > 2 {
-		w.write(addr, h.String())
+	defer s.Close()
+	got, err := allocator.NewIPAllocator(&c.Ranges[set], s, set).Get(r.ContainerID, r.IfName, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
+	a, _ := netip.AddrFromSlice(got.Address.IP)
+	return a.Unmap()
 }
 
-// executable is what host-local's executable does for one range set of an ADD, or for
-// a DEL of what the interface has.
-func (w *walk) executable(h Holder) {
-	r := Request{ContainerID: h.ContainerID, IfName: h.IfName, Conf: w.conf}
-	held, set := w.held(h), w.next[h]
-	switch {
-	case len(held) == 0 || set > 0:
-		w.note("the executable adds %s for %v", reservesOf(w.T, w.dir, r, set), h)
-		if w.next[h]++; w.next[h] == bytes.Count(w.conf, []byte("subnet")) {
-			delete(w.next, h)
-		}
-	default:
-		w.note("the executable deletes %v of %v", held, h)
-		releases(w.T, w.dir, r)
+// releases is its DEL.
+func releases(t *testing.T, dir string, r Request) {
+	t.Helper()
+	s, err := disk.New("net1", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.ReleaseByID(r.ContainerID, r.IfName); err != nil {
+		t.Fatal(err)
 	}
 }

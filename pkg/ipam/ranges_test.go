@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -161,21 +160,5 @@ func TestStatusTellsWhatAddCanDo(t *testing.T) {
 	}
 	if full < rounds/10 || full > rounds*9/10 {
 		t.Errorf("%d of %d were full: this proves little", full, rounds)
-	}
-}
-
-// host-local takes the addresses in ::/96 for IPv4 ones.
-func TestHostLocalRefusesWhatItCannotCount(t *testing.T) {
-	dir := tempDir(t)
-	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}],[{"subnet":"::a00:0/120"}]]`)
-	p, ctx := Open("host-local"), context.Background()
-	_, add := p.Add(ctx, Request{ContainerID: "c1", IfName: "eth0", Conf: c})
-	for _, err := range []error{p.Validate(Request{Conf: c}), p.Status(ctx, c), add} {
-		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "ipam.ranges[1]: ::a00:0/120: host-local cannot count in it") {
-			t.Errorf("got %v", err)
-		}
-	}
-	if got, _ := filepath.Glob(filepath.Join(dir, "net1", "*")); len(got) > 0 {
-		t.Errorf("it makes %v", got)
 	}
 }

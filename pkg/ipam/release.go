@@ -13,44 +13,46 @@ import (
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 )
 
-// shares is what a book has of a request.
-type shares struct {
-	// whole names the container and the interface, alone the container only.
-	whole, alone []entry
-	// lost names nobody, and is of an address that is known to be the interface's,
-	// by the caller or by its mark.
-	lost []entry
-	// blocked could not be read of such an address, unread of any other.
-	blocked, unread []error
-}
-
-// sharesOf sorts out what the book has of a request.
-func (b book) sharesOf(r Request) (shares, error) {
-	entries, err := b.entries()
+// release removes every file that names the request's interface, and the blank files
+// of the addresses that its endpoint had. Files that name the container alone are
+// the interface's where none names the interface, too, as host-local has it. A file
+// that cannot be read is an error where it may be the interface's: its address is
+// known to be, or nothing else is.
+func (d networkDir) release(r Request) error {
+	all, err := d.reservations()
 	if err != nil {
-		return shares{}, err
+		return err
 	}
-	var s shares
-	want, addresses, promised := r.holder(), setOf(r.Addresses), setOf(r.Promised)
-	named, _ := b.markedFor(want) // none, be it that the mark is torn
-	for _, e := range entries {
-		known := addresses[e.addr] || among(named, e)
-		content, err := e.read()
+	known, holder := setOf(r.Addresses), r.holder()
+	var own, ofContainer, blanks []reservation
+	var unread, failures []error
+	for _, file := range all {
+		content, err := file.content()
 		got := holderIn(content)
 		switch {
-		case err != nil && (addresses[e.addr] || promised[e.addr]):
-			s.blocked = append(s.blocked, err)
+		case missing(err):
+		case err != nil && known[file.addr]:
+			failures = append(failures, err)
 		case err != nil:
-			s.unread = append(s.unread, err)
-		case got == want:
-			s.whole = append(s.whole, e)
-		case known && got.valid() != nil && (got.nobody() || want.cutOff(content)):
-			s.lost = append(s.lost, e)
-		case want.holds(content):
-			s.alone = append(s.alone, e)
+			unread = append(unread, err)
+		case got == holder:
+			own = append(own, file)
+		case got == Holder{ContainerID: holder.ContainerID}:
+			ofContainer = append(ofContainer, file)
+		case blank(content) && known[file.addr]:
+			blanks = append(blanks, file)
 		}
 	}
-	return s, nil
+	if len(own) == 0 {
+		own = ofContainer
+	}
+	for _, file := range slices.Concat(own, blanks) {
+		failures = append(failures, file.remove())
+	}
+	if len(own) == 0 && len(known) == 0 && len(unread) > 0 {
+		failures = append(failures, fmt.Errorf("an address of %s of container %s may still be reserved: %w", r.IfName, r.ContainerID, errors.Join(unread...)))
+	}
+	return errors.Join(failures...)
 }
 
 func setOf(addresses []netip.Addr) map[netip.Addr]bool {
@@ -61,92 +63,56 @@ func setOf(addresses []netip.Addr) map[netip.Addr]bool {
 	return out
 }
 
-// release frees what the request's interface holds. Files that name the
-// container alone are taken for it only where none names the interface, too, as
-// host-local does. doubt is what cannot be read and may be all of it.
-func (b book) release(r Request) (doubt, err error) {
-	s, err := b.sharesOf(r)
-	if err != nil {
-		return nil, err
-	}
-	if len(s.whole) == 0 {
-		s.whole = s.alone
-	}
-	if len(s.whole) == 0 && len(r.Addresses)+len(r.Promised) == 0 {
-		doubt = errors.Join(s.unread...)
-	}
-	return doubt, b.free(r.holder(), s)
-}
-
-// free removes what is the holder's, whole or lost, and then its mark, unless more can
-// be in the dark.
-func (b book) free(h Holder, s shares) error {
-	failures := s.blocked
-	for _, e := range slices.Concat(s.whole, s.lost) {
-		failures = append(failures, e.remove())
-	}
-	if err := errors.Join(failures...); err != nil {
-		return err
-	}
-	if len(s.unread) == 0 {
-		b.removeMark(h)
-	}
-	return nil
-}
-
-// unreserved says what a book lacks.
+// unreserved says which reservation is not there.
 type unreserved string
 
 func (u unreserved) Error() string { return string(u) }
 
-// confirm fails, with what is unreserved, when the request's interface holds
-// nothing or, where the caller knows its addresses, not all of them. It does not
+// confirm fails with unreserved when one of the request's addresses is not reserved
+// for its interface. It looks at the files of these addresses only, and does not
 // wait for the lock: what is being released is as good as released.
-func (b book) confirm(r Request) error {
-	if b.holdsAll(r) {
-		return nil
+func (d networkDir) confirm(r Request) error {
+	if len(r.Addresses) == 0 {
+		return d.confirmAny(r)
 	}
-	entries, err := b.entries()
+	for _, a := range slices.SortedFunc(maps.Keys(setOf(r.Addresses)), netip.Addr.Compare) {
+		content, err := reservation{a, disk.GetEscapedPath(d.path(), a.String())}.content()
+		if err != nil && !missing(err) {
+			return err
+		}
+		if !r.holder().in(content) {
+			return unreserved(fmt.Sprintf("no file in %s reserves %s for %s of container %s", d.path(), a, r.IfName, r.ContainerID))
+		}
+	}
+	return nil
+}
+
+// confirmAny fails with unreserved when no address is reserved for the request's
+// interface.
+func (d networkDir) confirmAny(r Request) error {
+	all, err := d.reservations()
 	if err != nil {
 		return err
 	}
-	known, held := setOf(r.Addresses), false
-	left := maps.Clone(known)
 	var unread []error
-	for _, e := range entries {
-		if len(known) > 0 && !known[e.addr] {
-			continue
+	for _, file := range all {
+		content, err := file.content()
+		if err == nil && r.holder().in(content) {
+			return nil
 		}
-		content, err := e.read()
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			unread = append(unread, err)
 		}
-		if r.holder().holds(content) {
-			held = true
-			delete(left, e.addr)
-		}
 	}
-	switch {
-	case held && len(left) == 0:
-		return nil
-	case len(unread) > 0:
+	if len(unread) > 0 {
 		return errors.Join(unread...)
-	case len(left) == 0:
-		return unreserved(fmt.Sprintf("no file in %s names %s of container %s", b.dir, r.IfName, r.ContainerID))
 	}
-	gone := slices.SortedFunc(maps.Keys(left), netip.Addr.Compare)
-	return unreserved(fmt.Sprintf("no file in %s reserves %s for %s of container %s", b.dir, gone[0], r.IfName, r.ContainerID))
+	return unreserved(fmt.Sprintf("no file in %s names %s of container %s", d.path(), r.IfName, r.ContainerID))
 }
 
-// holdsAll reports whether the request's addresses are known and the interface
-// holds each, in a file of the usual name. It looks at these files only.
-func (b book) holdsAll(r Request) bool {
-	known := setOf(r.Addresses)
-	for a := range known {
-		content, err := os.ReadFile(disk.GetEscapedPath(b.dir, a.String()))
-		if err != nil || !r.holder().holds(string(content)) {
-			return false
-		}
-	}
-	return len(known) > 0
+// in reports whether the content of an address file names the holder: the container
+// and the interface, or the container alone.
+func (h Holder) in(content string) bool {
+	got := holderIn(content)
+	return got == h || got == Holder{ContainerID: h.ContainerID}
 }

@@ -60,12 +60,6 @@ func EndpointName(containerID, network, ifName string) string {
 	return name
 }
 
-// EndpointID returns the id of the endpoint of that name: always the same, so that
-// DEL can remove what ADD made without looking for it. A delete that was given up, and
-// that HNS carries out late, hits the next endpoint of the name: containers are not
-// added again after their DEL, but by hand.
-func EndpointID(name string) string { return hns.HashGUID(name) }
-
 // NodeEndpointName returns the name of the node's own endpoint on a network, which
 // flannel and Calico use, too (cbr0_ep, Calico_ep).
 func NodeEndpointName(network string) string { return network + "_ep" }
@@ -115,10 +109,8 @@ func Endpoint(f Facts) (hns.Endpoint, error) {
 		return hns.Endpoint{}, err
 	}
 	f.Config = c
-	name := EndpointName(f.ContainerID, f.Network.Name, f.IfName)
 	want := hns.Endpoint{
-		ID:        EndpointID(name),
-		Name:      name,
+		Name:      EndpointName(f.ContainerID, f.Network.Name, f.IfName),
 		NetworkID: f.Network.ID,
 		DNS:       f.Config.DNS,
 		MAC:       f.Config.MAC,

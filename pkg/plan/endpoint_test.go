@@ -164,7 +164,6 @@ func TestEndpoint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want.ID = EndpointID(want.Name)
 			if diff := cmp.Diff(want, got, values); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -172,13 +171,6 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// With another id, the endpoints of an earlier release would be found by name alone.
-func TestEndpointID(t *testing.T) {
-	const want = "77a19cdd-fa23-8a1d-b19b-aad7c115a53d"
-	if got := EndpointID("c1_net1"); got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
 
 func TestEndpointPolicies(t *testing.T) {
 	web := config.PortMapping{Protocol: 6, HostPort: 8080, ContainerPort: 80}

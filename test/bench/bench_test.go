@@ -167,19 +167,6 @@ func (b *bench) reserve(r rival, container string) {
 	if _, err := p.Add(ctx, ipam.Request{ContainerID: container, IfName: "eth0", Conf: []byte(conf)}); err != nil {
 		b.Fatal(err)
 	}
-	if r.name == "bulkhead" {
-		return
-	}
-	// host-local's executable makes no marks.
-	marks, err := filepath.Glob(filepath.Join(r.dir, "net1", "holder-*"))
-	if err != nil || len(marks) == 0 {
-		b.Fatal(marks, err)
-	}
-	for _, m := range marks {
-		if err := os.Remove(m); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
 
 // turn lets each plugin serve a pod's life once.

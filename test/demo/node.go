@@ -177,7 +177,7 @@ func (n *node) heldAddresses() ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(n.data, "*", "*"))
 	var out []string
 	for _, f := range files {
-		if name := filepath.Base(f); name != "lock" && !strings.HasPrefix(name, "last_reserved_ip") && !strings.HasPrefix(name, "holder-") {
+		if name := filepath.Base(f); name != "lock" && !strings.HasPrefix(name, "last_reserved_ip") {
 			out = append(out, name)
 		}
 	}

@@ -147,7 +147,7 @@ func Addresses(t testing.TB, dir string) []string {
 	}
 	var out []string
 	for _, f := range files {
-		if name := filepath.Base(f); name != "lock" && !strings.HasPrefix(name, "last_reserved_ip") && !strings.HasPrefix(name, "holder-") {
+		if name := filepath.Base(f); name != "lock" && !strings.HasPrefix(name, "last_reserved_ip") {
 			out = append(out, name)
 		}
 	}

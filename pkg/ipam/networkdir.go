@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
+)
+
+// defaultDataDir is host-local's own (backend/disk), on the drive of the current
+// directory.
+const defaultDataDir = "/var/lib/cni/networks"
+
+// networkDir is where host-local keeps the reservations of one network: a file for
+// each address, a lock, and the last reservation of each range set. A directory
+// that does not exist has no reservations.
+type networkDir struct {
+	dataDir, network string
+}
+
+// networkDirOf needs no more of a configuration than where the files are.
+func networkDirOf(conf []byte) (networkDir, error) {
+	var c struct {
+		Name string
+		IPAM struct{ DataDir string }
+	}
+	if err := json.Unmarshal(conf, &c); err != nil {
+		return networkDir{}, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
+	}
+	return networkDir{c.IPAM.DataDir, c.Name}, nil
+}
+
+// path returns the directory itself.
+func (d networkDir) path() string {
+	if d.dataDir == "" {
+		return filepath.Join(defaultDataDir, d.network)
+	}
+	return filepath.Join(d.dataDir, d.network)
+}
+
+// withLock opens host-local's store, which makes the directory, and runs f under its
+// lock. When ctx ends before the lock is there, f does not run any more: a call that
+// was given up must not reserve or release behind the back of the one that follows.
+func (d networkDir) withLock(ctx context.Context, f func(*disk.Store) error) error {
+	return d.bounded(ctx, func() error {
+		store, err := disk.New(d.network, d.dataDir)
+		if err != nil {
+			return fmt.Errorf("open the address files in %s: %w", d.path(), err)
+		}
+		defer store.Close() //nolint:errcheck // it gives the lock back; there is nothing to do when that fails
+		if err := store.Lock(); err != nil {
+			return fmt.Errorf("lock the address files in %s: %w", d.path(), err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return f(store)
+	})
+}
+
+// bounded waits for f until ctx ends. Neither a disk nor the holder of a lock is sure
+// to answer.
+func (d networkDir) bounded(ctx context.Context, f func() error) error {
+	_, err := bounded.Do(ctx, func() (struct{}, error) { return struct{}{}, f() })
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
+		return fmt.Errorf("wait for the address files in %s: %w", d.path(), err)
+	}
+	return err
+}
+
+// exists reports whether the network has reservations at all.
+func (d networkDir) exists() (bool, error) {
+	info, err := os.Stat(d.path())
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open the address files: %w", err)
+	}
+	return info.IsDir(), nil
+}
+
+// usable tells why Add could not open the store. It neither waits nor makes a
+// directory.
+func (d networkDir) usable() error {
+	for path := d.path(); ; path = filepath.Dir(path) {
+		info, err := os.Stat(path)
+		switch {
+		case missing(err) && filepath.Dir(path) != path:
+			continue // Add makes it.
+		case err != nil:
+			return fmt.Errorf("open the address files: %w", err)
+		case !info.IsDir():
+			return fmt.Errorf("open the address files in %s: %s is not a directory", d.path(), path)
+		case path != d.path():
+			return nil
+		}
+		lock, err := disk.NewFileLock(path)
+		if err != nil {
+			return fmt.Errorf("open the lock of the address files in %s: %w", path, err)
+		}
+		return lock.Close()
+	}
+}
+
+// missing reports that a path does not exist. A file in the place of one of its
+// directories counts, too: Windows does not tell the two apart.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// reservation is the file that reserves an address.
+type reservation struct {
+	addr netip.Addr
+	path string
+}
+
+// reservations lists the reserved addresses without reading who holds them.
+func (d networkDir) reservations() ([]reservation, error) {
+	files, err := os.ReadDir(d.path())
+	if missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the address files: %w", err)
+	}
+	var out []reservation
+	for _, f := range files {
+		if addr, ok := addressNamed(f.Name()); ok {
+			out = append(out, reservation{addr, filepath.Join(d.path(), f.Name())})
+		}
+	}
+	return out, nil
+}
+
+// addressNamed tells the files of addresses from the lock and the last
+// reservations. On Windows host-local writes the colons of IPv6 as underscores.
+func addressNamed(file string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(strings.ReplaceAll(file, "_", ":"))
+	return addr.Unmap(), err == nil && addr.Zone() == ""
+}
+
+// content returns what the file says. One that was removed meanwhile is
+// fs.ErrNotExist.
+func (r reservation) content() (string, error) {
+	text, err := os.ReadFile(r.path)
+	if err != nil {
+		return "", fmt.Errorf("read who holds address %s: %w", r.addr, err)
+	}
+	return string(text), nil
+}
+
+// remove gives the address back.
+func (r reservation) remove() error {
+	if err := os.Remove(r.path); err != nil && !missing(err) {
+		return fmt.Errorf("release address %s: %w", r.addr, err)
+	}
+	return nil
+}
