@@ -43,12 +43,11 @@ func (s Spec) meaning(t Target, d hns.Direction) []clause {
 		}
 		return out
 	}
-	closed := s.DenyInbound || t.Release == Before1709 && t.Isolation == hns.Process
 	if s.DenyInbound && !s.DenyHost && len(t.Host) > 0 {
 		out = append(out, theHost(t.Host))
 	}
 	switch {
-	case closed:
+	case s.DenyInbound:
 		return append(out, mapped(t.Mapped)...)
 	case t.Isolation == hns.HyperV:
 		return append(out, anything(d))

@@ -3,18 +3,13 @@
 package acl
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
-
-// IDPrefix begins the id of every rule of Bulkhead's, to tell it from others'.
-const IDPrefix = "bulkhead-"
-
-// IsOwn reports whether a rule is Bulkhead's.
-func IsOwn(r hns.ACL) bool { return strings.HasPrefix(r.ID, IDPrefix) }
 
 // Set is what a Spec becomes for a target: rules for HNS.
 type Set struct {
@@ -154,7 +149,7 @@ func (s *Set) addSwitch(d hns.Direction, clauses []clause) error {
 // addClause adds the rules that a clause needs: one a protocol, and more when its
 // lists are longer than HNS bears. They do the same, so their order is no matter.
 func (s *Set) addClause(point hns.RuleType, d hns.Direction, c clause, priority uint16) {
-	id := IDPrefix
+	id := string(cmp.Or(s.Target.Owner, Pod))
 	if point == hns.Switch {
 		id += "switch-"
 	}

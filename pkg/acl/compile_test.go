@@ -91,13 +91,13 @@ func TestCompileSplits(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %d %s %s: %d addresses, ports %v", r.ID, r.Priority, r.Action, set.Origins[r.ID], len(r.Remote), r.LocalPorts))
 	}
 	want := []string{
-		"bulkhead-switch-in-rule1-tcp 1000 Allow acl.rules[1]: 0 addresses, ports [{80 80}]",
-		"bulkhead-switch-in-rule0-icmpv4 1001 Block acl.rules[0]: 4000 addresses, ports []",
-		"bulkhead-switch-in-rule0-icmpv4-2 1001 Block acl.rules[0]: 1 addresses, ports []",
-		"bulkhead-switch-in-rule0-icmpv6 1001 Block acl.rules[0]: 4000 addresses, ports []",
-		"bulkhead-switch-in-rule0-icmpv6-2 1001 Block acl.rules[0]: 1 addresses, ports []",
-		"bulkhead-switch-in-tail 65500 Allow the inbound default: 0 addresses, ports []",
-		"bulkhead-switch-out-tail 65500 Allow the outbound default: 0 addresses, ports []",
+		"bulkhead-pod-switch-in-rule1-tcp 1000 Allow acl.rules[1]: 0 addresses, ports [{80 80}]",
+		"bulkhead-pod-switch-in-rule0-icmpv4 1001 Block acl.rules[0]: 4000 addresses, ports []",
+		"bulkhead-pod-switch-in-rule0-icmpv4-2 1001 Block acl.rules[0]: 1 addresses, ports []",
+		"bulkhead-pod-switch-in-rule0-icmpv6 1001 Block acl.rules[0]: 4000 addresses, ports []",
+		"bulkhead-pod-switch-in-rule0-icmpv6-2 1001 Block acl.rules[0]: 1 addresses, ports []",
+		"bulkhead-pod-switch-in-tail 65500 Allow the inbound default: 0 addresses, ports []",
+		"bulkhead-pod-switch-out-tail 65500 Allow the outbound default: 0 addresses, ports []",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -46,24 +46,12 @@ type Rule struct {
 	Priority uint16
 }
 
-// Release is a generation of Windows, as far as it changes what ACLs mean.
-type Release string
-
-// Releases. Bulkhead itself needs Windows Server 2019.
-const (
-	// Before1709 denied everything inbound; a port mapping opened its port.
-	Before1709 Release = "before 1709"
-	Server2019 Release = "Windows Server 2019"
-	Server2022 Release = "Windows Server 2022"
-	Server2025 Release = "Windows Server 2025"
-)
-
 // Target is the pod that a set is for.
 type Target struct {
 	Driver    hns.Driver
 	Isolation hns.Isolation
-	// Release is the latest one when empty.
-	Release Release
+	// Owner is who programs the set; the zero value is Pod.
+	Owner Owner
 	// Host holds the addresses that the node reaches its pods from.
 	Host []netip.Addr
 	// Mapped are the ports of the pod that ports of the node lead to.

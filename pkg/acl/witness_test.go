@@ -43,12 +43,9 @@ func meant(t acl.Target, s acl.Spec, p acl.Packet) bool {
 		return !s.DenyOutbound
 	}
 	opened := slices.Contains(t.Mapped, acl.Port{Protocol: p.Protocol, Number: p.Port})
-	before1709 := t.Release == acl.Before1709 && t.Isolation == hns.Process
 	switch {
 	case s.DenyInbound:
 		return !s.DenyHost && slices.Contains(t.Host, p.Remote) || opened
-	case before1709:
-		return opened
 	case t.Isolation == hns.HyperV:
 		return true
 	}
@@ -93,7 +90,6 @@ func randomTarget(r *rand.Rand) acl.Target {
 	t := acl.Target{
 		Driver:    one(r, hns.Drivers()...),
 		Isolation: one(r, hns.Process, hns.Process, hns.HyperV),
-		Release:   one(r, "", acl.Before1709, acl.Server2019, acl.Server2025),
 		Host:      some(r, worldRemotes, 2),
 	}
 	for _, port := range some(r, worldPorts, 2) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
@@ -41,7 +42,7 @@ func (at Attacher) ProgramACLs(ctx context.Context, c Chained) error {
 		if err != nil {
 			return err
 		}
-		if len(plan.DiffPolicies(want, e.Policies)) == 0 {
+		if len(plan.DiffPolicies(acl.Chained, want, e.Policies)) == 0 {
 			continue
 		}
 		if err := at.HNS.SetPolicies(ctx, e.ID, want); err != nil {
@@ -51,7 +52,7 @@ func (at Attacher) ProgramACLs(ctx context.Context, c Chained) error {
 		if err != nil {
 			return err
 		}
-		if ds := plan.DiffPolicies(want, got.Policies); len(ds) > 0 {
+		if ds := plan.DiffPolicies(acl.Chained, want, got.Policies); len(ds) > 0 {
 			return fmt.Errorf("%w: endpoint %s after HNS took the rules: %s", ErrDiffers, e.Name, plan.Differences(ds))
 		}
 	}
@@ -74,7 +75,7 @@ func (at Attacher) CheckACLs(ctx context.Context, c Chained) error {
 		if err != nil {
 			return err
 		}
-		if ds := plan.DiffPolicies(want, e.Policies); len(ds) > 0 {
+		if ds := plan.DiffPolicies(acl.Chained, want, e.Policies); len(ds) > 0 {
 			lines = append(lines, fmt.Sprintf("endpoint %s: %s", e.Name, plan.Differences(ds)))
 		}
 	}
@@ -92,7 +93,7 @@ func (at Attacher) RemoveACLs(ctx context.Context, c Chained) error {
 		return unlessGone(err)
 	}
 	for _, e := range found {
-		others := plan.WithoutOwnACLs(e.Policies)
+		others := plan.ReplaceRules(acl.Chained, e.Policies, nil)
 		if len(others) == len(e.Policies) {
 			continue
 		}
@@ -155,7 +156,11 @@ func (at Attacher) chainedPolicies(ctx context.Context, c Chained, e hns.Endpoin
 	if facts.Host, err = at.host(c.Config); err != nil {
 		return nil, err
 	}
-	return plan.ReplaceACLs(e.Policies, facts)
+	set, err := plan.ACLs(facts)
+	if err != nil {
+		return nil, err
+	}
+	return plan.ReplaceRules(acl.Chained, e.Policies, set.Rules), nil
 }
 
 // networkOf returns the network of an endpoint.

@@ -86,10 +86,10 @@ func TestCheckFinds(t *testing.T) {
 			p.Addresses[0].Prefix = netip.MustParsePrefix("10.1.0.99/16")
 			less := slices.DeleteFunc(slices.Clone(r.Endpoint.Policies), func(p hns.Policy) bool {
 				rule, ok := p.(hns.ACL)
-				return ok && rule.ID == "bulkhead-in-tcp"
+				return ok && rule.ID == "bulkhead-pod-in-tcp"
 			})
 			return n.hns.SetPolicies(ctx, r.Endpoint.ID, less)
-		}, attach.ErrDiffers, []string{"mac: want 00:15:5d:ff:ff:ff", "addresses: want 10.1.0.99/16, got 10.1.0.10/16", "bulkhead-in-tcp"}},
+		}, attach.ErrDiffers, []string{"mac: want 00:15:5d:ff:ff:ff", "addresses: want 10.1.0.99/16, got 10.1.0.10/16", "bulkhead-pod-in-tcp"}},
 		{"another gateway promised", func(_ *node, _ *attach.Attachment, _ attach.Result, p *attach.Promise) error {
 			p.Addresses[0].Gateway = netip.MustParseAddr("10.1.0.2")
 			return nil

@@ -71,6 +71,10 @@ func (s *session) compile(f set) (acl.Set, error) {
 	if c.Driver == "" {
 		return acl.Set{}, fmt.Errorf("%s: driver: missing; on a node the network tells, here --driver must", f.conf)
 	}
+	// The rules bear the name of whoever the file says programs them.
+	if ours(plugin) {
+		_ = json.Unmarshal(plugin["type"], &c.Type) // a string, as ours has seen
+	}
 	host, err := s.host(f, c)
 	if err != nil {
 		return acl.Set{}, err

@@ -96,10 +96,7 @@ func (s *session) showPod(ctx context.Context, pod podFlags) error {
 		for _, p := range e.Policies {
 			if r, ok := p.(hns.ACL); ok {
 				l := lineOf(r)
-				l.From = "another agent"
-				if acl.IsOwn(r) {
-					l.From = "bulkhead"
-				}
+				l.From = ownerName(r)
 				lines = append(lines, l)
 			}
 		}
@@ -122,6 +119,20 @@ func lineOf(r hns.ACL) line {
 		At: cmp.Or(r.RuleType, hns.Switch), Direction: r.Direction, Action: action, Protocol: config.ProtocolName(r.Protocol),
 		Remote: listed(r.Remote), LocalPorts: ports(r.LocalPorts), RemotePorts: ports(r.RemotePorts),
 		Priority: r.Priority, Rule: r.ID,
+	}
+}
+
+// ownerName says in words whose a rule is.
+func ownerName(r hns.ACL) string {
+	switch acl.OwnerOf(r) {
+	case acl.Pod:
+		return config.Type
+	case acl.Chained:
+		return config.TypeACL
+	case acl.PolicyAgent:
+		return "bulkhead-agent"
+	default:
+		return "another agent"
 	}
 }
 

@@ -119,17 +119,17 @@ func TestExplain(t *testing.T) {
 		rule    string
 		at      hns.RuleType
 	}{
-		{"--direction in --protocol tcp --port 8080 --remote 10.1.2.3", true, "bulkhead-switch-in-rule0-tcp", hns.Switch},
-		{"--direction in --protocol TCP --port 8080 --remote fd00::1", true, "bulkhead-switch-in-rule0-tcp", hns.Switch},
+		{"--direction in --protocol tcp --port 8080 --remote 10.1.2.3", true, "bulkhead-acl-switch-in-rule0-tcp", hns.Switch},
+		{"--direction in --protocol TCP --port 8080 --remote fd00::1", true, "bulkhead-acl-switch-in-rule0-tcp", hns.Switch},
 		{"--direction in --protocol 6 --port 8081 --remote 10.1.2.3", false, "", hns.Host},
 		{"--direction in --protocol tcp --port 80", false, "", hns.Host},
-		{"--direction in --protocol udp --port 10250 --remote 192.168.1.5", true, "bulkhead-switch-in-host", hns.Switch},
+		{"--direction in --protocol udp --port 10250 --remote 192.168.1.5", true, "bulkhead-acl-switch-in-host", hns.Switch},
 		{"--direction in --protocol udp --port 10250 --remote 192.168.1.5 --node 192.168.1.6", false, "", hns.Host},
-		{"--direction in --protocol icmp", true, "bulkhead-switch-in-rule1-icmpv4", hns.Switch},
-		{"--direction in --protocol icmp --remote fe80::1", true, "bulkhead-switch-in-rule1-icmpv6", hns.Switch},
-		{"--direction in --protocol icmp --isolation hyperv --driver overlay", true, "bulkhead-switch-in-rule1-icmpv4", hns.Switch},
-		{"--direction out --protocol sctp --remote 169.254.169.254", false, "bulkhead-switch-out-rule2", hns.Switch},
-		{"--direction out --protocol sctp --remote 169.254.169.253", true, "bulkhead-switch-out-tail", hns.Switch},
+		{"--direction in --protocol icmp", true, "bulkhead-acl-switch-in-rule1-icmpv4", hns.Switch},
+		{"--direction in --protocol icmp --remote fe80::1", true, "bulkhead-acl-switch-in-rule1-icmpv6", hns.Switch},
+		{"--direction in --protocol icmp --isolation hyperv --driver overlay", true, "bulkhead-acl-switch-in-rule1-icmpv4", hns.Switch},
+		{"--direction out --protocol sctp --remote 169.254.169.254", false, "bulkhead-acl-switch-out-rule2", hns.Switch},
+		{"--direction out --protocol sctp --remote 169.254.169.253", true, "bulkhead-acl-switch-out-tail", hns.Switch},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestExplain(t *testing.T) {
 		})
 	}
 	_, stdout, _ := run(t, nil, strings.Fields("acl explain --conf "+conf+" --direction out --protocol tcp --port 443 --remote 169.254.169.254")...)
-	if want := "denied: it is dropped: acl.rules[2] says so, which is rule bulkhead-switch-out-rule2 of the switch port (VFP)\n"; stdout != want {
+	if want := "denied: it is dropped: acl.rules[2] says so, which is rule bulkhead-acl-switch-out-rule2 of the switch port (VFP)\n"; stdout != want {
 		t.Errorf("got %s", stdout)
 	}
 }
@@ -217,7 +217,7 @@ func TestShowPod(t *testing.T) {
 	}
 	for _, name := range []string{"c1aa_podnet", "c2aa_podnet", "podnet_ep"} {
 		if _, err := client.CreateEndpoint(ctx, hns.Endpoint{Name: name, NetworkID: network.ID, Policies: []hns.Policy{
-			hns.ACL{ID: "bulkhead-switch-in-" + name, Direction: hns.In, Action: hns.Block, RuleType: hns.Switch, Protocol: hns.ProtocolAny, Priority: 65500},
+			hns.ACL{ID: "bulkhead-pod-switch-in-" + name, Direction: hns.In, Action: hns.Block, RuleType: hns.Switch, Protocol: hns.ProtocolAny, Priority: 65500},
 			hns.ACL{ID: "felix", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: 6, Priority: 900},
 		}}); err != nil {
 			t.Fatal(err)

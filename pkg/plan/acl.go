@@ -25,7 +25,7 @@ func NeedsHost(c config.Config) bool {
 // rules. What cannot be enforced there is an ErrConflict.
 func ACLs(f Facts) (acl.Set, error) {
 	c := f.Config
-	t := acl.Target{Driver: c.Driver, Isolation: c.Isolation}
+	t := acl.Target{Driver: c.Driver, Isolation: c.Isolation, Owner: owner(c)}
 	if !c.ACL.Program {
 		return acl.Set{Target: t}, nil
 	}
@@ -42,27 +42,12 @@ func ACLs(f Facts) (acl.Set, error) {
 	return set, nil
 }
 
-// acls returns the ACLs as policies.
-func acls(f Facts) ([]hns.Policy, error) {
-	set, err := ACLs(f)
-	if err != nil {
-		return nil, err
+// owner returns whose the rules of a configuration are.
+func owner(c config.Config) acl.Owner {
+	if c.Type == config.TypeACL {
+		return acl.Chained
 	}
-	var out []hns.Policy
-	for _, r := range set.Rules {
-		out = append(out, r)
-	}
-	return out, nil
-}
-
-// ReplaceACLs returns an endpoint's policies with Bulkhead's rules in the place of
-// those that it had before. What the network cannot enforce is an ErrConflict.
-func ReplaceACLs(policies []hns.Policy, f Facts) ([]hns.Policy, error) {
-	rules, err := acls(f)
-	if err != nil {
-		return nil, err
-	}
-	return append(WithoutOwnACLs(policies), rules...), nil
+	return acl.Pod
 }
 
 // host returns the addresses that the node may reach the pod from, sorted: its

@@ -99,7 +99,7 @@ func TestNeedsHost(t *testing.T) {
 
 // A rule of Bulkhead's that is not wanted is a difference; another agent's is not.
 func TestDiffSeesOwnRulesThatAreNotWanted(t *testing.T) {
-	ours := hns.ACL{ID: "bulkhead-switch-in-rule0", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Priority: 1000}
+	ours := hns.ACL{ID: "bulkhead-pod-switch-in-rule0", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Priority: 1000}
 	theirs := hns.ACL{ID: "felix", Direction: hns.In, Action: hns.Block, RuleType: hns.Switch, Priority: 1000}
 	ds := Diff(hns.Endpoint{}, hns.Endpoint{Policies: []hns.Policy{theirs, ours}})
 	if len(ds) != 1 || ds[0].Want != "none like it" || ds[0].Field != "policies" {

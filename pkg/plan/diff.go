@@ -127,7 +127,7 @@ func subnetsText(subnets []hns.Subnet) string {
 // Diff lists how an endpoint differs from the wanted one. What HNS chooses when
 // it is not asked (id, MAC, DNS of the network, addresses, routes) counts only
 // when want says it. Policies that other agents added are not a difference, but a
-// rule of Bulkhead's own that is not wanted is.
+// rule of the CNI plugin's own that is not wanted is.
 func Diff(want, got hns.Endpoint) []Difference {
 	var ds []Difference
 	add := func(field, w, g string) {
@@ -153,33 +153,38 @@ func Diff(want, got hns.Endpoint) []Difference {
 	if !want.DNS.IsZero() {
 		add("dns", dnsText(want.DNS), dnsText(got.DNS))
 	}
-	return append(ds, DiffPolicies(want.Policies, got.Policies)...)
+	return append(ds, DiffPolicies(acl.Pod, want.Policies, got.Policies)...)
 }
 
 // DiffPolicies lists the wanted policies that an endpoint lacks, and the rules of
-// Bulkhead's own that are not wanted: they say something that the configuration
-// does not. Policies of others are no difference.
-func DiffPolicies(want, got []hns.Policy) []Difference {
+// owner that are not wanted: they say something that the configuration does not.
+// What others added is no difference.
+func DiffPolicies(owner acl.Owner, want, got []hns.Policy) []Difference {
 	var ds []Difference
 	for _, p := range missingPolicies(want, got) {
 		ds = append(ds, Difference{"policies", policyText(p), "none like it"})
 	}
 	for _, p := range missingPolicies(got, want) {
-		if isOwnACL(p) {
+		if isRuleOf(owner, p) {
 			ds = append(ds, Difference{"policies", "none like it", policyText(p)})
 		}
 	}
 	return ds
 }
 
-// WithoutOwnACLs returns the policies that are not Bulkhead's own rules.
-func WithoutOwnACLs(policies []hns.Policy) []hns.Policy {
-	return slices.DeleteFunc(slices.Clone(policies), isOwnACL)
+// ReplaceRules returns an endpoint's policies with the rules in the place of those
+// that their owner had before. All other policies stay, in their order.
+func ReplaceRules(owner acl.Owner, policies []hns.Policy, rules []hns.ACL) []hns.Policy {
+	out := slices.DeleteFunc(slices.Clone(policies), func(p hns.Policy) bool { return isRuleOf(owner, p) })
+	for _, r := range rules {
+		out = append(out, r)
+	}
+	return out
 }
 
-func isOwnACL(p hns.Policy) bool {
+func isRuleOf(owner acl.Owner, p hns.Policy) bool {
 	r, ok := p.(hns.ACL)
-	return ok && acl.IsOwn(r)
+	return ok && acl.OwnerOf(r) == owner
 }
 
 func dnsText(d hns.DNS) string {

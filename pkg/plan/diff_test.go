@@ -85,7 +85,7 @@ func TestDiffNetwork(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	allow := hns.ACL{ID: "bulkhead-in-tcp", Direction: hns.In, Action: hns.Allow, RuleType: hns.Host, Protocol: 6}
+	allow := hns.ACL{ID: "bulkhead-pod-in-tcp", Direction: hns.In, Action: hns.Allow, RuleType: hns.Host, Protocol: 6}
 	full := func() hns.Endpoint {
 		return hns.Endpoint{
 			Name: "c1_net1", NetworkID: "n1", MAC: "00:15:5d:00:00:01",

@@ -171,7 +171,6 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-
 func TestEndpointPolicies(t *testing.T) {
 	web := config.PortMapping{Protocol: 6, HostPort: 8080, ContainerPort: 80}
 	opaque := hns.Opaque{Type: "QOS", Settings: json.RawMessage(`{"MaximumOutgoingBandwidthInBytes":1000}`)}

@@ -49,11 +49,14 @@ func policies(f Facts) ([]hns.Policy, error) {
 	for _, p := range f.Config.Policies {
 		out = append(out, p)
 	}
-	rules, err := acls(f)
+	set, err := ACLs(f)
 	if err != nil {
 		return nil, err
 	}
-	return append(out, rules...), nil
+	for _, r := range set.Rules {
+		out = append(out, r)
+	}
+	return out, nil
 }
 
 // families returns, of IPv4 and IPv6, those that the pod has: true is IPv6. HNS

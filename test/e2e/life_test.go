@@ -36,7 +36,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := refused(p.run(c))
-	if err != nil || e.Code != 108 || !strings.Contains(e.Details, "bulkhead-switch-in-tail") {
+	if err != nil || e.Code != 108 || !strings.Contains(e.Details, "bulkhead-pod-switch-in-tail") {
 		t.Errorf("CHECK of a pod without ACLs: %+v, %v", e, err)
 	}
 	if err := p.hns.DeleteEndpoint(context.Background(), endpoints[0].ID); err != nil {

@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"pkg/uplink":           {},
 	"pkg/plan":             {"pkg/config", "pkg/hcndoc", "pkg/hns", "pkg/acl"},
 	"pkg/ipam":             {"pkg/bounded", "pkg/hns"},
-	"pkg/attach":           {"pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/uplink"},
+	"pkg/attach":           {"pkg/acl", "pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/uplink"},
 	"pkg/cniplugin":        {"pkg/attach", "pkg/bounded", "pkg/config", "pkg/plan", "pkg/hns", "pkg/ipam", "pkg/nodelock", "pkg/uplink"},
 	"pkg/hcnclient":        {"pkg/hns", "pkg/hcndoc", "pkg/hcnhandle"},
 	"pkg/hcnhandle":        {"pkg/hns", "pkg/hcndoc"},

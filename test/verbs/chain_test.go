@@ -93,7 +93,7 @@ func (c *chain) policies() (own []string, others []hns.Policy) {
 		c.Fatal(err)
 	}
 	for _, p := range e.Policies {
-		if r, ok := p.(hns.ACL); ok && acl.IsOwn(r) {
+		if r, ok := p.(hns.ACL); ok && acl.OwnerOf(r) == acl.Chained {
 			own = append(own, r.ID)
 			continue
 		}
@@ -139,7 +139,7 @@ func TestChain(t *testing.T) {
 		t.Errorf("prevResult was changed (-want +got):\n%s", diff)
 	}
 	own, _ := c.policies()
-	if !slices.Contains(own, "bulkhead-switch-in-rule0-tcp") {
+	if !slices.Contains(own, "bulkhead-acl-switch-in-rule0-tcp") {
 		t.Errorf("own rules %v", own)
 	}
 	c.othersStay()
@@ -162,7 +162,7 @@ func TestChain(t *testing.T) {
 	}
 	c.must("ADD")
 	now, _ := c.policies()
-	if slices.Equal(now, own) || slices.Contains(now, "bulkhead-switch-in-rule0-tcp") {
+	if slices.Equal(now, own) || slices.Contains(now, "bulkhead-acl-switch-in-rule0-tcp") {
 		t.Errorf("rules after the change: %v", now)
 	}
 	c.othersStay()
