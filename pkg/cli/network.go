@@ -11,11 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
@@ -34,7 +35,7 @@ func (s *session) network() *cobra.Command {
 }
 
 // onNetwork does something to the network of a configuration.
-type onNetwork func(context.Context, attach.Attacher, config.Config) error
+type onNetwork func(context.Context, network.Keeper, config.Config) error
 
 func (s *session) networkCommand(name, short string, do onNetwork) *cobra.Command {
 	var conf string
@@ -72,15 +73,18 @@ func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) er
 	defer bounded.Disconnect(client)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeouts.Add)
 	defer cancel()
-	err = do(ctx, attach.Attacher{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire, Uplink: uplink.Windows{}}, c)
+	err = do(ctx, network.Keeper{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire, Uplink: uplink.Windows{}}, c)
 	if err != nil && !errors.Is(err, config.ErrInvalid) {
 		return failure{err}
 	}
 	return err
 }
 
-func (s *session) createNetwork(ctx context.Context, at attach.Attacher, c config.Config) error {
-	n, notices, err := at.MakeNetwork(ctx, c)
+func (s *session) createNetwork(ctx context.Context, k network.Keeper, c config.Config) error {
+	if _, owned := plan.Network(c); !owned {
+		return fmt.Errorf("%w: the configuration has no network section, so the network %q is not bulkhead's to make", config.ErrInvalid, c.Name)
+	}
+	n, notices, err := k.Ensure(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -103,8 +107,8 @@ func (s *session) createNetwork(ctx context.Context, at attach.Attacher, c confi
 	})
 }
 
-func (s *session) deleteNetwork(ctx context.Context, at attach.Attacher, c config.Config) error {
-	if err := at.RemoveNetwork(ctx, c); err != nil {
+func (s *session) deleteNetwork(ctx context.Context, k network.Keeper, c config.Config) error {
+	if err := k.Remove(ctx, c); err != nil {
 		return err
 	}
 	return s.print(struct {

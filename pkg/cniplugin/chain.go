@@ -9,9 +9,9 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // addACLs programs the ACLs of an interface that another plugin made and passes
@@ -21,8 +21,8 @@ func (p plugin) addACLs(c config.Config, args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
-		if err := at.ProgramACLs(ctx, ch); err != nil {
+	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
+		if err := v.AddRules(ctx, ch); err != nil {
 			return err
 		}
 		return types.PrintResult(prev, c.CNIVersion)
@@ -35,8 +35,8 @@ func (p plugin) checkACLs(c config.Config, args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
-		return at.CheckACLs(ctx, ch)
+	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
+		return v.CheckRules(ctx, ch)
 	})
 }
 
@@ -48,39 +48,39 @@ func (p plugin) delACLs(c config.Config, args *skel.CmdArgs) error {
 	if err != nil {
 		return nil
 	}
-	return p.within(c, c.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
-		return at.RemoveACLs(ctx, ch)
+	return p.within(c, c.Timeouts.Del, func(ctx context.Context, v pod.Verbs) error {
+		return v.DelRules(ctx, ch)
 	})
 }
 
 // statusACLs asks whether HNS answers.
 func (p plugin) statusACLs(c config.Config) error {
-	return p.within(c, c.Timeouts.Status, func(ctx context.Context, at attach.Attacher) error {
-		return at.Answers(ctx)
+	return p.within(c, c.Timeouts.Status, func(ctx context.Context, v pod.Verbs) error {
+		return v.StatusRules(ctx)
 	})
 }
 
 // chained says where the interface is, by the result of the plugin before: in the
 // namespace of CNI_NETNS, or, for a runtime that names none by its GUID, where
 // that result says.
-func chained(c config.Config, args *skel.CmdArgs) (attach.Chained, *current.Result, error) {
+func chained(c config.Config, args *skel.CmdArgs) (pod.Chained, *current.Result, error) {
 	prev, err := prevResult(args.StdinData)
 	if err != nil {
-		return attach.Chained{}, nil, err
+		return pod.Chained{}, nil, err
 	}
-	out := attach.Chained{Config: c}
+	out := pod.Chained{Config: c}
 	for i, ip := range prev.IPs {
 		p, ok := prefixOf(ip.Address)
 		if !ok {
-			return attach.Chained{}, nil, invalid(indexed("prevResult.ips", i)+".address", "not an address with a prefix length")
+			return pod.Chained{}, nil, invalid(indexed("prevResult.ips", i)+".address", "not an address with a prefix length")
 		}
 		out.Addresses = append(out.Addresses, p.Addr())
 	}
 	if len(out.Addresses) == 0 {
-		return attach.Chained{}, nil, invalid("prevResult.ips", "empty; "+config.TypeACL+" finds the pod's endpoints by their addresses")
+		return pod.Chained{}, nil, invalid("prevResult.ips", "empty; "+config.TypeACL+" finds the pod's endpoints by their addresses")
 	}
 	if out.Namespace = namespaceIn(prev, args.Netns); out.Namespace == "" {
-		return attach.Chained{}, nil, invalid("prevResult.interfaces", "neither CNI_NETNS nor a sandbox in it is the GUID of a namespace; "+
+		return pod.Chained{}, nil, invalid("prevResult.interfaces", "neither CNI_NETNS nor a sandbox in it is the GUID of a namespace; "+
 			config.TypeACL+" needs a runtime that makes HCN namespaces, such as containerd")
 	}
 	return out, prev, nil

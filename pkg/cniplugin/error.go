@@ -11,11 +11,12 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // Error codes of Bulkhead's own. Those below 100 are the specification's.
@@ -61,18 +62,19 @@ var classes = []class{
 	{plan.ErrConflict, types.ErrInvalidNetworkConfig, "make the network configuration and the HNS network agree"},
 	{plan.ErrFeature, CodeFeature, "update Windows or remove what needs the newer version"},
 	{ipam.ErrReleased, types.ErrTryAgainLater, "try again, unless the pod is to be gone"},
-	{attach.ErrPortTaken, CodePortTaken, "choose another hostPort or stop who holds it (netsh interface ipv4 show excludedportrange protocol=tcp lists reserved ones)"},
-	{attach.ErrAddressTaken, CodeAddressTaken, "take the address out of the ranges of the ipam section or remove who holds it"},
-	{attach.ErrNamespace, types.ErrInvalidEnvironmentVariables, "the runtime must make the pod's namespace first"},
-	{attach.ErrForeign, CodeInUse, "remove the old sandbox of the pod"},
+	{pod.ErrPortTaken, CodePortTaken, "choose another hostPort or stop who holds it (netsh interface ipv4 show excludedportrange protocol=tcp lists reserved ones)"},
+	{network.ErrAddressTaken, CodeAddressTaken, "remove the pod that has it"},
+	{pod.ErrAddressTaken, CodeAddressTaken, "take the address out of the ranges of the ipam section or remove who holds it"},
+	{pod.ErrNamespace, types.ErrInvalidEnvironmentVariables, "the runtime must make the pod's namespace first"},
+	{pod.ErrInUse, CodeInUse, "remove the old sandbox of the pod"},
 	{context.DeadlineExceeded, types.ErrTryAgainLater, "try again, and look at the hns service (Get-Service hns) if it lasts"},
 	{hns.ErrBusy, types.ErrTryAgainLater, ""},
 	{hns.ErrUnavailable, types.ErrTryAgainLater, ""},
-	{attach.ErrNetworkMissing, CodeNetworkMissing, "create the HNS network or add a network section"},
-	{attach.ErrNetworkDiffers, CodeNetworkDiffers, "change the configuration or remove the HNS network"},
-	{attach.ErrGone, CodeGone, "restart the pod"},
-	{attach.ErrDiffers, CodeDiffers, "restart the pod, and see who changes HNS endpoints"},
-	{attach.ErrIPAM, CodeIPAM, "look at the ipam section and at the addresses in use"},
+	{network.ErrMissing, CodeNetworkMissing, "create the HNS network or add a network section"},
+	{network.ErrDiffers, CodeNetworkDiffers, "change the configuration or remove the HNS network"},
+	{pod.ErrGone, CodeGone, "restart the pod"},
+	{pod.ErrDiffers, CodeDiffers, "restart the pod, and see who changes HNS endpoints"},
+	{pod.ErrIPAM, CodeIPAM, "look at the ipam section and at the addresses in use"},
 	{hns.ErrUnsupported, CodeFeature, ""},
 }
 
@@ -126,7 +128,7 @@ func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
 // notAvailable returns STATUS's code. Where HNS or the network is not there, the
 // pods that run suffer, too.
 func notAvailable(err error) uint {
-	for _, kind := range []error{attach.ErrNetworkMissing, hns.ErrUnavailable, hns.ErrBusy} {
+	for _, kind := range []error{network.ErrMissing, hns.ErrUnavailable, hns.ErrBusy} {
 		if errors.Is(err, kind) {
 			return types.ErrLimitedConnectivity
 		}

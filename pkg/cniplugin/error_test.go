@@ -12,11 +12,12 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 var args = &skel.CmdArgs{ContainerID: "c1", IfName: "eth0"}
@@ -33,21 +34,21 @@ func TestErrorCodes(t *testing.T) {
 		{"not JSON", config.ErrSyntax, 6},
 		{"not there yet", config.ErrUnsupported, 2},
 		{"invalid configuration", config.ErrInvalid, 7},
-		{"invalid ipam section", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrConfig), 7},
+		{"invalid ipam section", fmt.Errorf("%w: %w", pod.ErrIPAM, ipam.ErrConfig), 7},
 		{"configuration and network", plan.ErrConflict, 7},
 		{"too old for the configuration", plan.ErrFeature, 105},
-		{"no GUID", attach.ErrNamespace, 4},
-		{"no such namespace", fmt.Errorf("%w: %w", attach.ErrNamespace, native(hns.CodeNotFound)), 4},
-		{"another namespace", attach.ErrForeign, 106},
-		{"network missing", fmt.Errorf("%w: %w", attach.ErrNetworkMissing, native(hns.CodeNetworkNotFound)), 101},
-		{"network differs", attach.ErrNetworkDiffers, 102},
-		{"IPAM", attach.ErrIPAM, 103},
-		{"IPAM asks to try again", fmt.Errorf("%w: %w", attach.ErrIPAM, types.NewError(11, "later", "")), 11},
-		{"range exhausted", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrExhausted), 103},
-		{"deleted meanwhile", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrReleased), 11},
-		{"port taken", fmt.Errorf("%w: %w", attach.ErrPortTaken, native(hns.CodePortExists)), 110},
-		{"address taken", fmt.Errorf("%w: %w", attach.ErrAddressTaken, native(hns.CodeAddressReserved)), 109},
-		{"IPAM out of time", fmt.Errorf("%w: %w", attach.ErrIPAM, context.DeadlineExceeded), 11},
+		{"no GUID", pod.ErrNamespace, 4},
+		{"no such namespace", fmt.Errorf("%w: %w", pod.ErrNamespace, native(hns.CodeNotFound)), 4},
+		{"another namespace", pod.ErrInUse, 106},
+		{"network missing", fmt.Errorf("%w: %w", network.ErrMissing, native(hns.CodeNetworkNotFound)), 101},
+		{"network differs", network.ErrDiffers, 102},
+		{"IPAM", pod.ErrIPAM, 103},
+		{"IPAM asks to try again", fmt.Errorf("%w: %w", pod.ErrIPAM, types.NewError(11, "later", "")), 11},
+		{"range exhausted", fmt.Errorf("%w: %w", pod.ErrIPAM, ipam.ErrExhausted), 103},
+		{"deleted meanwhile", fmt.Errorf("%w: %w", pod.ErrIPAM, ipam.ErrReleased), 11},
+		{"port taken", fmt.Errorf("%w: %w", pod.ErrPortTaken, native(hns.CodePortExists)), 110},
+		{"address taken", fmt.Errorf("%w: %w", pod.ErrAddressTaken, native(hns.CodeAddressReserved)), 109},
+		{"IPAM out of time", fmt.Errorf("%w: %w", pod.ErrIPAM, context.DeadlineExceeded), 11},
 		{"HNS hangs", &hns.Error{Op: "create endpoint", Err: context.DeadlineExceeded}, 11},
 		{"HNS stopped", native(hns.CodeServiceNotActive), 11},
 		{"HNS cut off", native(hns.CodeCallFailed), 11},
@@ -89,7 +90,7 @@ func TestErrorText(t *testing.T) {
 // and what to do; HNS's answer stands in the details.
 func TestOwnSentences(t *testing.T) {
 	native := &hns.Error{Op: "find namespace", Object: "x", Code: hns.CodeNotFound}
-	err := fmt.Errorf("%w: there is no namespace x on this node: %w", attach.ErrNamespace, native)
+	err := fmt.Errorf("%w: there is no namespace x on this node: %w", pod.ErrNamespace, native)
 	pod := &skel.CmdArgs{ContainerID: "c1", IfName: "eth0", Args: "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web"}
 	got := cniError("ADD", pod, err)
 	want := "cannot attach eth0 of pod default/web (container c1): there is no namespace x on this node: the runtime must make the pod's namespace first"
@@ -112,7 +113,7 @@ func TestHangText(t *testing.T) {
 // containerd's go-cni takes a DEL error with these words for success.
 func TestDelErrorsNeverSayNotFound(t *testing.T) {
 	for code := hns.HRESULT(0x803b0000); code < 0x803b0040; code++ {
-		err := errors.Join(attach.ErrIPAM, &hns.Error{Op: "find", Code: code, Err: hns.ErrNotFound})
+		err := errors.Join(pod.ErrIPAM, &hns.Error{Op: "find", Code: code, Err: hns.ErrNotFound})
 		if got := cniError("DEL", args, err).Error(); strings.Contains(got, "not found") {
 			t.Errorf("%s: %s", code, got)
 		}
@@ -125,12 +126,12 @@ func TestStatusCodes(t *testing.T) {
 		err  error
 		want uint
 	}{
-		{"network missing", attach.ErrNetworkMissing, 51},
+		{"network missing", network.ErrMissing, 51},
 		{"HNS stopped", &hns.Error{Op: "ask", Code: hns.CodeServiceNotActive}, 51},
 		{"HNS hangs", &hns.Error{Op: "ask", Err: context.DeadlineExceeded}, 51},
-		{"network differs", attach.ErrNetworkDiffers, 50},
+		{"network differs", network.ErrDiffers, 50},
 		{"HNS too old", plan.ErrFeature, 50},
-		{"range exhausted", fmt.Errorf("%w: %w", attach.ErrIPAM, ipam.ErrExhausted), 50},
+		{"range exhausted", fmt.Errorf("%w: %w", pod.ErrIPAM, ipam.ErrExhausted), 50},
 		{"invalid configuration", config.ErrInvalid, 50},
 		{"not JSON", config.ErrSyntax, 6},
 	}

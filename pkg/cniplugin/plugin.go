@@ -18,12 +18,12 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
@@ -68,8 +68,8 @@ func (p plugin) add(args *skel.CmdArgs) error {
 	if c.Type == config.TypeACL {
 		return p.addACLs(c, args)
 	}
-	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
-		res, err := at.Add(ctx, attachment(c, args))
+	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
+		res, err := v.Add(ctx, attachment(c, args))
 		if err != nil {
 			return err
 		}
@@ -88,8 +88,8 @@ func (p plugin) del(args *skel.CmdArgs) error {
 	if c.Type == config.TypeACL {
 		return p.delACLs(c, args)
 	}
-	return p.within(c, c.Timeouts.Del, func(ctx context.Context, at attach.Attacher) error {
-		return at.Del(ctx, attachment(c, args))
+	return p.within(c, c.Timeouts.Del, func(ctx context.Context, v pod.Verbs) error {
+		return v.Del(ctx, attachment(c, args))
 	})
 }
 
@@ -105,8 +105,8 @@ func (p plugin) check(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
-		return at.Check(ctx, attachment(c, args), promised)
+	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
+		return v.Check(ctx, attachment(c, args), promised)
 	})
 }
 
@@ -122,8 +122,8 @@ func (p plugin) gc(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	return p.within(c, c.Timeouts.Add, func(ctx context.Context, at attach.Attacher) error {
-		return at.GC(ctx, c, valid)
+	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
+		return v.GC(ctx, c, valid)
 	})
 }
 
@@ -137,14 +137,14 @@ func (p plugin) status(args *skel.CmdArgs) error {
 	if c.Type == config.TypeACL {
 		return p.statusACLs(c)
 	}
-	return p.within(c, c.Timeouts.Status, func(ctx context.Context, at attach.Attacher) error {
-		return at.Status(ctx, c)
+	return p.within(c, c.Timeouts.Status, func(ctx context.Context, v pod.Verbs) error {
+		return v.Status(ctx, c)
 	})
 }
 
 // within connects to HNS and carries out a verb in its time, with every call to
 // HNS bounded.
-func (p plugin) within(c config.Config, limit time.Duration, verb func(context.Context, attach.Attacher) error) error {
+func (p plugin) within(c config.Config, limit time.Duration, verb func(context.Context, pod.Verbs) error) error {
 	client, err := p.open()
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func (p plugin) within(c config.Config, limit time.Duration, verb func(context.C
 	defer bounded.Disconnect(client)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return verb(ctx, attach.Attacher{
+	return verb(ctx, pod.Verbs{
 		Uplink: uplink.Windows{},
 		HNS:    client,
 		IPAM:   ipam.Open(c.IPAM.Type),
@@ -177,8 +177,8 @@ func HostAddresses() ([]netip.Addr, error) {
 	return out, nil
 }
 
-func attachment(c config.Config, args *skel.CmdArgs) attach.Attachment {
-	return attach.Attachment{
+func attachment(c config.Config, args *skel.CmdArgs) pod.Attachment {
+	return pod.Attachment{
 		Config:      c,
 		ContainerID: args.ContainerID,
 		IfName:      args.IfName,

@@ -9,12 +9,12 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // result says in CNI's words what HNS made. The one interface bears the name
 // that the runtime asked for: containerd looks for it by that.
-func result(r attach.Result, ifName string) *current.Result {
+func result(r pod.Result, ifName string) *current.Result {
 	out := &current.Result{
 		CNIVersion: current.ImplementedSpecVersion,
 		Interfaces: []*current.Interface{{

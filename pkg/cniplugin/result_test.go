@@ -9,11 +9,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
-var dualStack = attach.Result{
+var dualStack = pod.Result{
 	Namespace: "5e7ec6f4-3d7c-4b6e-8d6e-000000000001",
 	Endpoint: hns.Endpoint{
 		MAC:       "00:15:5d:52:c0:01",

@@ -14,26 +14,26 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // promise reads from prevResult what ADD said of the interface of CNI_IFNAME.
 // Addresses without an interface index are taken for its own, as go-cni does.
-func promise(args *skel.CmdArgs) (attach.Promise, error) {
+func promise(args *skel.CmdArgs) (pod.Promise, error) {
 	prev, err := prevResult(args.StdinData)
 	if err != nil {
-		return attach.Promise{}, err
+		return pod.Promise{}, err
 	}
-	var out attach.Promise
+	var out pod.Promise
 	index := -1
 	for i, iface := range prev.Interfaces {
 		if iface.Name == args.IfName {
 			index = i
 			if out.MAC, err = hns.ParseMAC(iface.Mac); err != nil {
-				return attach.Promise{}, invalid(indexed("prevResult.interfaces", i)+".mac", err.Error())
+				return pod.Promise{}, invalid(indexed("prevResult.interfaces", i)+".mac", err.Error())
 			}
 		}
 	}
@@ -43,7 +43,7 @@ func promise(args *skel.CmdArgs) (attach.Promise, error) {
 		}
 		p, ok := prefixOf(ip.Address)
 		if !ok {
-			return attach.Promise{}, invalid(indexed("prevResult.ips", i)+".address", "not an address with a prefix length")
+			return pod.Promise{}, invalid(indexed("prevResult.ips", i)+".address", "not an address with a prefix length")
 		}
 		gateway, _ := netip.AddrFromSlice(ip.Gateway)
 		out.Addresses = append(out.Addresses, ipam.Address{Prefix: p, Gateway: gateway.Unmap()})

@@ -19,8 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/attach"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden file")
@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 const goldenResults = "testdata/results.txtar"
 
 // only returns the pod without what is of the other family.
-func only(r attach.Result, six bool) attach.Result {
+func only(r pod.Result, six bool) pod.Result {
 	e := r.Endpoint
 	r.Endpoint.Addresses, r.Endpoint.Routes = nil, nil
 	for _, a := range e.Addresses {
@@ -45,14 +45,14 @@ func only(r attach.Result, six bool) attach.Result {
 }
 
 // bare is a pod of a network without gateway and DNS.
-var bare = attach.Result{
+var bare = pod.Result{
 	Namespace: dualStack.Namespace,
 	Endpoint:  hns.Endpoint{MAC: "00:15:5d:52:c0:02", Addresses: []netip.Prefix{netip.MustParsePrefix("172.19.208.7/20")}},
 }
 
 var pods = []struct {
 	name string
-	attach.Result
+	pod.Result
 }{{"IPv4", only(dualStack, false)}, {"IPv6", only(dualStack, true)}, {"dual", dualStack}, {"bare", bare}}
 
 // What a runtime of any version reads is a result of exactly that version: it has
@@ -96,7 +96,7 @@ func TestResultInEveryVersion(t *testing.T) {
 }
 
 // printed is what ADD prints, with a line end for the golden file.
-func printed(t *testing.T, r attach.Result, v string) []byte {
+func printed(t *testing.T, r pod.Result, v string) []byte {
 	t.Helper()
 	converted, err := result(r, "eth0").GetAsVersion(v)
 	if err != nil {
@@ -134,7 +134,7 @@ func strict(t *testing.T, v string, text []byte) {
 }
 
 // asOf020 looks for one address of each family under a key of its own.
-func asOf020(t *testing.T, pod attach.Result, v string, text []byte) {
+func asOf020(t *testing.T, pod pod.Result, v string, text []byte) {
 	t.Helper()
 	want := map[string]any{"cniVersion": v, "dns": dnsOf(pod)}
 	for _, a := range pod.Endpoint.Addresses {
@@ -155,7 +155,7 @@ func asOf020(t *testing.T, pod attach.Result, v string, text []byte) {
 }
 
 // asOf030 looks for the interface, the addresses on it and the routes.
-func asOf030(t *testing.T, pod attach.Result, v string, text []byte) {
+func asOf030(t *testing.T, pod pod.Result, v string, text []byte) {
 	t.Helper()
 	var ips, routes []any
 	for _, a := range pod.Endpoint.Addresses {
@@ -189,7 +189,7 @@ func asOf030(t *testing.T, pod attach.Result, v string, text []byte) {
 	}
 }
 
-func dnsOf(pod attach.Result) map[string]any {
+func dnsOf(pod pod.Result) map[string]any {
 	out := map[string]any{}
 	d := pod.Endpoint.DNS
 	if d.Domain != "" {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Kinds of errors, for errors.Is. They are assigned by HRESULT, never by text:
@@ -66,4 +67,26 @@ func (e *Error) Is(target error) bool {
 	}
 	kind := e.Code.Kind()
 	return kind != nil && target == kind
+}
+
+// IgnoreNotFound returns err, or nil for an object that does not exist.
+func IgnoreNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// IsAddressTaken reports whether HNS refused an endpoint because of an address that
+// another endpoint or HNS itself has. Releases differ in the code
+// (kubernetes/kubernetes#74766, kubernetes-sigs/sig-windows-tools#71).
+func IsAddressTaken(err error) bool { return hasCode(err, CodeObjectExists, CodeAddressReserved) }
+
+// IsPortTaken reports whether HNS refused an endpoint because of a port of the node
+// that another endpoint or, as WinNAT says it, a program has (docker/for-win#3893).
+func IsPortTaken(err error) bool { return hasCode(err, CodePortExists, CodeSharingViolation) }
+
+func hasCode(err error, codes ...HRESULT) bool {
+	var e *Error
+	return errors.As(err, &e) && slices.Contains(codes, e.Code)
 }

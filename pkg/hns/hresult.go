@@ -16,6 +16,7 @@ type HRESULT uint32
 const (
 	CodeInvalidHandle    HRESULT = 0x80070006
 	CodeGenFailure       HRESULT = 0x8007001f
+	CodeSharingViolation HRESULT = 0x80070020
 	CodeServiceNotActive HRESULT = 0x80070426
 	CodeNotFound         HRESULT = 0x80070490
 	CodeCallFailed       HRESULT = 0x800706be

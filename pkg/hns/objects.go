@@ -120,6 +120,23 @@ type Endpoint struct {
 	Remote bool
 }
 
+// Label returns the endpoint's name, or its id when it has none.
+func (e Endpoint) Label() string {
+	if e.Name == "" {
+		return e.ID
+	}
+	return e.Name
+}
+
+// Addrs returns the addresses without their prefix lengths.
+func (e Endpoint) Addrs() []netip.Addr {
+	var out []netip.Addr
+	for _, p := range e.Addresses {
+		out = append(out, p.Addr())
+	}
+	return out
+}
+
 // Route is a route of an endpoint. HNS honours default routes only.
 type Route struct {
 	Destination netip.Prefix

@@ -15,6 +15,9 @@ import (
 	"unicode"
 )
 
+// Lock is what Acquire does. Tests take the place of it.
+type Lock func(ctx context.Context, name string) (release func(), err error)
+
 // Acquire waits until no other process or goroutine of this node holds the lock
 // of that name, or until ctx ends; the error then wraps ctx.Err(). Names that
 // differ in letter case only are the same lock, as HNS compares them. Nothing is

@@ -142,12 +142,12 @@ func Diff(want, got hns.Endpoint) []Difference {
 	}
 	for _, a := range want.Addresses {
 		if !slices.Contains(got.Addresses, a) {
-			ds = append(ds, Difference{"addresses", a.String(), list(got.Addresses)})
+			ds = append(ds, Difference{"addresses", a.String(), List(got.Addresses)})
 		}
 	}
 	for _, r := range want.Routes {
 		if !slices.Contains(got.Routes, r) {
-			ds = append(ds, Difference{"routes", r.String(), list(got.Routes)})
+			ds = append(ds, Difference{"routes", r.String(), List(got.Routes)})
 		}
 	}
 	if !want.DNS.IsZero() {
@@ -221,7 +221,8 @@ func policyText(p hns.Policy) string {
 	return strings.TrimPrefix(fmt.Sprintf("%T %+v", p, p), "hns.")
 }
 
-func list[T fmt.Stringer](values []T) string {
+// List joins values as a person would: "10.1.0.5, fd00::5", or "none".
+func List[T fmt.Stringer](values []T) string {
 	if len(values) == 0 {
 		return "none"
 	}

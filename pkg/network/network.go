@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package network sees to it that the HNS network of a configuration is there and as
+// configured, with the node's own endpoint on it. It makes what is missing and its
+// configuration's to make, one process of the node at a time, and never changes or
+// removes what is there but different.
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
+)
+
+// Kinds of failures, for errors.Is, beside those of hns, plan and config.
+var (
+	// ErrMissing: the network does not exist and is not the configuration's to make.
+	ErrMissing = errors.New("network missing")
+	// ErrDiffers: the network, or the node's endpoint on it, is not as configured.
+	ErrDiffers = errors.New("network differs")
+	// ErrInUse: the network has endpoints, so it cannot be removed.
+	ErrInUse = errors.New("network in use")
+	// ErrAddressTaken: an endpoint of a pod has the address of the node's endpoint.
+	ErrAddressTaken = errors.New("address of the node's endpoint taken")
+)
+
+// HNS is what this package needs of hns.Client.
+type HNS interface {
+	hns.Networks
+	Features(ctx context.Context) (hns.Features, error)
+	EndpointsNamed(ctx context.Context, name string) ([]hns.Endpoint, error)
+	EndpointsOf(ctx context.Context, networkID string) ([]hns.Endpoint, error)
+	CreateEndpoint(ctx context.Context, want hns.Endpoint) (id string, err error)
+	AttachHost(ctx context.Context, id string) error
+}
+
+// Keeper keeps the networks of one node.
+type Keeper struct {
+	HNS  HNS
+	Lock nodelock.Lock
+	// Uplink is asked only when a network is made. nil leaves the choice of the
+	// adapter to HNS, and the node's routes as they are.
+	Uplink uplink.Node
+}
+
+// Ensure returns the network of a configuration, made when it is missing and the
+// configuration's to make. The notices are sentences for the admin on what making it
+// did to the node.
+func (k Keeper) Ensure(ctx context.Context, c config.Config) (hns.Network, []string, error) {
+	got, err := k.HNS.Network(ctx, c.Name)
+	var notices []string
+	if errors.Is(err, hns.ErrNotFound) {
+		got, notices, err = k.create(ctx, c)
+	}
+	if err != nil {
+		return hns.Network{}, nil, err
+	}
+	if err := usable(c, got, plan.DiffNetwork); err != nil {
+		return hns.Network{}, nil, err
+	}
+	return got, notices, k.ensureNodeEndpoint(ctx, c, got)
+}
+
+// Check fails when Ensure could not use the network of a configuration, found among
+// all of the node as ListNetworks tells them. One that Ensure would make is no
+// failure.
+func Check(c config.Config, all []hns.Network) error {
+	for _, n := range all {
+		if strings.EqualFold(n.Name, c.Name) {
+			return usable(c, n, plan.DiffListed)
+		}
+	}
+	if _, owned := plan.Network(c); !owned {
+		return missing(c.Name)
+	}
+	return nil
+}
+
+// CheckVersion fails when this node's HNS is too old for Bulkhead or for the
+// configuration.
+func CheckVersion(ctx context.Context, h HNS, c config.Config) error {
+	features, err := h.Features(ctx)
+	if errors.Is(err, hns.ErrUnsupported) {
+		return fmt.Errorf("%w: this node's HNS does not tell its version; bulkhead needs Windows Server 2019 or newer: %w", plan.ErrFeature, err)
+	}
+	if err != nil {
+		return err
+	}
+	return plan.CheckFeatures(c, features)
+}
+
+// Remove removes the network that a configuration owns. One that does not exist is
+// success. One with endpoints of this node stays, and the error lists them.
+func (k Keeper) Remove(ctx context.Context, c config.Config) error {
+	if _, owned := plan.Network(c); !owned {
+		return fmt.Errorf("%w: the configuration has no network section, so the network %q is not bulkhead's to remove", config.ErrInvalid, c.Name)
+	}
+	release, err := k.lock(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	got, err := k.HNS.Network(ctx, c.Name)
+	if err != nil {
+		return hns.IgnoreNotFound(err)
+	}
+	if err := usable(c, got, plan.DiffNetwork); err != nil {
+		return err
+	}
+	all, err := k.HNS.EndpointsOf(ctx, got.ID)
+	if err != nil {
+		return err
+	}
+	node, _ := plan.NodeEndpoint(c, got)
+	var names []string
+	for _, e := range all {
+		if !e.Remote && (node.Name == "" || e.Name != node.Name) {
+			names = append(names, e.Label())
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		return fmt.Errorf("%w: the network %q has %d endpoints (%s); remove their pods first", ErrInUse, c.Name, len(names), strings.Join(names, ", "))
+	}
+	if err := hns.IgnoreNotFound(k.HNS.DeleteNetwork(ctx, got.ID)); err != nil {
+		return err
+	}
+	if _, err := k.HNS.Network(ctx, c.Name); !errors.Is(err, hns.ErrNotFound) {
+		return errors.Join(fmt.Errorf("the network %q is still there after HNS deleted it", c.Name), err)
+	}
+	return nil
+}
+
+// create makes the network of a configuration, one process of this node at a time:
+// making a switch takes seconds and interrupts the node's own connection. Who waited
+// finds it made.
+func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []string, error) {
+	want, owned := plan.Network(c)
+	if !owned {
+		return hns.Network{}, nil, missing(c.Name)
+	}
+	release, err := k.lock(ctx, want.Name)
+	if err != nil {
+		return hns.Network{}, nil, err
+	}
+	defer release()
+	got, err := k.HNS.Network(ctx, want.Name)
+	if !errors.Is(err, hns.ErrNotFound) {
+		return got, nil, err
+	}
+	if err := CheckVersion(ctx, k.HNS, c); err != nil {
+		return hns.Network{}, nil, err
+	}
+	choice := k.chooseAdapter(&want)
+	before := k.routes(want)
+	if got, err = k.HNS.CreateNetwork(ctx, want); err != nil {
+		// Names are unique: it is the one whose answer was lost, or somebody else's.
+		found, lookErr := k.HNS.Network(ctx, want.Name)
+		if lookErr != nil {
+			return hns.Network{}, nil, choice.explain(err)
+		}
+		got = found
+	}
+	notices, err := k.settle(ctx, got)
+	return got, append(notices, k.restoreRoutes(before, got, want.Adapter)...), err
+}
+
+// lock waits until nobody else on this node makes or removes the network.
+func (k Keeper) lock(ctx context.Context, name string) (release func(), err error) {
+	release, err = k.Lock(ctx, "network-"+name)
+	if err != nil {
+		return nil, fmt.Errorf("wait for another process that makes the network %q: %w", name, err)
+	}
+	return release, nil
+}
+
+// missing is the error for a network that is not the configuration's to make.
+func missing(name string) error {
+	return fmt.Errorf("%w: there is no HNS network %q, and without a network section bulkhead does not make one", ErrMissing, name)
+}
+
+// usable fails when a network is not as the configuration that owns it says, or
+// cannot have what the configuration asks for.
+func usable(c config.Config, got hns.Network, diff func(want, got hns.Network) []plan.Difference) error {
+	want, owned := plan.Network(c)
+	if ds := diff(want, got); owned && len(ds) > 0 {
+		return fmt.Errorf("%w: the HNS network %q exists but is not as configured: %s", ErrDiffers, c.Name, plan.Differences(ds))
+	}
+	_, err := c.WithDriver(got.Driver)
+	return err
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// How long a new network may leave the node without its address, how often HNS is
+// asked meanwhile, and how many failures in a row are taken for its last word.
+const (
+	settleTime     = 20 * time.Second
+	settleEvery    = 250 * time.Millisecond
+	settleFailures = 3
+)
+
+// settle waits until the node has its address back, which it loses when its adapter
+// becomes part of a switch. Calico and flannel wait for it, too. It fails only when
+// ctx ends: not every HNS tells the address of every network, and the network is
+// there. Then a notice says so.
+func (k Keeper) settle(ctx context.Context, n hns.Network) ([]string, error) {
+	if n.Driver == hns.NAT {
+		return nil, nil // its switch is internal
+	}
+	limit := time.NewTimer(settleTime)
+	defer limit.Stop()
+	failures := 0
+	for {
+		all, err := k.HNS.ListNetworks(ctx)
+		if hasNodeAddress(all, n.ID) {
+			return nil, nil
+		}
+		if err == nil {
+			failures = 0
+		} else if failures++; failures == settleFailures {
+			return unsettled(n, err), nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the node's address after making the network %q: %w", n.Name, ctx.Err())
+		case <-limit.C:
+			return unsettled(n, fmt.Errorf("it tells none after %s", settleTime)), nil
+		case <-time.After(settleEvery):
+		}
+	}
+}
+
+func unsettled(n hns.Network, why error) []string {
+	return []string{fmt.Sprintf("made the network %q, but HNS does not tell the node's address on it, so the node may be cut off: %v", n.Name, why)}
+}
+
+// hasNodeAddress reports whether the node has an address on the network. One that it
+// chose for want of DHCP is none (RFC 3927).
+func hasNodeAddress(all []hns.Network, id string) bool {
+	return slices.ContainsFunc(all, func(n hns.Network) bool {
+		return n.ID == id && n.ManagementAddress.IsValid() && !n.ManagementAddress.IsLinkLocalUnicast()
+	})
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// Result is what ADD made, as HNS says.
+type Result struct {
+	Endpoint  hns.Endpoint
+	Namespace string
+	// Notices are sentences on what an admin should know of, although all went
+	// well.
+	Notices []string
+}
+
+// Add puts a container's interface into its namespace and returns what HNS made of
+// it. An interface that is there already is returned as it is, also when another
+// container of the pod brought it. After a failure nothing that this call made is
+// left, or the error says what is and the next verb removes it.
+func (v Verbs) Add(ctx context.Context, a Attachment) (Result, error) {
+	p, err := a.place()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := v.IPAM.Validate(a.request()); err != nil {
+		return Result{}, err
+	}
+	if p.sandbox != "" {
+		return v.join(ctx, a, p.sandbox)
+	}
+	n, notices, err := v.networks().Ensure(ctx, a.Config)
+	if err != nil {
+		return Result{}, err
+	}
+	// Before IPAM is asked: what the network's driver cannot do.
+	if a.Config, err = a.Config.WithDriver(n.Driver); err != nil {
+		return Result{}, err
+	}
+	ns, made, err := v.enter(ctx, p)
+	var r Result
+	if err == nil {
+		r, err = v.connect(ctx, a, n, ns)
+	}
+	if err != nil && made {
+		return Result{}, v.undo(ctx, err, func(ctx context.Context) error { return v.removeNamespace(ctx, p.namespace) })
+	}
+	r.Notices = append(notices, r.Notices...)
+	return r, err
+}
+
+// connect returns the interface that is in the namespace, or puts one there.
+func (v Verbs) connect(ctx context.Context, a Attachment, n hns.Network, ns hns.Namespace) (Result, error) {
+	a, err := v.owner(ctx, a, n, ns)
+	if err != nil {
+		return Result{}, err
+	}
+	existing, err := v.endpoints(ctx, a)
+	if err != nil {
+		return Result{}, err
+	}
+	kept, err := v.keep(ctx, a, n, ns.ID, existing)
+	if err != nil {
+		return Result{}, err
+	}
+	existing = slices.DeleteFunc(existing, func(e hns.Endpoint) bool { return e.ID == kept.ID })
+	for _, e := range existing {
+		if err := v.remove(ctx, e); err != nil {
+			return Result{}, fmt.Errorf("replace what an earlier ADD left: %w", err)
+		}
+	}
+	if kept.ID != "" {
+		return Result{Endpoint: kept, Namespace: ns.ID}, nil
+	}
+	if len(existing) > 0 {
+		if err := v.free(ctx, a, existing); err != nil {
+			return Result{}, fmt.Errorf("replace what an earlier ADD left: %w", err)
+		}
+	}
+	return v.create(ctx, a, n, ns.ID)
+}
+
+// keep returns the endpoint that an earlier ADD of this attachment put into the
+// namespace, or attaches one that is as wanted but in none. The zero Endpoint is for
+// none worth keeping. One in another namespace is an error.
+func (v Verbs) keep(ctx context.Context, a Attachment, n hns.Network, namespace string, existing []hns.Endpoint) (hns.Endpoint, error) {
+	var loose []hns.Endpoint
+	for _, e := range existing {
+		switch {
+		case e.NetworkID != n.ID:
+		case e.NamespaceID == "":
+			loose = append(loose, e)
+		case e.NamespaceID != namespace:
+			return hns.Endpoint{}, fmt.Errorf("%w: endpoint %s of this container is in namespace %s, not in %s", ErrInUse, e.Name, e.NamespaceID, namespace)
+		}
+	}
+	for _, e := range existing {
+		if e.NetworkID == n.ID && e.NamespaceID == namespace {
+			return e, nil
+		}
+	}
+	for _, e := range loose {
+		var held ipam.Result
+		for _, p := range e.Addresses {
+			held.Addresses = append(held.Addresses, ipam.Address{Prefix: p, Gateway: e.Gateway(p.Addr())})
+		}
+		want, err := v.plan(ctx, a, n, held)
+		if err == nil && len(plan.Diff(want, e)) == 0 {
+			return v.attach(ctx, namespace, e)
+		}
+	}
+	return hns.Endpoint{}, nil
+}
+
+// create allocates addresses, makes the endpoint and attaches it, and undoes what it
+// made when a step fails.
+func (v Verbs) create(ctx context.Context, a Attachment, n hns.Network, namespace string) (Result, error) {
+	want, notices, err := v.createEndpoint(ctx, a, n)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		// HNS was not waited for and can make the endpoint yet: its address stays
+		// reserved until DEL.
+		return Result{}, v.undo(ctx, err, func(ctx context.Context) error {
+			_, err := v.removeAll(ctx, a)
+			return err
+		})
+	}
+	var got hns.Endpoint
+	if err == nil {
+		got, err = v.attachNew(ctx, a, namespace, want)
+	}
+	if err == nil {
+		err = v.confirm(ctx, a, n, want, got)
+	}
+	if err != nil {
+		// By name, since HNS can have made the endpoint although the call failed.
+		return Result{}, v.undo(ctx, err, func(ctx context.Context) error { return v.takeDown(ctx, a) })
+	}
+	return Result{Endpoint: got, Namespace: namespace, Notices: notices}, nil
+}
+
+// attachNew attaches an endpoint that was just made. Should HNS not have heeded the
+// id that it was given, its name tells the other.
+func (v Verbs) attachNew(ctx context.Context, a Attachment, namespace string, made hns.Endpoint) (hns.Endpoint, error) {
+	got, err := v.attach(ctx, namespace, made)
+	if !errors.Is(err, hns.ErrNotFound) {
+		return got, err
+	}
+	found, lookErr := v.endpoints(ctx, a)
+	for _, e := range found {
+		if e.ID != made.ID && e.NetworkID == made.NetworkID && e.NamespaceID == "" {
+			return v.attach(ctx, namespace, e)
+		}
+	}
+	return hns.Endpoint{}, errors.Join(err, lookErr)
+}
+
+// attach puts an endpoint into the namespace and reads back what became of it.
+func (v Verbs) attach(ctx context.Context, namespace string, e hns.Endpoint) (hns.Endpoint, error) {
+	err := v.HNS.Attach(ctx, namespace, e.ID)
+	if errors.Is(err, hns.ErrNotFound) {
+		// Of the two it may be the namespace that is gone.
+		if _, nsErr := v.HNS.Namespace(ctx, namespace); errors.Is(nsErr, hns.ErrNotFound) {
+			err = noNamespace(namespace, err)
+		}
+	}
+	if err != nil && !errors.Is(err, hns.ErrAttached) {
+		return hns.Endpoint{}, err
+	}
+	got, err := v.HNS.Endpoint(ctx, e.ID)
+	if err != nil {
+		return hns.Endpoint{}, err
+	}
+	if got.NamespaceID != namespace {
+		return hns.Endpoint{}, fmt.Errorf("%w: endpoint %s is in namespace %q, not in %s", ErrInUse, got.Name, got.NamespaceID, namespace)
+	}
+	return got, nil
+}
+
+// confirm fails when an endpoint has no address, or another than was asked for, or
+// lost it: a DEL that overtook this ADD saw no endpoint and freed the address.
+func (v Verbs) confirm(ctx context.Context, a Attachment, n hns.Network, want, got hns.Endpoint) error {
+	if len(got.Addresses) == 0 {
+		return fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
+			plan.ErrConflict, n.Name, got.Name)
+	}
+	for _, addr := range want.Addrs() {
+		if !slices.Contains(got.Addrs(), addr) {
+			return fmt.Errorf("%w: HNS gave endpoint %s the addresses %s, not %s", plan.ErrConflict, got.Name, plan.List(got.Addrs()), addr)
+		}
+	}
+	if err := v.IPAM.Confirm(ctx, a.request(got.Addrs()...)); err != nil {
+		return fmt.Errorf("%w: %w", ErrIPAM, err)
+	}
+	return nil
+}
+
+// undoError is a failure whose undoing failed, too. It is what the failure is: only
+// its text tells of the undoing.
+type undoError struct {
+	error
+	undo error
+}
+
+func (e undoError) Error() string { return e.error.Error() + "\nroll back: " + e.undo.Error() }
+func (e undoError) Unwrap() error { return e.error }
+
+// undo carries out the undoing of a failure, also after ctx has ended, and returns
+// the failure.
+func (v Verbs) undo(ctx context.Context, failure error, undoing func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if err := undoing(ctx); err != nil {
+		return undoError{failure, err}
+	}
+	return failure
+}

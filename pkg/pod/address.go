@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// maxRefusals bounds how many addresses are tried for one endpoint.
+const maxRefusals = 8
+
+// createEndpoint allocates addresses, creates the endpoint and returns it as it was
+// asked for. When HNS refuses an address as taken, stale endpoints make room for it,
+// or else IPAM is asked for another. The notices tell of both.
+func (v Verbs) createEndpoint(ctx context.Context, a Attachment, n hns.Network) (want hns.Endpoint, notices []string, err error) {
+	reserved, err := v.reserved(ctx, a, n)
+	if err != nil {
+		return hns.Endpoint{}, nil, err
+	}
+	refused := map[netip.Addr]error{}
+	for {
+		given, err := v.allocate(ctx, a, n, reserved)
+		if err == nil {
+			want, err = v.plan(ctx, a, n, given)
+		}
+		if err != nil {
+			return hns.Endpoint{}, nil, err
+		}
+		if err := repeated(want, refused); err != nil {
+			return hns.Endpoint{}, nil, err
+		}
+		want.ID, err = v.HNS.CreateEndpoint(ctx, want)
+		if hns.IsAddressTaken(err) && len(want.Addresses) > 0 {
+			var foreign []netip.Addr
+			var removed []string
+			removed, foreign, err = v.makeRoom(ctx, n, want, err)
+			notices, reserved = append(notices, removed...), append(reserved, foreign...)
+			if err == nil {
+				want.ID, err = v.HNS.CreateEndpoint(ctx, want)
+			}
+		}
+		switch {
+		case hns.IsPortTaken(err):
+			return want, nil, v.portError(ctx, want, err)
+		case !hns.IsAddressTaken(err) || len(want.Addresses) == 0:
+			return want, notices, err
+		}
+		for _, addr := range want.Addrs() {
+			refused[addr] = err
+		}
+		notices = append(notices, fmt.Sprintf("took another address: %v", err))
+		if err := v.free(ctx, a, nil); err != nil {
+			return hns.Endpoint{}, nil, err
+		}
+	}
+}
+
+// repeated fails when IPAM gave an address again that HNS refused, or when there
+// were too many refusals to believe in a better one.
+func repeated(want hns.Endpoint, refused map[netip.Addr]error) error {
+	for _, addr := range want.Addrs() {
+		err := refused[addr]
+		if err == nil && len(refused) >= maxRefusals {
+			err = fmt.Errorf("HNS refused %d addresses before", len(refused))
+		}
+		if err != nil {
+			return fmt.Errorf("%w: IPAM gives no other address than %s: %w", ErrAddressTaken, addr, err)
+		}
+	}
+	return nil
+}
+
+// allocate asks IPAM. Where one is configured, no address is a failure: HNS would
+// choose one that IPAM does not know. So are other addresses than the runtime asked
+// for, which some plugins give.
+func (v Verbs) allocate(ctx context.Context, a Attachment, n hns.Network, reserved []netip.Addr) (ipam.Result, error) {
+	c, r := a.Config, a.request()
+	r.Reserved = reserved
+	given, err := v.IPAM.Add(ctx, r)
+	var full ipam.Exhausted
+	if errors.As(err, &full) {
+		// To list the endpoints is dear, but an ADD that fails may take its time.
+		if all, lookErr := v.HNS.EndpointsOf(ctx, n.ID); lookErr == nil {
+			err = full.Beside(addrsOf(all))
+		}
+	}
+	if err == nil && len(given.Addresses) == 0 && c.IPAM.Type != "" {
+		err = fmt.Errorf("IPAM plugin %s gave no address", c.IPAM.Type)
+	}
+	var got []netip.Prefix
+	for _, addr := range given.Addresses {
+		got = append(got, addr.Prefix)
+	}
+	for i, want := range c.IPs {
+		if err == nil && !slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Addr() == want }) {
+			err = fmt.Errorf("runtimeConfig.ips[%d]: IPAM plugin %s gave %v instead of %s; it may lack the capability \"ips\"", i, c.IPAM.Type, got, want)
+		}
+	}
+	if err != nil {
+		return ipam.Result{}, fmt.Errorf("%w: %w", ErrIPAM, err)
+	}
+	return given, nil
+}
+
+// makeRoom removes the stale endpoints that hold an address of want, which HNS
+// refused, and returns notices of it. A living holder, or none, is the refusal's
+// error. foreign are the addresses on the network that are no pod's.
+func (v Verbs) makeRoom(ctx context.Context, n hns.Network, want hns.Endpoint, refusal error) (notices []string, foreign []netip.Addr, err error) {
+	all, err := v.HNS.EndpointsOf(ctx, n.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	foreign = addrsOf(notOurs(all, n))
+	held := false
+	for _, e := range all {
+		if !slices.ContainsFunc(want.Addrs(), func(a netip.Addr) bool { return slices.Contains(e.Addrs(), a) }) {
+			continue
+		}
+		held = true
+		who, stale, err := v.isStale(ctx, n, e)
+		if err != nil {
+			return notices, foreign, err
+		}
+		if stale {
+			err = v.remove(ctx, e)
+		}
+		if !stale || err != nil {
+			return notices, foreign, errors.Join(fmt.Errorf("%s is held by %s: %w", plan.List(e.Addrs()), who, refusal), err)
+		}
+		notices = append(notices, fmt.Sprintf("removed %s, which held %s", who, plan.List(e.Addrs())))
+	}
+	if !held {
+		return notices, foreign, fmt.Errorf("%s is held by no endpoint of the network, but HNS refuses it: %w", plan.List(want.Addrs()), refusal)
+	}
+	return notices, foreign, nil
+}
+
+// isStale names an endpoint that holds an address which IPAM just gave to a pod of
+// this node, and reports whether it may be removed. A remote endpoint may: it claims
+// an address of another node, and kube-proxy makes its own again where they belong.
+// So may one of Bulkhead's own whose namespace is gone, or that never got into one:
+// were its container alive, IPAM would know it. Every other endpoint stays.
+func (v Verbs) isStale(ctx context.Context, n hns.Network, e hns.Endpoint) (who string, stale bool, err error) {
+	if e.Remote {
+		return "the remote endpoint " + e.Label() + " (kube-proxy's)", true, nil
+	}
+	who = "the endpoint " + e.Label()
+	if _, _, ours := plan.ParseEndpointName(e.Name, n.Name); !ours {
+		return who, false, nil
+	}
+	if e.NamespaceID != "" {
+		if _, err := v.HNS.Namespace(ctx, e.NamespaceID); !errors.Is(err, hns.ErrNotFound) {
+			return who + " in namespace " + e.NamespaceID, false, err
+		}
+	}
+	return who + " of a container that is gone", true, nil
+}
+
+// reserved returns the addresses of a network that are not for pods: those that HNS
+// keeps, and those of the node's own endpoint, which gives the node an address on an
+// l2bridge network and is called "<network>_ep" by those who make one (flannel's
+// cbr0_ep, Calico's Calico_ep: hcsshim hcn/hnsv1_test.go, HostAttach). Some releases
+// of HNS let a second endpoint have an address (kube-proxy, winkernel/hns.go), so a
+// refusal cannot be waited for. Other endpoints are not listed: that would make each
+// ADD dearer, the more there are.
+func (v Verbs) reserved(ctx context.Context, a Attachment, n hns.Network) ([]netip.Addr, error) {
+	if !ipam.Chooses(a.Config.IPAM.Type) {
+		return nil, nil
+	}
+	// Of each subnet the gateway (hcsshim hcn/hcnnetwork.go, DoNotReserveGatewayAddress),
+	// the first address and, in IPv4, the last; and the node's under an overlay.
+	out := []netip.Addr{n.ProviderAddress}
+	for _, s := range n.Subnets {
+		if !s.Prefix.IsValid() {
+			continue
+		}
+		out = append(out, s.Gateway, s.Prefix.Masked().Addr())
+		if s.Prefix.Addr().Is4() {
+			out = append(out, s.Last())
+		}
+	}
+	out = slices.DeleteFunc(out, func(a netip.Addr) bool { return !a.IsValid() })
+	if node, asked := plan.NodeEndpoint(a.Config, n); asked {
+		return append(out, node.Addrs()...), nil
+	}
+	if n.Driver != hns.L2Bridge && n.Driver != hns.L2Tunnel {
+		return out, nil
+	}
+	named, err := v.HNS.EndpointsNamed(ctx, plan.NodeEndpointName(n.Name))
+	if err != nil {
+		return nil, fmt.Errorf("look for the node's own endpoint on the network %q: %w", n.Name, err)
+	}
+	return append(out, addrsOf(notOurs(named, n))...), nil
+}
+
+// notOurs returns the endpoints of a network that are neither Bulkhead's nor remote,
+// whose addresses nobody can make free.
+func notOurs(all []hns.Endpoint, n hns.Network) []hns.Endpoint {
+	var out []hns.Endpoint
+	for _, e := range all {
+		_, _, ours := plan.ParseEndpointName(e.Name, n.Name)
+		if e.NetworkID == n.ID && !e.Remote && !ours {
+			out = append(out, e)
+		}
+	}
+	return out
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/network"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
+)
+
+func TestAddDel(t *testing.T) {
+	for _, p := range hnsemu.Profiles() {
+		for _, d := range hns.Drivers() {
+			t.Run(p.Name+" "+string(d), func(t *testing.T) {
+				n := newNode(t, p.Name)
+				n.namespace(netns1)
+				a := n.attachment(d, "c1", netns1)
+				r := n.mustAdd(a)
+				n.attached(a, r)
+				if got := r.Endpoint.Addresses[0]; got != netip.MustParsePrefix("10.1.0.10/16") {
+					t.Errorf("address %s, want 10.1.0.10/16", got)
+				}
+				if r.Endpoint.MAC == "" || len(r.Endpoint.Routes) != 1 || r.Namespace != netns1 {
+					t.Errorf("incomplete result: %+v", r)
+				}
+				n.mustDel(a)
+				n.nothingLeft("after DEL")
+			})
+		}
+	}
+}
+
+// The ACLs on the endpoint are those of the table, in both isolations.
+func TestAddProgramsACLs(t *testing.T) {
+	for _, d := range hns.Drivers() {
+		for _, i := range []hns.Isolation{hns.Process, hns.HyperV} {
+			t.Run(string(d)+" "+string(i), func(t *testing.T) {
+				n := newNode(t, "2022")
+				n.namespace(netns1)
+				r := n.mustAdd(n.configured(fmt.Sprintf(`"driver":%q,"isolation":%q,%s`, d, i, n.section(d)), "c1", netns1))
+				want, err := acl.Defaults(d, i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []hns.ACL
+				for _, p := range r.Endpoint.Policies {
+					if rule, ok := p.(hns.ACL); ok {
+						got = append(got, rule)
+					}
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestAddWithoutACLs(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	r := n.mustAdd(n.configured(`"driver":"l2bridge","acl":{"program":false},`+n.section(hns.L2Bridge), "c1", netns1))
+	for _, p := range r.Endpoint.Policies {
+		if rule, ok := p.(hns.ACL); ok {
+			t.Errorf("ACL %s was programmed", rule.ID)
+		}
+	}
+}
+
+func TestAddLetsHNSChooseTheAddress(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.configured(`"driver":"nat"`, "c1", netns1)
+	r := n.mustAdd(a)
+	n.attached(a, r)
+	if len(r.Endpoint.Routes) != 1 || !r.Endpoint.Routes[0].NextHop.IsValid() {
+		t.Errorf("no default route: %+v", r.Endpoint)
+	}
+	n.mustDel(a)
+	n.nothingLeft("after DEL")
+}
+
+func TestAddAgain(t *testing.T) {
+	tests := []struct {
+		name string
+		// between is what happens to the node after the first ADD.
+		between func(n *node, first pod.Result)
+		same    bool
+	}{
+		{"untouched", func(*node, pod.Result) {}, true},
+		{"detached", func(n *node, first pod.Result) {
+			if err := n.hns.Detach(context.Background(), netns1, first.Endpoint.ID); err != nil {
+				n.Fatal(err)
+			}
+		}, true},
+		{"half made", func(n *node, first pod.Result) {
+			ctx := context.Background()
+			if err := errors.Join(
+				n.hns.Detach(ctx, netns1, first.Endpoint.ID),
+				n.hns.SetPolicies(ctx, first.Endpoint.ID, nil),
+			); err != nil {
+				n.Fatal(err)
+			}
+		}, false},
+		{"network made anew", func(n *node, first pod.Result) {
+			if err := n.hns.DeleteNetwork(context.Background(), first.Endpoint.NetworkID); err != nil {
+				n.Fatal(err)
+			}
+		}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, "2022")
+			n.namespace(netns1)
+			a := n.attachment(hns.L2Bridge, "c1", netns1)
+			first := n.mustAdd(a)
+			tt.between(n, first)
+			second := n.mustAdd(a)
+			n.attached(a, second)
+			if got := same(first, second); got != tt.same {
+				t.Errorf("same endpoint: %t, want %t", got, tt.same)
+			}
+			// What the runtime did not DEL stays reserved until it does.
+			want := 1
+			if tt.name == "network made anew" {
+				want = 2
+			}
+			if got := n.addresses(); len(got) != want {
+				t.Errorf("two ADDs hold %v, want %d", got, want)
+			}
+			n.mustDel(a)
+			n.nothingLeft("after DEL")
+		})
+	}
+}
+
+func TestAddRefusals(t *testing.T) {
+	tests := []struct {
+		name    string
+		arrange func(n *node) pod.Attachment
+		kind    error
+		text    string
+	}{
+		{"netns is no GUID", func(n *node) pod.Attachment { return n.attachment(hns.L2Bridge, "c1", "/proc/1/ns/net") },
+			pod.ErrNamespace, `CNI_NETNS: "/proc/1/ns/net" is not a GUID`},
+		{"netns is the zero GUID", func(n *node) pod.Attachment { return n.attachment(hns.L2Bridge, "c1", hns.ZeroGUID) },
+			pod.ErrNamespace, "zero GUID"},
+		{"no such namespace", func(n *node) pod.Attachment { return n.attachment(hns.L2Bridge, "c1", netns1) },
+			pod.ErrNamespace, "there is no namespace " + netns1},
+		{"no such network", func(n *node) pod.Attachment { return n.configured(`"driver":"l2bridge"`, "c1", netns1) },
+			network.ErrMissing, `there is no HNS network "net1"`},
+		{"network of another type", func(n *node) pod.Attachment {
+			n.network(hns.L2Bridge, "10.1.0.0/16")
+			return n.configured(`"driver":"nat"`, "c1", netns1)
+		}, network.ErrDiffers, "type: want nat, got l2bridge"},
+		{"network of another type, not ours", func(n *node) pod.Attachment {
+			n.network(hns.L2Bridge, "10.1.0.0/16")
+			return n.configured(`"driver":"l2tunnel"`, "c1", netns1)
+		}, config.ErrInvalid, `driver: "l2tunnel" is configured, but the network is of type "l2bridge"`},
+		{"network of another subnet", func(n *node) pod.Attachment {
+			n.network(hns.L2Bridge, "10.7.0.0/16")
+			return n.attachment(hns.L2Bridge, "c1", netns1)
+		}, network.ErrDiffers, "subnets: want 10.1.0.0/16 via 10.1.0.1, got 10.7.0.0/16 via 10.7.0.1"},
+		{"IPAM outside of the network", func(n *node) pod.Attachment {
+			n.network(hns.L2Bridge, "10.7.0.0/16")
+			return n.configured(fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16"}]]}`, n.dir), "c1", netns1)
+		}, plan.ErrConflict, `outside of the network "net1" (10.7.0.0/16)`},
+		{"addresses used up", func(n *node) pod.Attachment {
+			n.network(hns.L2Bridge, "10.1.0.0/16")
+			return n.configured(fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16","rangeStart":"10.1.0.1","rangeEnd":"10.1.0.1"}]]}`, n.dir), "c1", netns1)
+		}, pod.ErrIPAM, "has none beside its gateway"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t, "2022")
+			a := tt.arrange(n)
+			if !strings.Contains(tt.text, "there is no namespace") {
+				n.namespace(netns1)
+			}
+			_, err := n.add(a)
+			if !errors.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("got %v, want %v with %q", err, tt.kind, tt.text)
+			}
+			n.nothingLeft("after the failed ADD")
+		})
+	}
+}
+
+// network makes the network net1 as an admin would.
+func (n *node) network(d hns.Driver, prefix string) {
+	n.Helper()
+	p := netip.MustParsePrefix(prefix)
+	_, err := n.hns.CreateNetwork(context.Background(), hns.Network{
+		Name: "net1", Driver: d,
+		Subnets: []hns.Subnet{{Prefix: p, Gateway: p.Addr().Next()}},
+	})
+	if err != nil {
+		n.Fatal(err)
+	}
+}
+
+// A container's endpoint that is in another namespace stays where it is.
+func TestAddIntoAnotherNamespace(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	n.namespace(netns2)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	r := n.mustAdd(a)
+	b := a
+	b.NetNS = netns2
+	if _, err := n.add(b); !errors.Is(err, pod.ErrInUse) {
+		t.Errorf("got %v, want ErrForeign", err)
+	}
+	n.attached(a, r)
+}
+
+// An ADD whose own time is over still undoes what it made.
+func TestAddUndoesAfterItsDeadline(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	if err := n.host.AddFault(hnsemu.Fault{Proc: "HcnModifyNamespace", Nth: 1, Kind: hnsemu.FaultHang, After: true}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hangTime)
+	defer cancel()
+	if _, err := n.attacher(a).Add(ctx, a); !errors.Is(err, hns.ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	if ctx.Err() == nil {
+		t.Error("the deadline was not reached")
+	}
+	n.nothingLeft("after ADD")
+}
+
+// lateCreate is an HNS that carries out CreateEndpoint when nobody waits any more.
+type lateCreate struct {
+	hns.Client
+	late func(create func())
+}
+
+func (c lateCreate) CreateEndpoint(_ context.Context, want hns.Endpoint) (string, error) {
+	c.late(func() { _, _ = c.Client.CreateEndpoint(context.Background(), want) })
+	return "", &hns.Error{Op: "create endpoint", Object: want.Name, Err: context.DeadlineExceeded}
+}
+
+// HNS makes the endpoint after ADD has given up and undone: its address must not
+// be another pod's by then, and DEL takes both.
+func TestEndpointThatComesLate(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	n.namespace(netns2)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	var create func()
+	real := n.hns
+	n.hns = lateCreate{real, func(f func()) { create = f }}
+	if _, err := n.add(a); !errors.Is(err, hns.ErrBusy) {
+		t.Fatalf("got %v, want ErrBusy", err)
+	}
+	n.hns = real
+	create()
+	other := n.attachment(hns.L2Bridge, "c2", netns2)
+	r := n.mustAdd(other)
+	if held := n.addresses(); len(held) != 2 {
+		t.Errorf("addresses %v, want those of both", held)
+	}
+	n.mustDel(a)
+	n.attached(other, r)
+	n.mustDel(other)
+	n.nothingLeft("after both DELs")
+}
+
+// What IPAM was asked for and did not give is a failure, as HNS would choose an
+// address that nobody keeps book of; so is a pod without any.
+func TestAddWithoutAddress(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	at := pod.Verbs{HNS: n.hns, IPAM: ipam.Open(""), Lock: n.lock}
+	if _, err := at.Add(context.Background(), a); !errors.Is(err, pod.ErrIPAM) {
+		t.Errorf("IPAM that gives nothing: got %v, want ErrIPAM", err)
+	}
+	n.nothingLeft("after ADD")
+}
+
+// The code that a runtime sees is that of the failure, not of its undoing.
+func TestFailureOutlivesItsUndoing(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	for _, f := range []hnsemu.Fault{
+		{Proc: "HcnCreateEndpoint", Nth: 1, Kind: hnsemu.FaultFail, Code: 0x803b001e},
+		{Proc: "HcnEnumerateEndpoints", Nth: 3, Kind: hnsemu.FaultFail, Code: 0x80070426},
+	} {
+		if err := n.host.AddFault(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := n.add(n.attachment(hns.L2Bridge, "c1", netns1))
+	if !errors.Is(err, hns.ErrInvalid) || errors.Is(err, hns.ErrUnavailable) || !strings.Contains(err.Error(), "roll back: ") {
+		t.Errorf("got %v, want ErrInvalid alone, with the undoing in its text", err)
+	}
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/aclsync"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/network"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// Chained is the interface that another CNI plugin made for a container.
+type Chained struct {
+	Config config.Config
+	// Namespace is the GUID of the namespace that the interface is in.
+	Namespace string
+	// Addresses are the container's, as that plugin told.
+	Addresses []netip.Addr
+}
+
+// AddRules makes the rules of the container's endpoints those that the configuration
+// calls for, and keeps every other policy, other agents' rules included. It fails
+// when there is no such endpoint, and when HNS does not show the rules afterwards.
+func (v Verbs) AddRules(ctx context.Context, c Chained) error {
+	found, err := v.chained(ctx, c)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return c.gone()
+	}
+	for _, e := range found {
+		rules, err := v.chainedRules(ctx, c, e)
+		if err != nil {
+			return err
+		}
+		if err := v.rules().Sync(ctx, e.ID, acl.Chained, rules); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckRules fails when there is no endpoint of the container, or when its rules are
+// not those that the configuration calls for; it lists every difference.
+func (v Verbs) CheckRules(ctx context.Context, c Chained) error {
+	found, err := v.chained(ctx, c)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return c.gone()
+	}
+	var lines []string
+	for _, e := range found {
+		rules, err := v.chainedRules(ctx, c, e)
+		if err != nil {
+			return err
+		}
+		want := plan.ReplaceRules(acl.Chained, e.Policies, rules)
+		if ds := plan.DiffPolicies(acl.Chained, want, e.Policies); len(ds) > 0 {
+			lines = append(lines, fmt.Sprintf("endpoint %s: %s", e.Name, plan.Differences(ds)))
+		}
+	}
+	if len(lines) > 0 {
+		return fmt.Errorf("%w: %s", ErrDiffers, strings.Join(lines, "; "))
+	}
+	return nil
+}
+
+// DelRules takes the chained plugin's own rules, and nothing else, off the
+// container's endpoints. Endpoints that are gone are success.
+func (v Verbs) DelRules(ctx context.Context, c Chained) error {
+	found, err := v.chained(ctx, c)
+	if err != nil {
+		return hns.IgnoreNotFound(err)
+	}
+	for _, e := range found {
+		if err := hns.IgnoreNotFound(v.rules().Sync(ctx, e.ID, acl.Chained, nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StatusRules fails when HNS does not answer: all that a chained plugin needs.
+func (v Verbs) StatusRules(ctx context.Context) error {
+	_, err := v.HNS.ListNetworks(ctx)
+	return err
+}
+
+// rules returns what programs the rules of live endpoints.
+func (v Verbs) rules() aclsync.Syncer { return aclsync.Syncer{HNS: v.HNS, Lock: v.Lock} }
+
+func (c Chained) gone() error {
+	return fmt.Errorf("%w: no endpoint in namespace %s has an address of prevResult (%v)", ErrGone, c.Namespace, c.Addresses)
+}
+
+// chained returns the endpoints of the namespace that have one of the addresses.
+func (v Verbs) chained(ctx context.Context, c Chained) ([]hns.Endpoint, error) {
+	ns, err := v.HNS.Namespace(ctx, c.Namespace)
+	if errors.Is(err, hns.ErrNotFound) {
+		return nil, noNamespace(c.Namespace, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []hns.Endpoint
+	for _, id := range ns.Endpoints {
+		e, err := v.HNS.Endpoint(ctx, id)
+		if errors.Is(err, hns.ErrNotFound) {
+			continue // deleted since the namespace was read
+		}
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(e.Addrs(), func(a netip.Addr) bool { return slices.Contains(c.Addresses, a) }) {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// chainedRules returns the rules that an endpoint must have on its network.
+func (v Verbs) chainedRules(ctx context.Context, c Chained, e hns.Endpoint) ([]hns.ACL, error) {
+	all, err := v.HNS.ListNetworks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(n hns.Network) bool { return n.ID == e.NetworkID })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: endpoint %s is on network %s, which does not exist", network.ErrMissing, e.Name, e.NetworkID)
+	}
+	var facts plan.Facts
+	if facts.Network, err = v.HNS.Network(ctx, all[i].Name); err != nil {
+		return nil, err
+	}
+	if facts.Config, err = c.Config.WithDriver(facts.Network.Driver); err != nil {
+		return nil, err
+	}
+	for _, a := range e.Addrs() {
+		facts.Addresses = append(facts.Addresses, plan.Address{Addr: a})
+	}
+	if facts.Host, err = v.host(c.Config); err != nil {
+		return nil, err
+	}
+	set, err := plan.ACLs(facts)
+	return set.Rules, err
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/network"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// Promise is what the result of ADD said of the interface.
+type Promise struct {
+	Addresses []ipam.Address
+	MAC       hns.MAC
+}
+
+// Check fails when the container's interface is not what the configuration calls for
+// and ADD promised, and lists every difference. What other agents added is none.
+func (v Verbs) Check(ctx context.Context, a Attachment, promised Promise) error {
+	n, err := v.HNS.Network(ctx, a.Config.Name)
+	if errors.Is(err, hns.ErrNotFound) {
+		return fmt.Errorf("%w: there is no HNS network %q: %w", network.ErrMissing, a.Config.Name, err)
+	}
+	if err != nil {
+		return err
+	}
+	a, ns, ds, err := v.locate(ctx, a, n)
+	if err != nil {
+		return err
+	}
+	found, err := v.endpoints(ctx, a)
+	switch {
+	case err != nil:
+		return err
+	case len(found) == 0:
+		return fmt.Errorf("%w: there is no endpoint %s", ErrGone, a.name())
+	case len(found) > 1:
+		return fmt.Errorf("%w: there are %d endpoints %s instead of one", ErrDiffers, len(found), a.name())
+	}
+	got := found[0]
+	want, err := v.plan(ctx, a, n, ipam.Result{Addresses: promised.Addresses})
+	if err != nil {
+		return err
+	}
+	want.MAC = promised.MAC
+	ds = append(ds, plan.Diff(want, got)...)
+	if got.NamespaceID != ns {
+		in := got.NamespaceID
+		if in == "" {
+			in = "none"
+		}
+		ds = append(ds, plan.Difference{Field: "namespace", Want: ns, Got: in})
+	}
+	if len(ds) > 0 {
+		return fmt.Errorf("%w: endpoint %s: %s", ErrDiffers, got.Name, plan.Differences(ds))
+	}
+	if err := v.IPAM.Check(ctx, a.request()); err != nil {
+		return fmt.Errorf("%w: %w", ErrIPAM, err)
+	}
+	return nil
+}
+
+// locate returns the attachment of the container that owns the interface, the
+// namespace that it must be in, and what is wrong with a worker's place there.
+func (v Verbs) locate(ctx context.Context, a Attachment, n hns.Network) (owner Attachment, namespace string, ds []plan.Difference, err error) {
+	p, err := a.place()
+	if err != nil {
+		return Attachment{}, "", nil, err
+	}
+	if p.sandbox != "" {
+		_, ns, err := v.shared(ctx, a.of(p.sandbox))
+		if err == nil && !slices.Contains(ns.Containers, a.ContainerID) {
+			ds = append(ds, plan.Difference{Field: "containers of namespace " + ns.ID, Want: a.ContainerID, Got: fmt.Sprint(ns.Containers)})
+		}
+		return a.of(p.sandbox), ns.ID, ds, err
+	}
+	ns, err := v.HNS.Namespace(ctx, p.namespace)
+	switch {
+	case errors.Is(err, hns.ErrNotFound) && p.own:
+		err = fmt.Errorf("%w: the namespace %s that bulkhead made for the pod does not exist: %w", ErrGone, p.namespace, err)
+	case errors.Is(err, hns.ErrNotFound):
+		err = noNamespace(p.namespace, err)
+	}
+	if err != nil {
+		return Attachment{}, "", nil, err
+	}
+	owner, err = v.owner(ctx, a, n, ns)
+	return owner, ns.ID, nil, err
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// Del removes a container's interface, frees its addresses, and removes the
+// namespace if it is our own. It finds the endpoint by its name, so it needs
+// neither the namespace nor the network nor the result of ADD. What is gone already
+// is success, and so is a CNI_NETNS that names nothing.
+func (v Verbs) Del(ctx context.Context, a Attachment) error {
+	if err := v.takeDown(ctx, a); err != nil {
+		return err
+	}
+	p, err := a.place()
+	switch {
+	case err != nil:
+		return nil //nolint:nilerr // it is in no namespace then
+	case p.sandbox != "":
+		return v.leave(ctx, a, p.sandbox)
+	case p.own:
+		return v.removeNamespace(ctx, p.namespace)
+	}
+	return nil
+}
+
+// takeDown removes the attachment's endpoints, and only then frees the addresses.
+// Where there was no endpoint it looks once more: an ADD that this call overtook can
+// have made one, and confirmed its address, before that was freed.
+func (v Verbs) takeDown(ctx context.Context, a Attachment) error {
+	removed, err := v.removeAll(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := v.free(ctx, a, removed); err != nil || len(removed) > 0 {
+		return err
+	}
+	late, err := v.removeAll(ctx, a)
+	if err != nil || len(late) == 0 {
+		return err
+	}
+	return v.free(ctx, a, late)
+}
+
+// removeAll deletes the attachment's endpoints, makes sure that they are gone, and
+// returns them.
+func (v Verbs) removeAll(ctx context.Context, a Attachment) ([]hns.Endpoint, error) {
+	found, err := v.endpoints(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range found {
+		if err := v.remove(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// remove detaches and deletes an endpoint and proves that it is gone. A failed
+// detach does not stop it: HNS takes a deleted endpoint out of its namespace.
+func (v Verbs) remove(ctx context.Context, e hns.Endpoint) error {
+	var detached error
+	if e.NamespaceID != "" {
+		detached = hns.IgnoreNotFound(v.HNS.Detach(ctx, e.NamespaceID, e.ID))
+	}
+	if err := hns.IgnoreNotFound(v.HNS.DeleteEndpoint(ctx, e.ID)); err != nil {
+		return errors.Join(err, detached)
+	}
+	// By name that is one native call when there is none, but remote endpoints can
+	// all have the same name, or none.
+	var there bool
+	var err error
+	if e.Remote || e.Name == "" {
+		_, err = v.HNS.Endpoint(ctx, e.ID)
+		there, err = err == nil, hns.IgnoreNotFound(err)
+	} else {
+		var named []hns.Endpoint
+		named, err = v.HNS.EndpointsNamed(ctx, e.Name)
+		there = slices.ContainsFunc(named, func(other hns.Endpoint) bool { return other.ID == e.ID })
+	}
+	if err == nil && there {
+		err = fmt.Errorf("endpoint %s (%s) is still there after HNS deleted it", e.Name, e.ID)
+	}
+	if err != nil {
+		return errors.Join(err, detached)
+	}
+	return nil
+}
+
+// free gives the attachment's addresses back. Nothing may use them any more; removed
+// are the endpoints that did.
+func (v Verbs) free(ctx context.Context, a Attachment, removed []hns.Endpoint) error {
+	if err := v.IPAM.Del(ctx, a.request(addrsOf(removed)...)); err != nil {
+		return fmt.Errorf("%w: %w", ErrIPAM, err)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// GC removes the network's endpoints whose names have our form and whose interface
+// is not in valid, the namespaces that Bulkhead made for containers that are not and
+// that are empty, and then frees the addresses that nobody valid holds. Remote
+// endpoints and those of other names stay. It goes on after a failure, keeps the
+// address of what it could not remove, and reports them all.
+func (v Verbs) GC(ctx context.Context, c config.Config, valid []ipam.Holder) error {
+	var endpoints []hns.Endpoint
+	n, err := v.HNS.Network(ctx, c.Name)
+	if err == nil {
+		endpoints, err = v.HNS.EndpointsOf(ctx, n.ID)
+	}
+	if err != nil && !errors.Is(err, hns.ErrNotFound) {
+		// Without a list of the endpoints no address is known to be free.
+		return err
+	}
+	var failures []error
+	keep := slices.Clone(valid)
+	for _, e := range endpoints {
+		containerID, ifName, ours := plan.ParseEndpointName(e.Name, c.Name)
+		alive := slices.ContainsFunc(valid, func(h ipam.Holder) bool { return plan.EndpointName(h.ContainerID, c.Name, h.IfName) == e.Name })
+		if !ours || e.Remote || alive {
+			continue
+		}
+		if err := v.remove(ctx, e); err != nil {
+			failures = append(failures, err)
+			keep = append(keep, ipam.Holder{ContainerID: containerID, IfName: ifName})
+		}
+	}
+	namespaces, err := v.HNS.ListNamespaces(ctx)
+	failures = append(failures, err)
+	for _, ns := range namespaces {
+		alive := slices.ContainsFunc(valid, func(h ipam.Holder) bool { return plan.OwnNamespace(h.ContainerID) == ns.ID })
+		if plan.IsOwnNamespace(ns.ID) && !alive {
+			failures = append(failures, v.removeNamespace(ctx, ns.ID))
+		}
+	}
+	if err := v.IPAM.GC(ctx, c.Raw, keep); err != nil {
+		failures = append(failures, fmt.Errorf("%w: %w", ErrIPAM, err))
+	}
+	return errors.Join(failures...)
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// place is what CNI_NETNS says: into which namespace.
+type place struct {
+	// namespace is its GUID, empty for the worker of a sandbox.
+	namespace string
+	// own is true for a namespace that Bulkhead makes and removes.
+	own bool
+	// sandbox is the container whose namespace a worker joins.
+	sandbox string
+}
+
+// place reads CNI_NETNS. The GUID of the container's own namespace, which the
+// result of ADD told, means the same as no GUID.
+func (a Attachment) place() (place, error) {
+	own := plan.OwnNamespace(a.ContainerID)
+	if a.NetNS == "" || a.NetNS == "none" {
+		return place{namespace: own, own: true}, nil
+	}
+	if sandbox, ok := strings.CutPrefix(a.NetNS, "container:"); ok {
+		if sandbox == "" || sandbox == a.ContainerID {
+			return place{}, fmt.Errorf("%w: CNI_NETNS is %q; after container: stands the id of the pod's sandbox", ErrNamespace, a.NetNS)
+		}
+		return place{sandbox: sandbox}, nil
+	}
+	id, err := hns.ParseGUID(a.NetNS)
+	if err != nil {
+		return place{}, fmt.Errorf("%w: CNI_NETNS: %w; the runtime must pass the GUID of an HCN namespace, none, or container:<id of the sandbox>",
+			ErrNamespace, err)
+	}
+	if id == hns.ZeroGUID {
+		return place{}, fmt.Errorf("%w: CNI_NETNS is the zero GUID", ErrNamespace)
+	}
+	return place{namespace: id, own: id == own}, nil
+}
+
+// enter returns the namespace of a place. It makes one that is our own and
+// missing, and reports whether it may have.
+func (v Verbs) enter(ctx context.Context, p place) (ns hns.Namespace, made bool, err error) {
+	ns, err = v.HNS.Namespace(ctx, p.namespace)
+	if !errors.Is(err, hns.ErrNotFound) {
+		return ns, false, err
+	}
+	if !p.own {
+		return hns.Namespace{}, false, noNamespace(p.namespace, err)
+	}
+	ns, err = v.HNS.CreateNamespace(ctx, p.namespace)
+	switch {
+	case err != nil:
+		return hns.Namespace{}, true, err
+	case ns.ID != p.namespace:
+		// DEL could not find it: nothing but its id ties it to the container.
+		err = fmt.Errorf("%w: this HNS does not let bulkhead choose the id of a namespace; the runtime must make the namespace itself", plan.ErrFeature)
+		return hns.Namespace{}, false, errors.Join(err, v.HNS.DeleteNamespace(ctx, ns.ID))
+	}
+	return ns, true, nil
+}
+
+// removeNamespace removes a namespace of our own, when its last interface is gone,
+// and proves that it is gone. What containers are still noted in it would keep HNS
+// from removing it.
+func (v Verbs) removeNamespace(ctx context.Context, id string) error {
+	ns, err := v.HNS.Namespace(ctx, id)
+	if err != nil || len(ns.Endpoints) > 0 {
+		return hns.IgnoreNotFound(err)
+	}
+	for _, c := range ns.Containers {
+		if err := hns.IgnoreNotFound(v.HNS.DetachContainer(ctx, ns.ID, c)); err != nil {
+			return err
+		}
+	}
+	if err := hns.IgnoreNotFound(v.HNS.DeleteNamespace(ctx, ns.ID)); err != nil {
+		return err
+	}
+	if _, err = v.HNS.Namespace(ctx, id); err == nil {
+		return fmt.Errorf("namespace %s is still there after HNS deleted it", id)
+	}
+	return hns.IgnoreNotFound(err)
+}
+
+// noNamespace is the error for a namespace that does not exist.
+func noNamespace(id string, err error) error {
+	return fmt.Errorf("%w: there is no namespace %s on this node: %w", ErrNamespace, id, err)
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+)
+
+// portError says which port is taken and by whom, as far as HNS knows.
+func (v Verbs) portError(ctx context.Context, want hns.Endpoint, err error) error {
+	networks, lookErr := v.HNS.ListNetworks(ctx)
+	if lookErr != nil {
+		return fmt.Errorf("%w: %w", ErrPortTaken, errors.Join(err, lookErr))
+	}
+	for _, n := range networks {
+		all, lookErr := v.HNS.EndpointsOf(ctx, n.ID)
+		if lookErr != nil {
+			return fmt.Errorf("%w: %w", ErrPortTaken, errors.Join(err, lookErr))
+		}
+		for _, e := range all {
+			if m, ok := contestedPort(want, e); ok {
+				return fmt.Errorf("%w: %s is mapped to %s: %w", ErrPortTaken, m, holderOf(e, n), err)
+			}
+		}
+	}
+	return fmt.Errorf("%w: no endpoint has %s, so a program of the node or a range that Windows reserves must: %w", ErrPortTaken, portsOf(want), err)
+}
+
+// holderOf names an endpoint and, where the name tells, its container.
+func holderOf(e hns.Endpoint, n hns.Network) string {
+	if id, _, ours := plan.ParseEndpointName(e.Name, n.Name); ours {
+		return fmt.Sprintf("container %s on the network %q", id, n.Name)
+	}
+	return fmt.Sprintf("the endpoint %s on the network %q", e.Label(), n.Name)
+}
+
+// contestedPort returns the first port of the node that both endpoints want.
+func contestedPort(want, other hns.Endpoint) (port string, found bool) {
+	for _, w := range mappings(want) {
+		for _, o := range mappings(other) {
+			if w.Protocol == o.Protocol && w.ExternalPort == o.ExternalPort && w.Flags&hns.IPv6 == o.Flags&hns.IPv6 &&
+				(!w.VIP.IsValid() || !o.VIP.IsValid() || w.VIP == o.VIP) {
+				return portText(w), true
+			}
+		}
+	}
+	return "", false
+}
+
+func mappings(e hns.Endpoint) []hns.PortMapping {
+	var out []hns.PortMapping
+	for _, p := range e.Policies {
+		if m, ok := p.(hns.PortMapping); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func portsOf(e hns.Endpoint) string {
+	out := ""
+	for i, m := range mappings(e) {
+		if i > 0 {
+			out += ", "
+		}
+		out += portText(m)
+	}
+	return out
+}
+
+// portText returns "port 8080/tcp of 192.168.1.5".
+func portText(m hns.PortMapping) string {
+	of := "the node"
+	if m.VIP.IsValid() {
+		of = m.VIP.String()
+	}
+	return fmt.Sprintf("port %d/%s of %s", m.ExternalPort, config.ProtocolName(m.Protocol), of)
+}
