@@ -65,9 +65,9 @@ type pkg struct {
 
 func (p pkg) path() string { return strings.TrimPrefix(p.ImportPath, module) }
 
-// list returns the module's packages as goos builds them. It reads the
-// directories itself, too: the test cache does not see what go list reads.
-func list(t *testing.T, goos string) []pkg {
+// watch looks at every source file: the test cache does not see what the go
+// command reads.
+func watch(t *testing.T) {
 	t.Helper()
 	if err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root {
@@ -80,6 +80,12 @@ func list(t *testing.T, goos string) []pkg {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// list returns the module's packages as goos builds them.
+func list(t *testing.T, goos string) []pkg {
+	t.Helper()
+	watch(t)
 	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,GoFiles,Imports,Deps", "./...")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")

@@ -16,12 +16,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden file and the table in README.md")
+var update = flag.Bool("update", false, "rewrite the golden file and the table in SUPPORT.md")
 
 const (
-	golden = "testdata/cells.txt"
-	readme = "../../README.md"
-	// The table stands between these lines of the README.
+	golden  = "testdata/cells.txt"
+	support = "../../plugins/bulkhead/SUPPORT.md"
+	// The table stands between these lines of SUPPORT.md.
 	begin = "<!-- go test ./test/matrix -update -->\n"
 	end   = "<!-- end -->\n"
 )
@@ -45,7 +45,7 @@ func TestMatrix(t *testing.T) {
 		return // the answers are not to be trusted
 	}
 	compare(t, golden, "", got.text(), "")
-	compare(t, readme, begin, got.table(), end)
+	compare(t, support, begin, got.table(), end)
 }
 
 // compare holds the part of a file between two texts to what it must be.

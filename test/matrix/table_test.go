@@ -59,7 +59,7 @@ func (r results) writeCells(b *strings.Builder, row string, d hns.Driver, f fami
 	}
 }
 
-// table is what the README shows: a row for each capability, a column for each
+// table is what SUPPORT.md shows: a row for each capability, a column for each
 // driver, and the reasons below.
 func (r results) table() string {
 	var b strings.Builder

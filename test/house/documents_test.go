@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package house_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+)
+
+const (
+	readme    = "README.md"
+	reference = "plugins/bulkhead/REFERENCE.md"
+	conflists = "plugins/bulkhead/conf/README.md"
+)
+
+// document returns the text of a file of the repository.
+func document(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// documents returns every document by its path from the root. Those in testdata
+// are goldens.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && file != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case strings.HasSuffix(file, ".md"):
+			name := strings.TrimPrefix(filepath.ToSlash(file), root+"/")
+			out[name] = document(t, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	fence   = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+	// notInAnchors is what GitHub leaves out of a heading's anchor.
+	notInAnchors = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// links returns the files and folders that a document links to, by their path
+// from the root, and reports links that lead nowhere.
+func links(t *testing.T, all map[string]string, name string) []string {
+	t.Helper()
+	var out []string
+	for _, m := range link.FindAllStringSubmatch(all[name], -1) {
+		if strings.HasPrefix(m[1], "https://") {
+			continue
+		}
+		to, anchor, _ := strings.Cut(m[1], "#")
+		target := name
+		if to != "" {
+			target = path.Join(path.Dir(name), to)
+		}
+		if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+			t.Errorf("%s links to %s: %v", name, m[1], err)
+		}
+		if anchor != "" && !slices.Contains(anchors(all[target]), anchor) {
+			t.Errorf("%s links to %s, and %s has no such heading", name, m[1], target)
+		}
+		out = append(out, target)
+	}
+	return out
+}
+
+// anchors returns what GitHub makes of a document's headings.
+func anchors(text string) []string {
+	var out []string
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		out = append(out, strings.ReplaceAll(notInAnchors.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return out
+}
+
+func TestLinks(t *testing.T) {
+	all := documents(t)
+	reached, next := map[string]bool{readme: true}, []string{readme}
+	for len(next) > 0 {
+		from := next[0]
+		next = next[1:]
+		for _, to := range links(t, all, from) {
+			if _, isDocument := all[to]; isDocument && !reached[to] {
+				reached[to] = true
+				next = append(next, to)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !reached[name] {
+			t.Errorf("no link leads from %s to %s", readme, name)
+		}
+	}
+}
+
+func TestReadmeIsOnePage(t *testing.T) {
+	const most = 140
+	if n := strings.Count(document(t, readme), "\n"); n > most {
+		t.Errorf("%s has %d lines, more than %d: move what only some readers need to %s", readme, n, most, reference)
+	}
+}
+
+// The table of pkg/acl has a row for each driver. The README's has one for all
+// drivers that are alike.
+func TestReadmeHasTheACLTable(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(acl.Table(), "\n"), "\n")
+	want := strings.Join(lines[:2], "\n") + "\n"
+	var order []string
+	drivers := map[string][]string{}
+	for _, line := range lines[2:] {
+		driver, rest, found := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		if !found {
+			t.Fatalf("not a row: %q", line)
+		}
+		if drivers[rest] == nil {
+			order = append(order, rest)
+		}
+		drivers[rest] = append(drivers[rest], driver)
+	}
+	for _, rest := range order {
+		want += "| " + strings.Join(drivers[rest], ", ") + " | " + rest + "\n"
+	}
+	if len(order) != 4 {
+		t.Errorf("%d rows, want 4: two groups of drivers by two isolations", len(order))
+	}
+	if !strings.Contains(document(t, readme), "\n"+want+"\n") {
+		t.Errorf("%s lacks the table that pkg/acl makes:\n%s", readme, want)
+	}
+}
+
+func TestEveryConflistIsDocumented(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, path.Dir(conflists), "*.conflist"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no conflists: %v", err)
+	}
+	text := document(t, conflists)
+	for _, f := range files {
+		if name := filepath.Base(f); !strings.Contains(text, "("+name+")") {
+			t.Errorf("%s does not say what %s is for", conflists, name)
+		}
+	}
+}
+
+func TestReferenceNamesEveryErrorCode(t *testing.T) {
+	codes := regexp.MustCompile(`Code\w+ +uint = (\d+)`).FindAllStringSubmatch(document(t, "pkg/cniplugin/error.go"), -1)
+	if len(codes) < 7 {
+		t.Fatalf("found only %d codes in the source", len(codes))
+	}
+	text := document(t, reference)
+	for _, c := range codes {
+		if !strings.Contains(text, "\n| "+c[1]+" | ") {
+			t.Errorf("%s does not explain code %s", reference, c[1])
+		}
+	}
+}
