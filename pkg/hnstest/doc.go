@@ -7,7 +7,7 @@
 //
 // What is not known about real HNS is a case too: it states the assumption,
 // accepts either answer and logs which one it saw ("question 2: ..."; the
-// numbers are those of the design). Run with -v to read them.
+// numbers are those of pkg/hnsemu/HNS.md). Run with -v to read them.
 //
 // On a Windows host, run the test binary of pkg/hcnclient as an administrator:
 //

@@ -12,7 +12,8 @@ import (
 )
 
 // questionCases state what Bulkhead assumes of HNS and no source settles. Both
-// answers are good; which one it was goes into the log. Questions 4 (does one
+// answers are good; which one it was goes into the log. Questions and numbers are
+// those of pkg/hnsemu/HNS.md, "Unknown". Questions 4 (does one
 // ACL make the other direction deny by default), 5 (who enforces on nat) and 7
 // (states of an endpoint) need packets or another interface than hns.Client.
 var questionCases = []testCase{

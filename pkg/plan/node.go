@@ -11,7 +11,7 @@ import (
 
 // NodeEndpoint returns the node's own endpoint on an l2bridge network, and whether
 // the configuration asks for one. Its route leads nowhere: what the node sends
-// goes by the network's gateway (in-production.md, as flannel and Calico have it).
+// goes by the network's gateway, as flannel (pkg/backend/hostgw) and Calico do.
 func NodeEndpoint(c config.Config, n hns.Network) (hns.Endpoint, bool) {
 	if !hasNodeEndpoint(c) {
 		return hns.Endpoint{}, false

@@ -33,8 +33,8 @@ func (r Route) String() string {
 
 // Lost returns the routes of before that are not in after: when an adapter becomes
 // part of a virtual switch, HNS moves its addresses to the node's new interface,
-// but not the routes that an admin made (in-production.md 28: OVN-Kubernetes and
-// Antrea add them again). What another metric was found for is not lost.
+// but not the routes that an admin made (ovn-kubernetes/ovn-kubernetes#3536,
+// antrea-io/antrea#959). A route that is back with another metric is not lost.
 func Lost(before, after []Route) []Route {
 	var out []Route
 	for _, r := range before {

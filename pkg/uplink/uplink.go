@@ -2,7 +2,7 @@
 
 // Package uplink chooses the adapter of the node that carries a network which
 // names none. HNS chooses one, too, but on a node with several it takes a wrong
-// one or none (pains.md 7).
+// one or none (microsoft/SDN#269, rancher/rke2#3515).
 package uplink
 
 import (
