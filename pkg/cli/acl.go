@@ -64,7 +64,7 @@ func (s *session) compile(f set) (acl.Set, error) {
 	if err != nil {
 		return acl.Set{}, err
 	}
-	c, err := config.Parse(text, "")
+	c, err := config.Parse(text, config.Env{})
 	if err != nil {
 		return acl.Set{}, fmt.Errorf("%s: %w", f.conf, err)
 	}

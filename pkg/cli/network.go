@@ -62,7 +62,7 @@ func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) er
 	if err != nil {
 		return err
 	}
-	c, err := config.Parse(text, "")
+	c, err := config.Parse(text, config.Env{})
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}

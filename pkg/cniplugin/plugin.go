@@ -61,15 +61,15 @@ type plugin struct {
 }
 
 func (p plugin) add(args *skel.CmdArgs) error {
-	c, err := config.Parse(args.StdinData, args.Args)
+	c, err := config.Parse(args.StdinData, envOf(args))
 	if err != nil {
 		return err
 	}
 	if c.Type == config.TypeACL {
-		return p.addACLs(c, args)
+		return p.addACLs(c)
 	}
 	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
-		res, err := v.Add(ctx, attachment(c, args))
+		res, err := v.Add(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -81,44 +81,44 @@ func (p plugin) add(args *skel.CmdArgs) error {
 }
 
 func (p plugin) del(args *skel.CmdArgs) error {
-	c, err := config.ParseLenient(args.StdinData, args.Args)
+	c, err := config.ParseLenient(args.StdinData, envOf(args))
 	if err != nil {
 		return err
 	}
 	if c.Type == config.TypeACL {
-		return p.delACLs(c, args)
+		return p.delACLs(c)
 	}
 	return p.within(c, c.Timeouts.Del, func(ctx context.Context, v pod.Verbs) error {
-		return v.Del(ctx, attachment(c, args))
+		return v.Del(ctx, c)
 	})
 }
 
 func (p plugin) check(args *skel.CmdArgs) error {
-	c, err := config.Parse(args.StdinData, args.Args)
+	c, err := config.Parse(args.StdinData, envOf(args))
 	if err != nil {
 		return err
 	}
 	if c.Type == config.TypeACL {
-		return p.checkACLs(c, args)
+		return p.checkACLs(c)
 	}
-	promised, err := promise(args)
+	promised, err := c.Promise()
 	if err != nil {
 		return err
 	}
 	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
-		return v.Check(ctx, attachment(c, args), promised)
+		return v.Check(ctx, c, promised)
 	})
 }
 
 func (p plugin) gc(args *skel.CmdArgs) error {
-	c, err := config.ParseLenient(args.StdinData, "")
+	c, err := config.ParseLenient(args.StdinData, config.Env{})
 	if err != nil {
 		return err
 	}
 	if c.Type == config.TypeACL {
 		return nil // the rules go with their endpoints
 	}
-	valid, err := validAttachments(args.StdinData)
+	valid, err := c.ValidAttachments()
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (p plugin) gc(args *skel.CmdArgs) error {
 // status parses as strictly as ADD does: a configuration that ADD would refuse
 // is not ready for pods.
 func (p plugin) status(args *skel.CmdArgs) error {
-	c, err := config.Parse(args.StdinData, "")
+	c, err := config.Parse(args.StdinData, config.Env{})
 	if err != nil {
 		return err
 	}
@@ -177,12 +177,6 @@ func HostAddresses() ([]netip.Addr, error) {
 	return out, nil
 }
 
-func attachment(c config.Config, args *skel.CmdArgs) pod.Attachment {
-	return pod.Attachment{
-		Config:      c,
-		ContainerID: args.ContainerID,
-		IfName:      args.IfName,
-		NetNS:       args.Netns,
-		Args:        args.Args,
-	}
+func envOf(args *skel.CmdArgs) config.Env {
+	return config.Env{ContainerID: args.ContainerID, IfName: args.IfName, NetNS: args.Netns, Args: args.Args}
 }

@@ -4,38 +4,38 @@ package config
 
 import "strings"
 
-// parsePod reads CNI_ARGS the way of CNI's own LoadArgs (cni pkg/types/args.go):
+// parseArgs reads CNI_ARGS the way of CNI's own LoadArgs (cni pkg/types/args.go):
 // KEY=value pairs between semicolons, unknown keys only with IgnoreUnknown.
 // Whatever LoadArgs refuses an IPAM plugin would refuse later.
-func parsePod(args string) (Pod, error) {
+func parseArgs(args string) (cniArgs, error) {
 	if args == "" {
-		return Pod{}, nil
+		return cniArgs{}, nil
 	}
-	var p Pod
+	var a cniArgs
 	ignore, unknown := false, ""
 	for _, pair := range strings.Split(args, ";") {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" || strings.Contains(value, "=") {
-			return Pod{}, invalid("CNI_ARGS", "%q is not a KEY=value pair", pair)
+			return cniArgs{}, invalid("CNI_ARGS", "%q is not a KEY=value pair", pair)
 		}
 		switch key {
 		case "IgnoreUnknown":
 			var err error
 			if ignore, err = parseIgnore(value); err != nil {
-				return Pod{}, err
+				return cniArgs{}, err
 			}
 		case "MAC":
-			return Pod{}, unsupported("CNI_ARGS MAC")
+			return cniArgs{}, unsupported("CNI_ARGS MAC")
 		default:
-			if !p.set(key, value) && unknown == "" {
+			if !a.set(key, value) && unknown == "" {
 				unknown = key
 			}
 		}
 	}
 	if unknown != "" && !ignore {
-		return Pod{}, invalid("CNI_ARGS", "unknown key %q, and no IgnoreUnknown=1", unknown)
+		return cniArgs{}, invalid("CNI_ARGS", "unknown key %q, and no IgnoreUnknown=1", unknown)
 	}
-	return p, nil
+	return a, nil
 }
 
 func parseIgnore(value string) (bool, error) {
@@ -49,17 +49,27 @@ func parseIgnore(value string) (bool, error) {
 	}
 }
 
-// set takes a pair that is known here. IP and GATEWAY are known to the host-local
-// and static IPAM plugins, which read CNI_ARGS themselves.
-func (p *Pod) set(key, value string) bool {
+// cniArgs is what CNI_ARGS says.
+type cniArgs struct {
+	pod Pod
+	// ip and gateway are for the host-local and static IPAM plugins.
+	ip, gateway string
+}
+
+// set takes a pair that is known here.
+func (a *cniArgs) set(key, value string) bool {
 	switch key {
 	case "K8S_POD_NAMESPACE":
-		p.Namespace = value
+		a.pod.Namespace = value
 	case "K8S_POD_NAME":
-		p.Name = value
+		a.pod.Name = value
 	case "K8S_POD_UID":
-		p.UID = value
-	case "K8S_POD_INFRA_CONTAINER_ID", "IP", "GATEWAY":
+		a.pod.UID = value
+	case "IP":
+		a.ip = value
+	case "GATEWAY":
+		a.gateway = value
+	case "K8S_POD_INFRA_CONTAINER_ID":
 	default:
 		return false
 	}

@@ -16,7 +16,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Parse(conf, podArgs); err != nil {
+		if _, err := Parse(conf, Env{Args: podArgs}); err != nil {
 			b.Fatal(err)
 		}
 	}

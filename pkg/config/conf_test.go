@@ -62,7 +62,7 @@ func parseConflist(t *testing.T, file string) int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Parse(stdin, ""); err != nil {
+		if _, err := Parse(stdin, Env{}); err != nil {
 			t.Errorf("plugins[%d]: %v", i, err)
 		}
 	}

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -10,9 +11,27 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
+// Attachment is one interface of one container.
+type Attachment struct {
+	ContainerID, IfName string
+}
+
+// Env is what a runtime says in environment variables (CNI specification,
+// "Parameters"). What a verb has no use for may be empty.
+type Env struct {
+	// ContainerID is CNI_CONTAINERID, IfName CNI_IFNAME, NetNS CNI_NETNS and Args
+	// CNI_ARGS.
+	ContainerID, IfName, NetNS, Args string
+}
+
 // Config is a validated network configuration of the native dialect, with the
 // runtime's arguments merged in. Only Parse and ParseLenient make one.
 type Config struct {
+	// Attachment is the interface that the verb is about; empty for STATUS and GC.
+	Attachment
+	// NetNS is CNI_NETNS as it came in: the GUID of a namespace; "none" or empty
+	// for one that Bulkhead makes; "container:<id>" for that of a sandbox.
+	NetNS      string
 	CNIVersion string
 	// Name is the name of the HNS network.
 	Name string
@@ -48,8 +67,11 @@ type Config struct {
 	Pod      Pod
 	// Annotations are the pod's, from runtimeConfig; nil without the capability.
 	Annotations map[string]string
-	// Raw is the configuration as it came in, for IPAM plugins.
+	// Raw is the configuration as it came in, for an IPAM plugin that is executed.
 	Raw []byte
+
+	args                         cniArgs
+	prevResult, validAttachments json.RawMessage
 }
 
 // Network is the network section: a network that Bulkhead makes when missing.
@@ -65,12 +87,6 @@ type Network struct {
 	GatewayEndpoint bool
 	HostRoute       bool
 	RemoteSubnets   []hns.RemoteSubnet
-}
-
-// IPAM is the ipam section.
-type IPAM struct {
-	// Type is empty when HNS is to choose the address.
-	Type string
 }
 
 // ACL is the acl section.

@@ -47,14 +47,14 @@ func TestQualifyDNS(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := Parse([]byte(native(tc.conf)), tc.args)
+			got, err := Parse([]byte(native(tc.conf)), testEnv(tc.args))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got.DNS.Domain != tc.domain || !slices.Equal(got.DNS.Search, tc.search) {
 				t.Errorf("got domain %q, search %q; want %q, %q", got.DNS.Domain, got.DNS.Search, tc.domain, tc.search)
 			}
-			lenient, err := ParseLenient([]byte(native(tc.conf)), tc.args)
+			lenient, err := ParseLenient([]byte(native(tc.conf)), testEnv(tc.args))
 			if err != nil || !slices.Equal(lenient.DNS.Search, tc.search) {
 				t.Errorf("ParseLenient: search %q, %v; want %q", lenient.DNS.Search, err, tc.search)
 			}

@@ -20,7 +20,7 @@ import (
 // ParseLenient accepts it too and finds the same pod's endpoint; parsing twice
 // gives one answer.
 func FuzzParse(f *testing.F) {
-	for _, tc := range slices.Concat(accepted, aclCases) {
+	for _, tc := range slices.Concat(accepted, aclCases, ipamCases) {
 		f.Add([]byte(tc.conf), tc.args)
 	}
 	for _, group := range refusals {
@@ -29,12 +29,12 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, stdin []byte, args string) {
-		got, err := Parse(stdin, args)
-		again, errAgain := Parse(stdin, args)
+		got, err := Parse(stdin, Env{Args: args})
+		again, errAgain := Parse(stdin, Env{Args: args})
 		if (err == nil) != (errAgain == nil) || err != nil && err.Error() != errAgain.Error() {
 			t.Fatalf("Parse answers %v, then %v", err, errAgain)
 		}
-		lenient, errLenient := ParseLenient(stdin, args)
+		lenient, errLenient := ParseLenient(stdin, Env{Args: args})
 		if errLenient != nil {
 			_ = asError(t, errLenient)
 		}
@@ -48,7 +48,7 @@ func FuzzParse(f *testing.F) {
 		if diff := cmp.Diff(got, again, equateAddrs); diff != "" {
 			t.Errorf("two answers:\n%s", diff)
 		}
-		if errLenient != nil || lenient.Name != got.Name || lenient.IPAM != got.IPAM || lenient.Timeouts != got.Timeouts {
+		if errLenient != nil || lenient.Name != got.Name || !reflect.DeepEqual(lenient.IPAM, got.IPAM) || lenient.Timeouts != got.Timeouts {
 			t.Errorf("ParseLenient = %+v, %v; Parse = %+v", lenient, errLenient, got)
 		}
 		if problem := problemOf(got); problem != "" {

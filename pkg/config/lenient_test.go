@@ -62,7 +62,7 @@ func TestParseLenient(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParseLenient([]byte(tc.conf), tc.args)
+			got, err := ParseLenient([]byte(tc.conf), testEnv(tc.args))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +88,7 @@ func TestParseLenientRefuses(t *testing.T) {
 		{"ipam: want an object, got 1", ErrInvalid, `{"name": "n", "ipam": 1}`},
 		{`ipam.type: "C:\\cni\\host-local" is a path, not the name of a plugin`, ErrInvalid, `{"name": "n", "ipam": {"type": "C:\\cni\\host-local"}}`},
 	} {
-		_, err := ParseLenient([]byte(tc.conf), "")
+		_, err := ParseLenient([]byte(tc.conf), Env{})
 		if err == nil || err.Error() != tc.want || !errors.Is(err, tc.kind) {
 			t.Errorf("ParseLenient(%s) = %v, want %s", tc.conf, err, tc.want)
 		}
@@ -101,7 +101,7 @@ func TestLenientTakesEveryRefusal(t *testing.T) {
 	t.Parallel()
 	for _, group := range refusals {
 		for _, tc := range group.cases {
-			got, err := ParseLenient([]byte(tc.conf), tc.args)
+			got, err := ParseLenient([]byte(tc.conf), testEnv(tc.args))
 			if err != nil {
 				if e := asError(t, err); e.Path != "" && e.Path != "name" && e.Path != "ipam" && e.Path != "ipam.type" {
 					t.Errorf("ParseLenient(%s): %v", tc.conf, err)
@@ -136,7 +136,7 @@ func TestWithDriver(t *testing.T) {
 		},
 		{"routes[0].dst: fd00:: is IPv6, which nat networks do not have", hns.NAT, native(`"routes": [{"dst": "fd00::/8"}]`)},
 	} {
-		c, err := Parse([]byte(tc.conf), "")
+		c, err := Parse([]byte(tc.conf), Env{})
 		if err != nil {
 			t.Fatal(err)
 		}

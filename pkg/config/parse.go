@@ -25,9 +25,9 @@ type step func(document, *Config) error
 // Later ones may read what earlier ones set.
 func steps() []step {
 	return []step{
-		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAM, readAnnotations, readACL,
+		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAMPlugin, readAnnotations, readACL,
 		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readPortMappings,
-		readBandwidth, readMAC, readIPs, readEncapOverhead,
+		readBandwidth, readMAC, readIPs, readEncapOverhead, readIPAM,
 	}
 }
 
@@ -44,28 +44,29 @@ var ownKeys = map[string][]string{
 	TypeACL: {"driver", "isolation", "acl", "timeouts"},
 }
 
-// Parse reads the configuration that a runtime sends on stdin and CNI_ARGS, for
-// the verbs that make or compare something. It refuses whatever can be known to
-// be wrong before HNS or an IPAM plugin is asked, with an *Error.
-func Parse(stdin []byte, cniArgs string) (Config, error) {
+// Parse reads what a runtime sends, for the verbs that make or compare something. It
+// refuses whatever can be known to be wrong before HNS or an IPAM plugin is asked,
+// with an *Error.
+func Parse(stdin []byte, env Env) (Config, error) {
 	doc, err := parseDocument(stdin)
 	if err != nil {
 		return Config{}, err
 	}
-	c := defaults(stdin)
+	c := doc.defaults(stdin, env)
 	if c.Name, c.Type, err = doc.identity(); err != nil {
 		return Config{}, err
 	}
 	if err := doc.checkKeys(c.Type); err != nil {
 		return Config{}, err
 	}
+	if c.args, err = parseArgs(env.Args); err != nil {
+		return Config{}, err
+	}
+	c.Pod = c.args.pod
 	for _, read := range steps() {
 		if err := read(doc, &c); err != nil {
 			return Config{}, err
 		}
-	}
-	if c.Pod, err = parsePod(cniArgs); err != nil {
-		return Config{}, err
 	}
 	qualifyDNS(doc, &c)
 	if c.Driver == "" {
@@ -74,39 +75,50 @@ func Parse(stdin []byte, cniArgs string) (Config, error) {
 	return c.WithDriver(c.Driver)
 }
 
-// ParseLenient reads a configuration for the verbs that must work with whatever
-// is there: DEL and GC. It fails only for what is not a JSON object, has no name,
-// or has an ipam section that names no plugin: its addresses could not be freed.
-// Of the rest it takes each part that is right, and the default where one is
+// ParseLenient reads what a runtime sends for the verbs that must work with whatever
+// is there: DEL and GC. It fails only for what is not a JSON object, has no name, or
+// has an ipam section that does not tell where the addresses are: they could not be
+// freed. Of the rest it takes each part that is right, and the default where one is
 // wrong.
-func ParseLenient(stdin []byte, cniArgs string) (Config, error) {
+func ParseLenient(stdin []byte, env Env) (Config, error) {
 	doc, err := parseDocument(stdin)
 	if err != nil {
 		return Config{}, err
 	}
-	c := defaults(stdin)
+	c := doc.defaults(stdin, env)
 	if c.Name, err = doc.text("name"); err != nil {
 		return Config{}, err
 	}
-	if err := readIPAM(doc, &c); err != nil {
+	if err := readIPAMPlugin(doc, &c); err != nil {
 		return Config{}, err
 	}
 	c.Type, _ = doc.text("type")
+	c.args, _ = parseArgs(env.Args)
+	c.Pod = c.args.pod
 	for _, read := range steps() {
 		_ = read(doc, &c)
 	}
-	c.Pod, _ = parsePod(cniArgs)
 	qualifyDNS(doc, &c)
 	return c, nil
 }
 
 // defaults is the configuration that says nothing.
-func defaults(stdin []byte) Config {
-	return Config{
+func (d document) defaults(stdin []byte, env Env) Config {
+	c := Config{
+		Attachment: Attachment{env.ContainerID, env.IfName},
+		NetNS:      env.NetNS,
 		CNIVersion: "0.1.0",
 		Isolation:  hns.Process,
 		ACL:        ACL{Program: true},
 		Timeouts:   defaultTimeouts,
 		Raw:        bytes.Clone(stdin),
+		prevResult: d["prevResult"],
 	}
+	// libcni sends the list under an older key, too.
+	for _, key := range []string{"cni.dev/attachments", "cni.dev/valid-attachments"} {
+		if !isNull(d[key]) {
+			c.validAttachments = d[key]
+		}
+	}
+	return c
 }

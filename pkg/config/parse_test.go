@@ -24,6 +24,12 @@ const podArgs = "IgnoreUnknown=1;K8S_POD_NAMESPACE=web;K8S_POD_NAME=front-0;" +
 var equateAddrs = cmp.Options{
 	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	cmpopts.IgnoreFields(Config{}, "Raw"),
+	cmpopts.IgnoreUnexported(Config{}),
+}
+
+// testEnv is the environment of every parsed case.
+func testEnv(args string) Env {
+	return Env{ContainerID: "c1", IfName: "eth0", NetNS: "none", Args: args}
 }
 
 // native returns a configuration with these further members.
@@ -37,6 +43,8 @@ func native(members string) string {
 // with returns the Config of native(""), changed.
 func with(changes ...func(*Config)) Config {
 	c := Config{
+		Attachment: Attachment{ContainerID: "c1", IfName: "eth0"},
+		NetNS:      "none",
 		CNIVersion: "1.1.0",
 		Name:       "podnet",
 		Type:       "bulkhead",
@@ -70,7 +78,7 @@ type acceptance struct {
 	args string
 }
 
-// accepted are configurations of all sections but acl.
+// accepted are configurations of all sections but acl and ipam.
 var accepted = []acceptance{
 	{name: "nothing but the name", want: with(), conf: native("")},
 	{
@@ -95,7 +103,10 @@ var accepted = []acceptance{
 				NonPersistent: true, GatewayEndpoint: true,
 			}
 			c.Network.Subnets[0].VLAN = 4094
-			c.IPAM.Type = "host-local"
+			c.IPAM = IPAM{Type: "host-local", RangeSets: []RangeSet{
+				{"ipam.ranges[0]", []Range{rangeOf("10.10.0.0/24", "10.10.0.1", "10.10.0.254")}},
+				{"ipam.ranges[1]", []Range{rangeOf("fd00:10::/64", "fd00:10::1", "fd00:10::ffff:ffff:ffff:ffff")}},
+			}}
 			c.OutboundNAT = &OutboundNAT{Exceptions: prefixes("10.0.0.0/8", "fd00::/8")}
 			c.LoopbackDSR = new(true)
 			c.Routes = []hns.SDNRoute{
@@ -128,7 +139,7 @@ var accepted = []acceptance{
 				"adapter": "Ethernet",
 				"macPool": [{"start": "00-15-5D-52-C0-00", "end": "00-15-5d-52-cf-ff"}],
 				"nonPersistent": true, "gatewayEndpoint": true},
-			"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.10.0.0/24"}]], "whatever": {}},
+			"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.10.0.0/24"}], [{"subnet": "fd00:10::/64"}]], "whatever": {}},
 			"acl": {"program": true, "inbound": {"default": "allow"}, "outbound": {"default": "allow"}, "rules": [], "podAnnotations": false},
 			"outboundNAT": {"exceptions": ["10.0.0.0/8", "fd00::/8"]},
 			"loopbackDSR": true,
@@ -247,8 +258,9 @@ var accepted = []acceptance{
 		want: with(func(c *Config) {
 			c.Driver, c.IPAM.Type, c.EncapOverhead = hns.L2Bridge, "static", 50
 			c.IPs = []netip.Addr{netip.MustParseAddr("10.1.0.77"), netip.MustParseAddr("fd00::77")}
+			c.IPAM.Addresses = []IPAMAddress{{Prefix: netip.MustParsePrefix("10.1.0.77/16")}, {Prefix: netip.MustParsePrefix("fd00::77/64")}}
 		}),
-		conf: native(`"driver": "l2bridge", "ipam": {"type": "static"}, "encapOverhead": 50, "runtimeConfig": {"ips": ["10.1.0.77/16", "fd00::77"]}`),
+		conf: native(`"driver": "l2bridge", "ipam": {"type": "static"}, "encapOverhead": 50, "runtimeConfig": {"ips": ["10.1.0.77/16", "fd00::77/64"]}`),
 	},
 	{
 		name: "empty ipam and empty outbound NAT",
@@ -283,10 +295,10 @@ var accepted = []acceptance{
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	for _, tc := range slices.Concat(accepted, aclCases) {
+	for _, tc := range slices.Concat(accepted, aclCases, ipamCases) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := Parse([]byte(tc.conf), tc.args)
+			got, err := Parse([]byte(tc.conf), testEnv(tc.args))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -296,7 +308,7 @@ func TestParse(t *testing.T) {
 			if string(got.Raw) != tc.conf {
 				t.Errorf("Raw = %s", got.Raw)
 			}
-			lenient, err := ParseLenient([]byte(tc.conf), tc.args)
+			lenient, err := ParseLenient([]byte(tc.conf), testEnv(tc.args))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -310,7 +322,7 @@ func TestParse(t *testing.T) {
 func TestParseCopiesStdin(t *testing.T) {
 	t.Parallel()
 	stdin := []byte(native(`"policies": [{"Type": "QOS", "Settings": {"a": 1}}]`))
-	got, err := Parse(stdin, "")
+	got, err := Parse(stdin, Env{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,12 +336,12 @@ func TestParseCopiesStdin(t *testing.T) {
 // case sets.
 func TestTableIsComplete(t *testing.T) {
 	t.Parallel()
-	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, acl.Spec{}, acl.Rule{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.RemoteSubnet{}, hns.SDNRoute{}} {
+	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, RangeSet{}, Range{}, IPAMAddress{}, RequestedAddr{}, acl.Spec{}, acl.Rule{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.RemoteSubnet{}, hns.SDNRoute{}} {
 		typ := reflect.TypeOf(of)
 		for i := range typ.NumField() {
 			set := false
-			for _, tc := range slices.Concat(accepted, aclCases) {
-				got, _ := Parse([]byte(tc.conf), tc.args)
+			for _, tc := range slices.Concat(accepted, aclCases, ipamCases) {
+				got, _ := Parse([]byte(tc.conf), testEnv(tc.args))
 				set = set || anySet(reflect.ValueOf(got), typ, i)
 			}
 			if !set {

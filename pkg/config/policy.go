@@ -99,8 +99,7 @@ var taken = map[string]string{
 }
 
 // known are the types of HNS's endpoint policies (hcsshim hcn/hcnpolicy.go;
-// HNS_Schema.md). Newer ones are passed through, too: the list is for telling
-// what somebody misspelled.
+// HNS_Schema.md) that are passed through.
 var known = []string{
 	"QOS", "L2Driver", "OutBoundNAT", "SDNRoute", "L4Proxy", "L4WFPPROXY", "ProviderAddress", "PortName", "EncapOverhead",
 	"InterfaceConstraint", "Encryption", "VLAN", "InterfaceParameters", "Iov", "TierAcl",
@@ -113,7 +112,7 @@ func checkType(path, typ string) error {
 	if near := nearest(typ, known); near != "" {
 		return invalid(path, "HNS has no policy %q; did you mean %q?", typ, near)
 	}
-	return nil
+	return invalid(path, "HNS has no policy %q that is known here: %s", typ, strings.Join(known, ", "))
 }
 
 func readPolicies(doc document, c *Config) error {

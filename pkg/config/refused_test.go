@@ -292,7 +292,7 @@ var invalidRuntime = []refusal{
 	{want: "runtimeConfig.ips: without an ipam section HNS chooses the address; add one", conf: native(`"runtimeConfig": {"ips": ["10.1.0.77/16"]}`)},
 	{want: `runtimeConfig.ips[0]: "10.1.0.77/33" has the prefix length "33"; write 1 to 32, or none`, conf: native(`"ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0.77/33"]}`)},
 	{want: `runtimeConfig.ips[0]: "fd00::7/" has the prefix length ""; write 1 to 128, or none`, conf: native(`"ipam": {"type": "static"}, "runtimeConfig": {"ips": ["fd00::7/"]}`)},
-	{want: `runtimeConfig.ips[1]: fd00::77 is IPv6, which nat networks do not have`, conf: native(`"driver": "nat", "ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0.77", "fd00::77/64"]}`)},
+	{want: `runtimeConfig.ips[1]: fd00::77 is IPv6, which nat networks do not have`, conf: native(`"driver": "nat", "ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0.77/16", "fd00::77/64"]}`)},
 	{want: `policies[1]: policies[0] says the same; remove one of the two`, conf: native(`"policies": [{"Type": "L2Driver", "Settings": {}}, {"Type": "l2driver", "Settings": {}}]`)},
 	{want: `policies[0]: the key outboundNAT says the exceptions; remove one of the two`, conf: native(`"outboundNAT": {}, "policies": [{"Type": "OutBoundNAT", "Settings": {"exceptions": ["10.0.0.0/8"]}}]`)},
 	{
@@ -363,7 +363,7 @@ func TestParseRefuses(t *testing.T) {
 		for _, tc := range group.cases {
 			t.Run(tc.want, func(t *testing.T) {
 				t.Parallel()
-				got, err := Parse([]byte(tc.conf), tc.args)
+				got, err := Parse([]byte(tc.conf), testEnv(tc.args))
 				if err == nil {
 					t.Fatalf("Parse accepted %s", tc.conf)
 				}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
 // damage is done to a directory in which c1 holds 10.1.0.2 and fd00::2. What each verb
@@ -192,11 +194,11 @@ var damages = []damage{
 }
 
 // harmed returns a request of c1 for a book that was damaged.
-func harmed(t *testing.T, d damage) (c1 Request, dataDir string) {
+func harmed(t *testing.T, d damage) (c1 request, dataDir string) {
 	t.Helper()
 	dir := tempDir(t)
-	c1 = Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
-	if _, err := Open("host-local").Add(context.Background(), c1); err != nil {
+	c1 = request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
+	if _, err := open("host-local").Add(context.Background(), c1); err != nil {
 		t.Fatal(err)
 	}
 	d.harm(t, filepath.Join(dir, "net1"))
@@ -234,7 +236,7 @@ func says(t *testing.T, verb string, err error, want, dataDir string) {
 }
 
 func TestDamage(t *testing.T) {
-	p := Open("host-local")
+	p := open("host-local")
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -242,7 +244,7 @@ func TestDamage(t *testing.T) {
 			harmed(t, d) // skips what cannot be had here
 			t.Run("Add", func(t *testing.T) {
 				c1, dir := harmed(t, d)
-				got, err := p.Add(ctx, Request{ContainerID: "c2", IfName: "eth0", Conf: c1.Conf})
+				got, err := p.Add(ctx, request{ContainerID: "c2", IfName: "eth0", Conf: c1.Conf})
 				var given []string
 				for _, a := range got.Addresses {
 					given = append(given, a.Prefix.Addr().String())
@@ -269,7 +271,7 @@ func TestDamage(t *testing.T) {
 			})
 			t.Run("GC", func(t *testing.T) {
 				c1, dir := harmed(t, d)
-				says(t, "GC", p.GC(ctx, c1.Conf, []Holder{{"c1", "eth0"}}), d.gc, dir)
+				says(t, "GC", p.GC(ctx, c1.Conf, []config.Attachment{{ContainerID: "c1", IfName: "eth0"}}), d.gc, dir)
 				if diff := cmp.Diff(d.afterGC, left(t, dir)); diff != "" {
 					t.Errorf("held after GC (-want +got):\n%s", diff)
 				}
@@ -285,9 +287,9 @@ func TestDamage(t *testing.T) {
 // A directory that cannot be read as a whole: a DEL that finds nothing of its own says
 // so, one that does goes through, and so does an ADD.
 func TestDoubt(t *testing.T) {
-	p, ctx := Open("host-local"), context.Background()
+	p, ctx := open("host-local"), context.Background()
 	c1, dir := harmed(t, damage{harm: circle("10.1.0.3")})
-	stranger := Request{ContainerID: "c3", IfName: "eth0", Conf: c1.Conf}
+	stranger := request{ContainerID: "c3", IfName: "eth0", Conf: c1.Conf}
 	says(t, "Del", p.Del(ctx, stranger), "an address of eth0 of container c3 may still be reserved: read who holds address 10.1.0.3", dir)
 	says(t, "Check", p.Check(ctx, stranger), "read who holds address 10.1.0.3", dir)
 	stranger.Addresses = addrs("10.1.0.9")
@@ -307,7 +309,7 @@ func TestFileInUse(t *testing.T) {
 	if runtime.GOOS != "windows" {
 		t.Skip("an open file can be removed here")
 	}
-	p, ctx := Open("host-local"), context.Background()
+	p, ctx := open("host-local"), context.Background()
 	c1, dir := harmed(t, damage{harm: all()})
 	open, err := disk.NewFileLock(filepath.Join(dir, "net1", "10.1.0.2"))
 	if err != nil {
@@ -329,7 +331,7 @@ func TestFileInUse(t *testing.T) {
 // Only what changes the directory waits for its lock, and gives up in time; what was
 // given up changes nothing later.
 func TestLocked(t *testing.T) {
-	p := Open("host-local")
+	p := open("host-local")
 	c1, dir := harmed(t, damage{harm: all()})
 	lock, err := disk.NewFileLock(filepath.Join(dir, "net1"))
 	if err != nil {
@@ -340,13 +342,13 @@ func TestLocked(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	c2 := Request{ContainerID: "c2", IfName: "eth0", Conf: c1.Conf}
+	c2 := request{ContainerID: "c2", IfName: "eth0", Conf: c1.Conf}
 	for verb, err := range map[string]error{"Status": p.Status(ctx, c1.Conf), "Check": p.Check(ctx, c1), "Confirm": p.Confirm(ctx, c1)} {
 		says(t, verb, err, "", dir)
 	}
 	_, addErr := p.Add(ctx, c2)
 	c2.Addresses = addrs("10.1.0.2")
-	for verb, err := range map[string]error{"Add": addErr, "Del": p.Del(ctx, c1), "GC": p.GC(ctx, c1.Conf, []Holder{{"c1", "eth0"}})} {
+	for verb, err := range map[string]error{"Add": addErr, "Del": p.Del(ctx, c1), "GC": p.GC(ctx, c1.Conf, []config.Attachment{{ContainerID: "c1", IfName: "eth0"}})} {
 		says(t, verb, err, "wait for the address files", dir)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v, want a DeadlineExceeded", verb, err)

@@ -5,6 +5,7 @@ package ipam
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,6 +15,7 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
 // killTime is what a plugin that was killed gets to end. It may not: a child of
@@ -27,7 +29,7 @@ type delegate struct {
 }
 
 // Validate looks for the plugin's executable. What it is sent is for it to judge.
-func (d delegate) Validate(Request) error {
+func (d delegate) Validate(config.Config) error {
 	if _, err := invoke.FindInPath(d.name, filepath.SplitList(os.Getenv("CNI_PATH"))); err != nil {
 		return fmt.Errorf("%w: ipam.type: %w", ErrConfig, err)
 	}
@@ -35,9 +37,9 @@ func (d delegate) Validate(Request) error {
 }
 
 // Add executes the plugin's ADD.
-func (d delegate) Add(ctx context.Context, r Request) (Result, error) {
+func (d delegate) Add(ctx context.Context, c config.Config, _ []netip.Addr) (Result, error) {
 	res, err := execute(ctx, d.name, func() (types.Result, error) {
-		return invoke.DelegateAdd(ctx, d.name, r.Conf, nil)
+		return invoke.DelegateAdd(ctx, d.name, c.Raw, nil)
 	})
 	if err != nil {
 		return Result{}, err
@@ -65,32 +67,32 @@ func answered(res types.Result) (out Result, err error) {
 }
 
 // Del executes the plugin's DEL.
-func (d delegate) Del(ctx context.Context, r Request) error {
-	return d.run(ctx, r.Conf, invoke.DelegateDel)
+func (d delegate) Del(ctx context.Context, c config.Config, _ []netip.Addr) error {
+	return d.run(ctx, c, invoke.DelegateDel)
 }
 
-// Confirm succeeds: the plugin keeps the book, and asking costs a process.
-func (delegate) Confirm(context.Context, Request) error { return nil }
+// Confirm succeeds: the plugin has the reservations, and asking costs a process.
+func (delegate) Confirm(context.Context, config.Config, []netip.Addr) error { return nil }
 
 // Check executes the plugin's CHECK.
-func (d delegate) Check(ctx context.Context, r Request) error {
-	return d.run(ctx, r.Conf, invoke.DelegateCheck)
+func (d delegate) Check(ctx context.Context, c config.Config, _ []netip.Addr) error {
+	return d.run(ctx, c, invoke.DelegateCheck)
 }
 
 // GC executes the plugin's GC; who is valid stands in the configuration.
-func (d delegate) GC(ctx context.Context, conf []byte, _ []Holder) error {
-	return d.run(ctx, conf, invoke.DelegateGC)
+func (d delegate) GC(ctx context.Context, c config.Config, _ []config.Attachment) error {
+	return d.run(ctx, c, invoke.DelegateGC)
 }
 
 // Status executes the plugin's STATUS.
-func (d delegate) Status(ctx context.Context, conf []byte) error {
-	return d.run(ctx, conf, invoke.DelegateStatus)
+func (d delegate) Status(ctx context.Context, c config.Config) error {
+	return d.run(ctx, c, invoke.DelegateStatus)
 }
 
 // run executes a verb that answers nothing.
-func (d delegate) run(ctx context.Context, conf []byte, verb func(context.Context, string, []byte, invoke.Exec) error) error {
+func (d delegate) run(ctx context.Context, c config.Config, verb func(context.Context, string, []byte, invoke.Exec) error) error {
 	_, err := execute(ctx, d.name, func() (struct{}, error) {
-		return struct{}{}, verb(ctx, d.name, conf, nil)
+		return struct{}{}, verb(ctx, d.name, c.Raw, nil)
 	})
 	return err
 }

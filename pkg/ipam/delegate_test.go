@@ -117,11 +117,11 @@ func install(t *testing.T, command, answer string) (record string) {
 func TestDelegateSendsTheOriginalBytes(t *testing.T) {
 	c := conf(t, `{"type":"azure-ipam",  "unknown": {"to": "us"}}`)
 	record := install(t, "ADD", `{"cniVersion":"1.0.0","ips":[{"address":"10.1.0.5/24","gateway":"10.1.0.1"}],"dns":{}}`)
-	got, err := Open("azure-ipam").Add(context.Background(), Request{ContainerID: "c1", IfName: "eth0", Conf: c})
+	got, err := open("azure-ipam").Add(context.Background(), request{ContainerID: "c1", IfName: "eth0", Conf: c})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Result{Addresses: []Address{{netip.MustParsePrefix("10.1.0.5/24"), netip.MustParseAddr("10.1.0.1")}}}
+	want := Result{Addresses: []Address{{Prefix: netip.MustParsePrefix("10.1.0.5/24"), Gateway: netip.MustParseAddr("10.1.0.1")}}}
 	if diff := cmp.Diff(want, got, byValue, prefixByValue); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -137,7 +137,7 @@ func TestDelegateSendsTheOriginalBytes(t *testing.T) {
 
 func TestDelegateUndoesUnderAnotherVerb(t *testing.T) {
 	record := install(t, "ADD", "")
-	if err := Open("azure-ipam").Del(context.Background(), Request{Conf: conf(t, `{"type":"azure-ipam"}`)}); err != nil {
+	if err := open("azure-ipam").Del(context.Background(), request{Conf: conf(t, `{"type":"azure-ipam"}`)}); err != nil {
 		t.Fatal(err)
 	}
 	sent, err := os.ReadFile(record)
@@ -153,7 +153,7 @@ func TestDelegateFailures(t *testing.T) {
 	c := conf(t, `{"type":"azure-ipam"}`)
 	t.Run("the plugin's error and code", func(t *testing.T) {
 		install(t, "ADD", `{"code":11,"msg":"later"}`)
-		_, err := Open("azure-ipam").Add(context.Background(), Request{Conf: c})
+		_, err := open("azure-ipam").Add(context.Background(), request{Conf: c})
 		var cniErr *types.Error
 		if !errors.As(err, &cniErr) || cniErr.Code != 11 || !strings.Contains(err.Error(), "azure-ipam") {
 			t.Errorf("got %v", err)
@@ -170,7 +170,7 @@ func TestDelegateFailures(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			install(t, "ADD", tt.answer)
-			got, err := Open("azure-ipam").Add(context.Background(), Request{Conf: c})
+			got, err := open("azure-ipam").Add(context.Background(), request{Conf: c})
 			if err == nil || !strings.Contains(err.Error(), "IPAM plugin azure-ipam") || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, %v, want %q", got, err, tt.want)
 			}
@@ -178,14 +178,14 @@ func TestDelegateFailures(t *testing.T) {
 	}
 	t.Run("no such plugin", func(t *testing.T) {
 		install(t, "ADD", "")
-		if _, err := Open("missing-ipam").Add(context.Background(), Request{Conf: c}); err == nil {
+		if _, err := open("missing-ipam").Add(context.Background(), request{Conf: c}); err == nil {
 			t.Error("no error")
 		}
 	})
 }
 
 // verbs calls every verb that executes a plugin.
-func verbs(ctx context.Context, p Plugin, r Request) map[string]func() error {
+func verbs(ctx context.Context, p parsing, r request) map[string]func() error {
 	return map[string]func() error{
 		"ADD":    func() error { _, err := p.Add(ctx, r); return err },
 		"DEL":    func() error { return p.Del(ctx, r) },
@@ -196,15 +196,15 @@ func verbs(ctx context.Context, p Plugin, r Request) map[string]func() error {
 }
 
 func TestDelegateDeadline(t *testing.T) {
-	r := Request{Conf: conf(t, `{"type":"azure-ipam"}`)}
-	for verb := range verbs(context.Background(), nil, r) {
+	r := request{Conf: conf(t, `{"type":"azure-ipam"}`)}
+	for verb := range verbs(context.Background(), parsing{}, r) {
 		t.Run(verb, func(t *testing.T) {
 			install(t, verb, "")
 			t.Setenv("IPAM_TEST_HANG", "alone")
 			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			err := verbs(ctx, Open("azure-ipam"), r)[verb]()
+			err := verbs(ctx, open("azure-ipam"), r)[verb]()
 			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "IPAM plugin azure-ipam: context deadline exceeded: ") {
 				t.Errorf("got %v, want a DeadlineExceeded", err)
 			}
@@ -240,7 +240,7 @@ func TestDelegateDeadlineWithAChild(t *testing.T) {
 		}
 	}()
 	start := time.Now()
-	_, err := Open("azure-ipam").Add(late{ctx}, Request{Conf: conf(t, `{"type":"azure-ipam"}`)})
+	_, err := open("azure-ipam").Add(late{ctx}, request{Conf: conf(t, `{"type":"azure-ipam"}`)})
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "did not end when it was killed") {
 		t.Errorf("got %v, want a DeadlineExceeded", err)
 	}
@@ -251,16 +251,16 @@ func TestDelegateDeadlineWithAChild(t *testing.T) {
 
 // Time that is up beforehand is said, too, and what comes in time is not blamed.
 func TestDelegateInTime(t *testing.T) {
-	r := Request{Conf: conf(t, `{"type":"azure-ipam"}`)}
+	r := request{Conf: conf(t, `{"type":"azure-ipam"}`)}
 	install(t, "ADD", `{"cniVersion":"1.0.0","ips":[{"address":"10.1.0.5/24"}]}`)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	for verb, call := range verbs(ctx, Open("azure-ipam"), r) {
+	for verb, call := range verbs(ctx, open("azure-ipam"), r) {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", verb, err)
 		}
 	}
 	cancel()
-	for verb, call := range verbs(ctx, Open("azure-ipam"), r) {
+	for verb, call := range verbs(ctx, open("azure-ipam"), r) {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s when it is over: %v, want a Canceled", verb, err)
 		}

@@ -2,22 +2,25 @@
 
 package ipam
 
-import "strings"
+import (
+	"strings"
 
-// Holder is an interface of a container that may hold addresses.
-type Holder struct {
-	ContainerID, IfName string
-}
-
-// holder returns who holds what is reserved for the request.
-func (r Request) holder() Holder { return Holder{r.ContainerID, r.IfName} }
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+)
 
 // holderIn reads the content of an address file: the container and the interface on
 // a line each, or the container alone, as old versions of host-local wrote. Either
 // kind of line break counts, and spaces around a name do not.
-func holderIn(content string) Holder {
+func holderIn(content string) config.Attachment {
 	id, ifName, _ := strings.Cut(content, "\n")
-	return Holder{strings.TrimSpace(id), strings.TrimSpace(ifName)}
+	return config.Attachment{ContainerID: strings.TrimSpace(id), IfName: strings.TrimSpace(ifName)}
+}
+
+// names reports whether the content of an address file names the attachment: the
+// container and the interface, or the container alone.
+func names(content string, a config.Attachment) bool {
+	got := holderIn(content)
+	return got == a || got == config.Attachment{ContainerID: a.ContainerID}
 }
 
 // blank reports whether an address file says nothing, as a crash between making and

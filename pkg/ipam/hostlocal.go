@@ -4,178 +4,105 @@ package ipam
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"slices"
+	"net/netip"
 
 	"github.com/containernetworking/cni/pkg/types"
-	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
 // hostLocal is the host-local plugin in this process: its own allocator on its
 // own files, one per address in <dataDir>/<network>.
 type hostLocal struct{}
 
-// Validate parses the section as Add will.
-func (hostLocal) Validate(r Request) error {
-	_, err := loadHostLocal(r)
-	return err
-}
-
-// hostLocalSection is host-local's configuration, and what it is to us.
-type hostLocalSection struct {
-	*allocator.IPAMConfig
-	pools  []pool
-	routes []hns.Route
-	dns    hns.DNS
-}
-
-func loadHostLocal(r Request) (hostLocalSection, error) {
-	if err := refuseNulls(r.Conf); err != nil {
-		return hostLocalSection{}, err
+// Validate reads what Add will.
+func (hostLocal) Validate(c config.Config) error {
+	if _, err := poolsOf(c, nil); err != nil {
+		return err
 	}
-	conf, _, err := allocator.LoadIPAMConfig(r.Conf, r.Args)
-	if err != nil {
-		return hostLocalSection{}, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
-	}
-	never, err := withheldFrom(r)
-	if err != nil {
-		return hostLocalSection{}, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	useNetworkGateways(conf, r.Conf)
-	out := hostLocalSection{IPAMConfig: conf, pools: pools(conf.Ranges, rangeNamesIn(r.Conf), never)}
-	if out.routes, err = routesFrom("ipam.routes", conf.Routes); err == nil {
-		out.dns, err = dnsOfFile(conf.ResolvConf)
-	}
-	if err != nil {
-		return hostLocalSection{}, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	return out, nil
-}
-
-// refuseNulls finds what LoadIPAMConfig panics at.
-func refuseNulls(conf []byte) error {
-	var c struct {
-		RuntimeConfig struct{ IPs []*json.RawMessage }
-		Args          struct {
-			CNI struct{ IPs []*json.RawMessage }
-		}
-	}
-	if err := json.Unmarshal(conf, &c); err != nil {
-		return fmt.Errorf("%w: ipam: %w", ErrConfig, err)
-	}
-	if i := slices.Index(c.RuntimeConfig.IPs, nil); i >= 0 {
-		return fmt.Errorf("%w: runtimeConfig.ips[%d]: null is not an address", ErrConfig, i)
-	}
-	if i := slices.Index(c.Args.CNI.IPs, nil); i >= 0 {
-		return fmt.Errorf("%w: args.cni.ips[%d]: null is not an address", ErrConfig, i)
+	if _, err := dnsOfFile(c.IPAM.ResolvConf); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return nil
 }
 
-// Add reserves addresses and reads no other pod's file. An interface that is added
-// twice without a Del between holds what both gave until Del.
-func (hostLocal) Add(ctx context.Context, r Request) (Result, error) {
-	conf, err := loadHostLocal(r)
+// Add takes one address of each range set, the requested ones first, and reads no
+// other pod's file. An interface that is added twice without a Del between holds
+// what both gave until Del.
+func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr) (Result, error) {
+	pools, err := poolsOf(c, reserved)
 	if err != nil {
 		return Result{}, err
 	}
 	var out Result
-	d := networkDir{conf.DataDir, conf.Name}
+	if out.DNS, err = dnsOfFile(c.IPAM.ResolvConf); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	d := networkDirOf(c)
 	err = d.withLock(ctx, func(s *disk.Store) error {
-		ips, err := allocate(conf, d, s, r)
-		if err != nil {
-			return err
+		for i, p := range pools {
+			a, err := p.take(c, d, store{s}, i)
+			if err != nil {
+				return err
+			}
+			out.Addresses = append(out.Addresses, a)
 		}
-		withoutGuesses(ips, gatewaysIn(r.Conf).besides(conf.routes))
-		out, err = fromCNI(&current.Result{IPs: ips})
-		return err
+		return nil
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	out.DNS = conf.dns
-	if err := out.lead("ipam.routes", conf.routes); err != nil {
+	if err := out.lead("ipam.routes", c.IPAM.Routes); err != nil {
 		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return out, nil
 }
 
-// withoutGuesses takes out the gateways that host-local made up: the network may
-// have another.
-func withoutGuesses(ips []*current.IPConfig, known gateways) {
-	for _, ip := range ips {
-		if !known.has(ip.Gateway) {
-			ip.Gateway = nil
+// take reserves an address of the i-th pool, the requested one if there is any.
+func (p pool) take(c config.Config, d networkDir, s store, i int) (Address, error) {
+	var requested net.IP
+	for _, r := range c.IPAM.Requested {
+		if ip := net.IP(r.Addr.AsSlice()); p.whole.Contains(ip) {
+			requested = ip
+			break
 		}
 	}
-}
-
-// allocate takes one address of each pool, the requested ones first.
-func allocate(conf hostLocalSection, d networkDir, s *disk.Store, r Request) ([]*current.IPConfig, error) {
-	var out []*current.IPConfig
-	requested := conf.IPArgs
-	for i, p := range conf.pools {
-		ip, rest := takeContained(&p.whole, requested)
-		requested = rest
-		if why := p.never.why(ip); why != "" {
-			return nil, fmt.Errorf("%w: requested address %s is never handed out: %s", ErrConfig, ip, why)
-		}
-		if len(p.set) == 0 {
-			return nil, p.exhausted(nil)
-		}
-		got, err := allocator.NewIPAllocator(&p.set, store{s}, i).Get(r.ContainerID, r.IfName, ip)
-		if err != nil && ip == nil {
-			if all, listErr := d.reservations(); listErr == nil {
-				if full := p.exhausted(reserved(all)); full != nil {
-					return nil, fmt.Errorf("%w (%w)", full, err)
-				}
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.name, err)
-		}
-		out = append(out, got)
+	if why := p.never.why(requested); why != "" {
+		return Address{}, fmt.Errorf("%w: requested address %s is never handed out: %s", ErrConfig, requested, why)
 	}
-	if len(requested) > 0 {
-		return nil, fmt.Errorf("%w: requested address %s is in no range", ErrConfig, requested[0])
+	if len(p.set) == 0 {
+		return Address{}, p.exhausted(nil)
 	}
-	return out, nil
-}
-
-// takeContained splits the first address that a range set contains from ips.
-func takeContained(set *allocator.RangeSet, ips []net.IP) (net.IP, []net.IP) {
-	for i, ip := range ips {
-		if set.Contains(ip) {
-			rest := append(append([]net.IP(nil), ips[:i]...), ips[i+1:]...)
-			return ip, rest
+	got, err := allocator.NewIPAllocator(&p.set, s, i).Get(c.ContainerID, c.IfName, requested)
+	if err == nil {
+		return p.address(c, got.Address)
+	}
+	if all, listErr := d.reservations(); listErr == nil && requested == nil {
+		if full := p.exhausted(addressesOf(all)); full != nil {
+			return Address{}, fmt.Errorf("%w (%w)", full, err)
 		}
 	}
-	return nil, ips
+	return Address{}, fmt.Errorf("%s: %w", p.Path, err)
 }
 
 // Del needs no more of the configuration than where the files are, so ranges
 // that were changed or broken since ADD cannot keep an address.
-func (hostLocal) Del(ctx context.Context, r Request) error {
-	d, err := networkDirOf(r.Conf)
-	if err != nil {
-		return err
-	}
+func (hostLocal) Del(ctx context.Context, c config.Config, had []netip.Addr) error {
+	d := networkDirOf(c)
 	if there, err := d.exists(); err != nil || !there {
 		return err
 	}
-	return d.withLock(ctx, func(*disk.Store) error { return d.release(r) })
+	return d.withLock(ctx, func(*disk.Store) error { return d.release(c.Attachment, had) })
 }
 
-// Confirm looks for the addresses of the request's interface.
-func (h hostLocal) Confirm(ctx context.Context, r Request) error {
-	err := h.Check(ctx, r)
+// Confirm looks for the reservations of the addresses.
+func (h hostLocal) Confirm(ctx context.Context, c config.Config, has []netip.Addr) error {
+	err := h.Check(ctx, c, has)
 	var lacks unreserved
 	if errors.As(err, &lacks) {
 		return fmt.Errorf("%w: %w", ErrReleased, err)
@@ -183,28 +110,27 @@ func (h hostLocal) Confirm(ctx context.Context, r Request) error {
 	return err
 }
 
-// Check looks for the addresses of the request's interface.
-func (hostLocal) Check(ctx context.Context, r Request) error {
-	d, err := networkDirOf(r.Conf)
-	if err != nil {
-		return err
-	}
-	return d.bounded(ctx, func() error { return d.confirm(r) })
+// Check looks for the reservations of the addresses.
+func (hostLocal) Check(ctx context.Context, c config.Config, has []netip.Addr) error {
+	d := networkDirOf(c)
+	return d.bounded(ctx, func() error {
+		if len(has) == 0 {
+			return d.confirmAny(c.Attachment)
+		}
+		return d.confirm(c.Attachment, has)
+	})
 }
 
 // GC is host-local's own: it removes every file of the directory that names nobody in
 // keep, and passes over what it cannot read or remove.
-func (hostLocal) GC(ctx context.Context, conf []byte, keep []Holder) error {
-	d, err := networkDirOf(conf)
-	if err != nil {
-		return err
-	}
+func (hostLocal) GC(ctx context.Context, c config.Config, keep []config.Attachment) error {
+	d := networkDirOf(c)
 	if there, err := d.exists(); err != nil || !there {
 		return err
 	}
 	var valid []types.GCAttachment
-	for _, h := range keep {
-		valid = append(valid, types.GCAttachment{ContainerID: h.ContainerID, IfName: h.IfName})
+	for _, a := range keep {
+		valid = append(valid, types.GCAttachment{ContainerID: a.ContainerID, IfName: a.IfName})
 	}
 	return d.bounded(ctx, func() error {
 		store, err := disk.New(d.network, d.dataDir)
@@ -218,12 +144,15 @@ func (hostLocal) GC(ctx context.Context, conf []byte, keep []Holder) error {
 
 // Status checks that the section can be used, that the files can be opened and
 // that no range is used up.
-func (hostLocal) Status(ctx context.Context, conf []byte) error {
-	c, err := loadHostLocal(Request{Conf: conf})
+func (h hostLocal) Status(ctx context.Context, c config.Config) error {
+	if err := h.Validate(c); err != nil {
+		return err
+	}
+	pools, err := poolsOf(c, nil)
 	if err != nil {
 		return err
 	}
-	d := networkDir{c.DataDir, c.Name}
+	d := networkDirOf(c)
 	return d.bounded(ctx, func() error {
 		if err := d.usable(); err != nil {
 			return err
@@ -232,9 +161,9 @@ func (hostLocal) Status(ctx context.Context, conf []byte) error {
 		if err != nil {
 			return err
 		}
-		held := reserved(all)
-		for _, p := range c.pools {
-			if err := p.exhausted(held); err != nil {
+		taken := addressesOf(all)
+		for _, p := range pools {
+			if err := p.exhausted(taken); err != nil {
 				return err
 			}
 		}

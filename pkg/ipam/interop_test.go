@@ -24,15 +24,15 @@ import (
 
 // allocates is host-local: ours in this process, or the executable.
 type allocates interface {
-	add(r Request) ([]netip.Addr, error)
-	del(r Request) error
-	check(r Request) error
+	add(r request) ([]netip.Addr, error)
+	del(r request) error
+	check(r request) error
 }
 
 // inProcess is ours.
-type inProcess struct{ Plugin }
+type inProcess struct{ parsing }
 
-func (p inProcess) add(r Request) ([]netip.Addr, error) {
+func (p inProcess) add(r request) ([]netip.Addr, error) {
 	got, err := p.Add(context.Background(), r)
 	var out []netip.Addr
 	for _, a := range got.Addresses {
@@ -40,8 +40,8 @@ func (p inProcess) add(r Request) ([]netip.Addr, error) {
 	}
 	return out, err
 }
-func (p inProcess) del(r Request) error   { return p.Del(context.Background(), r) }
-func (p inProcess) check(r Request) error { return p.Check(context.Background(), r) }
+func (p inProcess) del(r request) error   { return p.Del(context.Background(), r) }
+func (p inProcess) check(r request) error { return p.Check(context.Background(), r) }
 
 // executable is the path of host-local as the CNI project builds it.
 type executable string
@@ -60,7 +60,7 @@ func buildHostLocal(t *testing.T) executable {
 	return executable(exe)
 }
 
-func (e executable) run(verb string, r Request) ([]byte, error) {
+func (e executable) run(verb string, r request) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, string(e))
@@ -74,7 +74,7 @@ func (e executable) run(verb string, r Request) ([]byte, error) {
 	return out, nil
 }
 
-func (e executable) add(r Request) ([]netip.Addr, error) {
+func (e executable) add(r request) ([]netip.Addr, error) {
 	out, err := e.run("ADD", r)
 	if err != nil {
 		return nil, err
@@ -91,8 +91,8 @@ func (e executable) add(r Request) ([]netip.Addr, error) {
 	return addresses, nil
 }
 
-func (e executable) del(r Request) error   { _, err := e.run("DEL", r); return err }
-func (e executable) check(r Request) error { _, err := e.run("CHECK", r); return err }
+func (e executable) del(r request) error   { _, err := e.run("DEL", r); return err }
+func (e executable) check(r request) error { _, err := e.run("CHECK", r); return err }
 
 // claims is the test's own record of who has an address.
 type claims struct {
@@ -101,7 +101,7 @@ type claims struct {
 }
 
 // take fails when somebody has one of the addresses.
-func (c *claims) take(r Request, addresses []netip.Addr) error {
+func (c *claims) take(r request, addresses []netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(addresses) == 0 {
@@ -117,7 +117,7 @@ func (c *claims) take(r Request, addresses []netip.Addr) error {
 }
 
 // leave is called before the address is given back.
-func (c *claims) leave(r Request) {
+func (c *claims) leave(r request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for a, who := range c.who {
@@ -132,7 +132,7 @@ func (c *claims) leave(r Request) {
 // wide that none of the workers may be refused.
 func TestHostLocalAndItsExecutableShareADirectory(t *testing.T) {
 	exe, dir := buildHostLocal(t), tempDir(t)
-	sides := []allocates{inProcess{Open("host-local")}, exe}
+	sides := []allocates{inProcess{open("host-local")}, exe}
 	const workers, perWorker = 8, 2
 	rounds := 12
 	if testing.Short() {
@@ -144,9 +144,9 @@ func TestHostLocalAndItsExecutableShareADirectory(t *testing.T) {
 	for w := range workers {
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(7, uint64(w)))
-			var mine []Request
+			var mine []request
 			for round := range rounds {
-				r := Request{ContainerID: fmt.Sprintf("w%d-%d", w, round), IfName: "eth0", Conf: c}
+				r := request{ContainerID: fmt.Sprintf("w%d-%d", w, round), IfName: "eth0", Conf: c}
 				if err := takeTurn(sides, rng, told, r, &mine, perWorker); err != nil {
 					t.Errorf("%s: %v", r.ContainerID, err)
 					return
@@ -165,7 +165,7 @@ func TestHostLocalAndItsExecutableShareADirectory(t *testing.T) {
 
 // takeTurn allocates with one side and has the other confirm it; of more than
 // most it gives the oldest back, with whichever side.
-func takeTurn(sides []allocates, rng *rand.Rand, told *claims, r Request, mine *[]Request, most int) error {
+func takeTurn(sides []allocates, rng *rand.Rand, told *claims, r request, mine *[]request, most int) error {
 	got, err := sides[rng.IntN(2)].add(r)
 	if err == nil {
 		err = told.take(r, got)
@@ -186,13 +186,13 @@ func takeTurn(sides []allocates, rng *rand.Rand, told *claims, r Request, mine *
 // What one side reserved the other sees, passes over and releases.
 func TestHostLocalAndItsExecutableReleaseEachOthers(t *testing.T) {
 	exe := buildHostLocal(t)
-	ours := inProcess{Open("host-local")}
+	ours := inProcess{open("host-local")}
 	for name, sides := range map[string][2]allocates{"ours, then the executable's": {ours, exe}, "the executable's, then ours": {exe, ours}} {
 		t.Run(name, func(t *testing.T) {
 			dir := tempDir(t)
 			c := hostLocalConf(t, dir, dualStack)
-			first, second := Request{ContainerID: "c1", IfName: "eth0", Conf: c}, Request{ContainerID: "c2", IfName: "net1", Conf: c}
-			for i, r := range []Request{first, second} {
+			first, second := request{ContainerID: "c1", IfName: "eth0", Conf: c}, request{ContainerID: "c2", IfName: "net1", Conf: c}
+			for i, r := range []request{first, second} {
 				if _, err := sides[i].add(r); err != nil {
 					t.Fatal(err)
 				}
@@ -204,7 +204,7 @@ func TestHostLocalAndItsExecutableReleaseEachOthers(t *testing.T) {
 			if diff := cmp.Diff(want, heldIn(t, dir)); diff != "" {
 				t.Errorf("files (-want +got):\n%s", diff)
 			}
-			for i, r := range []Request{first, second} {
+			for i, r := range []request{first, second} {
 				if err := sides[1-i].check(r); err != nil {
 					t.Errorf("the other side does not see %s: %v", r.ContainerID, err)
 				}

@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
 var byValue = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -51,7 +53,7 @@ func tempDir(t *testing.T) string {
 // conf returns a configuration with the given ipam section and other members.
 func conf(t *testing.T, ipam string, more ...string) []byte {
 	t.Helper()
-	members := append([]string{`"cniVersion":"1.0.0"`, `"name":"net1"`, `"ipam":` + ipam}, more...)
+	members := append([]string{`"cniVersion":"1.0.0"`, `"name":"net1"`, `"type":"bulkhead"`, `"driver":"l2bridge"`, `"ipam":` + ipam}, more...)
 	out := []byte("{" + strings.Join(members, ",") + "}")
 	if !json.Valid(out) {
 		t.Fatalf("the test's configuration is not JSON: %s", out)
@@ -88,15 +90,15 @@ func heldIn(t *testing.T, dir string) map[string]string {
 func TestHostLocalAddDel(t *testing.T) {
 	dir := tempDir(t)
 	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24","gateway":"10.1.0.1"}],[{"subnet":"fd00::/64"}]]`)
-	p, r := Open("host-local"), Request{ContainerID: "c1", IfName: "eth0", Conf: c}
+	p, r := open("host-local"), request{ContainerID: "c1", IfName: "eth0", Conf: c}
 	got, err := p.Add(context.Background(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Result{Addresses: []Address{
-		{netip.MustParsePrefix("10.1.0.2/24"), netip.MustParseAddr("10.1.0.1")},
+		{Prefix: netip.MustParsePrefix("10.1.0.2/24"), Gateway: netip.MustParseAddr("10.1.0.1")},
 		// The guess fd00::1 is nobody's word: the network decides.
-		{netip.MustParsePrefix("fd00::2/64"), netip.Addr{}},
+		{Prefix: netip.MustParsePrefix("fd00::2/64")},
 	}}
 	if diff := cmp.Diff(want, got, byValue, prefixByValue); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
@@ -120,7 +122,7 @@ func TestHostLocalAddDel(t *testing.T) {
 func TestHostLocalAddTwice(t *testing.T) {
 	dir := tempDir(t)
 	c := hostLocalConf(t, dir, dualStack)
-	p, r := Open("host-local"), Request{ContainerID: "c1", IfName: "eth0", Conf: c}
+	p, r := open("host-local"), request{ContainerID: "c1", IfName: "eth0", Conf: c}
 	for range 2 {
 		if _, err := p.Add(context.Background(), r); err != nil {
 			t.Fatal(err)
@@ -141,8 +143,8 @@ func TestHostLocalAddTwice(t *testing.T) {
 // What Bulkhead leaves in the directory is what host-local leaves there.
 func TestHostLocalMakesNoFilesOfItsOwn(t *testing.T) {
 	dir := tempDir(t)
-	r := Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
-	if _, err := Open("host-local").Add(context.Background(), r); err != nil {
+	r := request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
+	if _, err := open("host-local").Add(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
 	files, err := os.ReadDir(filepath.Join(dir, "net1"))
@@ -165,7 +167,7 @@ func TestHostLocalAddReadsNoOtherFile(t *testing.T) {
 	reserve(t, dir, nil)
 	circle("10.1.0.2")(t, filepath.Join(dir, "net1"))
 	folder("10.1.0.3")(t, filepath.Join(dir, "net1"))
-	got, err := Open("host-local").Add(context.Background(), Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)})
+	got, err := open("host-local").Add(context.Background(), request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)})
 	if err != nil || got.Addresses[0].Prefix.String() != "10.1.0.4/24" {
 		t.Errorf("got %v, %v", got.Addresses, err)
 	}
@@ -182,12 +184,12 @@ func TestHostLocalRequestedAddress(t *testing.T) {
 		{name: "runtimeConfig", want: "10.1.0.77/24", conf: hostLocalConf(t, dir, ranges, `"runtimeConfig":{"ips":["10.1.0.77"]}`)},
 		{name: "CNI_ARGS of Kubernetes", want: "10.1.0.78/24", args: "IgnoreUnknown=1;K8S_POD_NAME=web", conf: hostLocalConf(t, dir, ranges)},
 		{name: "in no range", wantErr: "requested address 10.2.0.1 is in no range", conf: hostLocalConf(t, dir, ranges, `"runtimeConfig":{"ips":["10.2.0.1"]}`)},
-		{name: "unknown CNI_ARGS", wantErr: "unknown args", args: "COLOUR=red", conf: hostLocalConf(t, dir, ranges)},
+		{name: "unknown CNI_ARGS", wantErr: "unknown key \"COLOUR\"", args: "COLOUR=red", conf: hostLocalConf(t, dir, ranges)},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := Request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Args: tt.args, Conf: tt.conf}
-			got, err := Open("host-local").Add(context.Background(), r)
+			r := request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Args: tt.args, Conf: tt.conf}
+			got, err := open("host-local").Add(context.Background(), r)
 			if tt.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wantErr) || !errors.Is(err, ErrConfig) {
 					t.Fatalf("got %v, want an ErrConfig with %q", err, tt.wantErr)
@@ -207,7 +209,7 @@ func TestHostLocalRequestedAddress(t *testing.T) {
 // DEL works with a configuration whose ranges were broken after ADD.
 func TestHostLocalDelWithChangedConf(t *testing.T) {
 	dir := tempDir(t)
-	p, r := Open("host-local"), Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)}
+	p, r := open("host-local"), request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)}
 	if _, err := p.Add(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
@@ -222,11 +224,11 @@ func TestHostLocalDelWithChangedConf(t *testing.T) {
 
 func TestHostLocalDelOnlyItsOwn(t *testing.T) {
 	dir := tempDir(t)
-	p := Open("host-local")
-	var all []Request
+	p := open("host-local")
+	var all []request
 	for _, id := range []string{"c1", "c2"} {
 		for _, ifName := range []string{"eth0", "eth1"} {
-			r := Request{ContainerID: id, IfName: ifName, Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)}
+			r := request{ContainerID: id, IfName: ifName, Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)}
 			if _, err := p.Add(context.Background(), r); err != nil {
 				t.Fatal(err)
 			}
@@ -251,7 +253,7 @@ func TestHostLocalManyAtOnce(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			got, err := Open("host-local").Add(context.Background(), Request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Conf: c})
+			got, err := open("host-local").Add(context.Background(), request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Conf: c})
 			if err != nil {
 				t.Error(err)
 				return
@@ -268,7 +270,7 @@ func TestHostLocalManyAtOnce(t *testing.T) {
 }
 
 func TestNoIPAMLeavesAddressesToHNS(t *testing.T) {
-	got, err := Open("").Add(context.Background(), Request{ContainerID: "c"})
+	got, err := open("").Add(context.Background(), request{ContainerID: "c", Conf: conf(t, `null`)})
 	if err != nil || len(got.Addresses) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -280,23 +282,23 @@ func TestValidateTouchesNothing(t *testing.T) {
 	good := `[[{"subnet":"10.1.0.0/24"}]]`
 	tests := []struct {
 		name, plugin string
-		request      Request
+		request      request
 		wantErr      string
 	}{
-		{"host-local", "host-local", Request{Conf: hostLocalConf(t, dir, good)}, ""},
-		{"host-local without ranges", "host-local", Request{Conf: hostLocalConf(t, dir, `[]`)}, "no IP ranges specified"},
-		{"host-local with a bad subnet", "host-local", Request{Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/99"}]]`)}, "invalid CIDR"},
-		{"host-local with null", "host-local", Request{Conf: hostLocalConf(t, dir, good, `"runtimeConfig":{"ips":["10.1.0.5",null]}`)}, "runtimeConfig.ips[1]: null is not an address"},
-		{"host-local with null in args", "host-local", Request{Conf: hostLocalConf(t, dir, good, `"args":{"cni":{"ips":[null]}}`)}, "args.cni.ips[0]: null is not an address"},
-		{"host-local with null for a range", "host-local", Request{Conf: hostLocalConf(t, dir, `[[null]]`)}, "ipam: invalid range set 0"},
-		{"static", "static", Request{Conf: conf(t, `{"type":"static","addresses":[{"address":"10.1.0.5/24"}]}`)}, ""},
-		{"static without addresses", "static", Request{Conf: conf(t, `{"type":"static"}`)}, "at least one address"},
-		{"no such plugin", "missing-ipam", Request{Conf: conf(t, `{"type":"missing-ipam"}`)}, `ipam.type: failed to find plugin "missing-ipam"`},
-		{"none", "", Request{Conf: conf(t, `{}`)}, ""},
+		{"host-local", "host-local", request{Conf: hostLocalConf(t, dir, good)}, ""},
+		{"host-local without ranges", "host-local", request{Conf: hostLocalConf(t, dir, `[]`)}, "ipam.ranges: missing; host-local needs at least one range"},
+		{"host-local with a bad subnet", "host-local", request{Conf: hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/99"}]]`)}, "ipam.ranges[0][0].subnet: \"10.1.0.0/99\" is not a CIDR"},
+		{"host-local with null", "host-local", request{Conf: hostLocalConf(t, dir, good, `"runtimeConfig":{"ips":["10.1.0.5",null]}`)}, "runtimeConfig.ips[1]: want a string, got null"},
+		{"host-local with null in args", "host-local", request{Conf: hostLocalConf(t, dir, good, `"args":{"cni":{"ips":[null]}}`)}, "args.cni.ips[0]: want a string, got null"},
+		{"host-local with null for a range", "host-local", request{Conf: hostLocalConf(t, dir, `[[null]]`)}, "ipam.ranges[0][0]: want an object, got null"},
+		{"static", "static", request{Conf: conf(t, `{"type":"static","addresses":[{"address":"10.1.0.5/24"}]}`)}, ""},
+		{"static without addresses", "static", request{Conf: conf(t, `{"type":"static"}`)}, "at least one address"},
+		{"no such plugin", "missing-ipam", request{Conf: conf(t, `{"type":"missing-ipam"}`)}, `ipam.type: failed to find plugin "missing-ipam"`},
+		{"none", "", request{Conf: conf(t, `{}`)}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := Open(tt.plugin).Validate(tt.request)
+			err := open(tt.plugin).Validate(tt.request)
 			switch {
 			case tt.wantErr == "" && err != nil:
 				t.Error(err)
@@ -313,9 +315,9 @@ func TestValidateTouchesNothing(t *testing.T) {
 func TestHostLocalCheckAndGC(t *testing.T) {
 	dir := tempDir(t)
 	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}]]`)
-	p, ctx := Open("host-local"), context.Background()
+	p, ctx := open("host-local"), context.Background()
 	for _, id := range []string{"c1", "c2", "c3"} {
-		if _, err := p.Add(ctx, Request{ContainerID: id, IfName: "eth0", Conf: c}); err != nil {
+		if _, err := p.Add(ctx, request{ContainerID: id, IfName: "eth0", Conf: c}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -323,17 +325,17 @@ func TestHostLocalCheckAndGC(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "net1", "10.1.0.99"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.GC(ctx, c, []Holder{{"c2", "eth0"}, {"c3", "eth1"}}); err != nil {
+	if err := p.GC(ctx, c, []config.Attachment{{ContainerID: "c2", IfName: "eth0"}, {ContainerID: "c3", IfName: "eth1"}}); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{"10.1.0.3": "c2\r\neth0", "fd00::3": "c2\r\neth0"}
 	if diff := cmp.Diff(want, heldIn(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if err := p.Check(ctx, Request{ContainerID: "c2", IfName: "eth0", Conf: c}); err != nil {
+	if err := p.Check(ctx, request{ContainerID: "c2", IfName: "eth0", Conf: c}); err != nil {
 		t.Error(err)
 	}
-	if err := p.Check(ctx, Request{ContainerID: "c1", IfName: "eth0", Conf: c}); err == nil {
+	if err := p.Check(ctx, request{ContainerID: "c1", IfName: "eth0", Conf: c}); err == nil {
 		t.Error("CHECK of c1, which holds nothing, succeeds")
 	}
 }
@@ -357,7 +359,7 @@ func TestHostLocalGateways(t *testing.T) {
 			c := hostLocalConf(t, dir, tt.ranges, tt.more...)
 			var got []string
 			for i := 0; ; i++ {
-				r, err := Open("host-local").Add(context.Background(), Request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Conf: c})
+				r, err := open("host-local").Add(context.Background(), request{ContainerID: fmt.Sprint("c", i), IfName: "eth0", Conf: c})
 				if err != nil {
 					break // used up
 				}
@@ -395,14 +397,14 @@ func FuzzConf(f *testing.F) {
 			}
 			conf = string(changed)
 		}
-		for _, p := range []Plugin{hostLocal{}, static{}} {
-			err := p.Validate(Request{ContainerID: "c", IfName: "eth0", Args: args, Conf: []byte(conf)})
+		for _, p := range []parsing{{hostLocal{}}, {static{}}} {
+			err := p.Validate(request{ContainerID: "c", IfName: "eth0", Args: args, Conf: []byte(conf)})
 			if err != nil && !errors.Is(err, ErrConfig) {
-				t.Errorf("%T: %v is not an ErrConfig", p, err)
+				t.Errorf("%T: %v is not an ErrConfig", p.Plugin, err)
 			}
 			status := p.Status(t.Context(), []byte(conf))
 			if err == nil && args == "" && status != nil && !errors.Is(status, ErrExhausted) {
-				t.Errorf("%T: Validate is content, Status says %v", p, status)
+				t.Errorf("%T: Validate is content, Status says %v", p.Plugin, status)
 			}
 		}
 	})

@@ -16,6 +16,8 @@ import (
 
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
 // walk is a directory that verbs of this package and host-local's executable change
@@ -51,9 +53,9 @@ func TestModel(t *testing.T) {
 }
 
 func (w *walk) step() {
-	h := Holder{fmt.Sprint("c", w.random.IntN(3)), []string{"net1", "net10"}[w.random.IntN(2)]}
-	r := Request{ContainerID: h.ContainerID, IfName: h.IfName, Conf: w.conf}
-	p := Open("host-local")
+	h := config.Attachment{ContainerID: fmt.Sprint("c", w.random.IntN(3)), IfName: []string{"net1", "net10"}[w.random.IntN(2)]}
+	r := request{ContainerID: h.ContainerID, IfName: h.IfName, Conf: w.conf}
+	p := open("host-local")
 	held := w.held(h)
 	switch w.random.IntN(7) {
 	case 0, 1:
@@ -90,7 +92,7 @@ func (w *walk) step() {
 		releases(w.T, w.dir, r)
 	case 6:
 		w.note("GC but for %v", h)
-		if err := p.GC(w.Context(), w.conf, []Holder{h}); err != nil {
+		if err := p.GC(w.Context(), w.conf, []config.Attachment{h}); err != nil {
 			w.Error(err)
 		}
 		if now := w.held(h); !slices.Equal(now, held) {
@@ -109,7 +111,7 @@ func (w *walk) note(format string, args ...any) {
 }
 
 // held returns the addresses whose files name the holder, in order.
-func (w *walk) held(h Holder) []netip.Addr {
+func (w *walk) held(h config.Attachment) []netip.Addr {
 	var out []netip.Addr
 	for addr, content := range heldIn(w.T, w.dir) {
 		if content == contentOf(h) {
@@ -120,8 +122,8 @@ func (w *walk) held(h Holder) []netip.Addr {
 	return out
 }
 
-func (w *walk) del(r Request) {
-	if err := Open("host-local").Del(w.Context(), r); err != nil {
+func (w *walk) del(r request) {
+	if err := open("host-local").Del(w.Context(), r); err != nil {
 		w.Error(err)
 	}
 	if held := w.held(r.holder()); len(held) > 0 {
@@ -146,10 +148,10 @@ func (w *walk) write(file, content string) {
 }
 
 // contentOf is what host-local writes for a holder.
-func contentOf(h Holder) string { return h.ContainerID + disk.LineBreak + h.IfName }
+func contentOf(h config.Attachment) string { return h.ContainerID + disk.LineBreak + h.IfName }
 
 // reservesOf is what host-local's executable does for one range set of an ADD.
-func reservesOf(t *testing.T, dir string, r Request, set int) netip.Addr {
+func reservesOf(t *testing.T, dir string, r request, set int) netip.Addr {
 	t.Helper()
 	c, _, err := allocator.LoadIPAMConfig(r.Conf, "")
 	if err != nil {
@@ -169,7 +171,7 @@ func reservesOf(t *testing.T, dir string, r Request, set int) netip.Addr {
 }
 
 // releases is its DEL.
-func releases(t *testing.T, dir string, r Request) {
+func releases(t *testing.T, dir string, r request) {
 	t.Helper()
 	s, err := disk.New("net1", dir)
 	if err != nil {

@@ -4,7 +4,6 @@ package ipam
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +16,7 @@ import (
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
 // defaultDataDir is host-local's own (backend/disk), on the drive of the current
@@ -30,17 +30,7 @@ type networkDir struct {
 	dataDir, network string
 }
 
-// networkDirOf needs no more of a configuration than where the files are.
-func networkDirOf(conf []byte) (networkDir, error) {
-	var c struct {
-		Name string
-		IPAM struct{ DataDir string }
-	}
-	if err := json.Unmarshal(conf, &c); err != nil {
-		return networkDir{}, fmt.Errorf("%w: ipam: %w", ErrConfig, err)
-	}
-	return networkDir{c.IPAM.DataDir, c.Name}, nil
-}
+func networkDirOf(c config.Config) networkDir { return networkDir{c.IPAM.DataDir, c.Name} }
 
 // path returns the directory itself.
 func (d networkDir) path() string {

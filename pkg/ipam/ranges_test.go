@@ -92,9 +92,9 @@ func TestHostLocalExhausted(t *testing.T) {
 			if tt.files != nil {
 				reserve(t, dir, tt.files)
 			}
-			p, ctx, c := Open("host-local"), context.Background(), hostLocalConf(t, dir, tt.ranges, tt.more...)
+			p, ctx, c := open("host-local"), context.Background(), hostLocalConf(t, dir, tt.ranges, tt.more...)
 			status := p.Status(ctx, c)
-			_, add := p.Add(ctx, Request{ContainerID: "new", IfName: "eth0", Conf: c})
+			_, add := p.Add(ctx, request{ContainerID: "new", IfName: "eth0", Conf: c})
 			for verb, err := range map[string]error{"Status": status, "Add": add} {
 				switch {
 				case tt.want == "" && err != nil:
@@ -114,13 +114,13 @@ func TestHostLocalExhausted(t *testing.T) {
 func TestHostLocalExhaustedNames(t *testing.T) {
 	dir := tempDir(t)
 	reserve(t, dir, span(2, 2))
-	p, ctx := Open("host-local"), context.Background()
+	p, ctx := open("host-local"), context.Background()
 	single := conf(t, fmt.Sprintf(`{"type":"host-local","dataDir":%q,"subnet":"10.1.0.0/30","ranges":[[{"subnet":"10.2.0.0/24"}]]}`, dir))
 	if err := p.Status(ctx, single); !errors.Is(err, ErrExhausted) || !strings.Contains(err.Error(), "of ipam.subnet (10.1.0.1-10.1.0.2) is") {
 		t.Errorf("got %v", err)
 	}
 	asked := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/30"}]]`, `"runtimeConfig":{"ips":["10.1.0.2"]}`)
-	_, err := p.Add(ctx, Request{ContainerID: "new", IfName: "eth0", Conf: asked})
+	_, err := p.Add(ctx, request{ContainerID: "new", IfName: "eth0", Conf: asked})
 	if err == nil || errors.Is(err, ErrExhausted) || !strings.Contains(err.Error(), "ipam.ranges[0]: requested IP address 10.1.0.2 is not available") {
 		t.Errorf("got %v", err)
 	}
@@ -148,9 +148,9 @@ func TestStatusTellsWhatAddCanDo(t *testing.T) {
 			}
 		}
 		reserve(t, dir, files)
-		p, ctx, c := Open("host-local"), context.Background(), hostLocalConf(t, dir, ranges)
+		p, ctx, c := open("host-local"), context.Background(), hostLocalConf(t, dir, ranges)
 		status := p.Status(ctx, c)
-		_, add := p.Add(ctx, Request{ContainerID: "new", IfName: "eth0", Conf: c})
+		_, add := p.Add(ctx, request{ContainerID: "new", IfName: "eth0", Conf: c})
 		if errors.Is(status, ErrExhausted) != errors.Is(add, ErrExhausted) || (status == nil) != (add == nil) {
 			t.Fatalf("%s with %v:\nStatus: %v\nAdd: %v", ranges, files, status, add)
 		}

@@ -43,7 +43,7 @@ func reserve(t *testing.T, dir string, files map[string]string) {
 }
 
 func TestHostLocalDelOfKnownAddresses(t *testing.T) {
-	c1 := Request{ContainerID: "c1", IfName: "eth0", Addresses: addrs("10.1.0.2")}
+	c1 := request{ContainerID: "c1", IfName: "eth0", Addresses: addrs("10.1.0.2")}
 	tests := []struct {
 		name, content string
 		stays         bool
@@ -75,7 +75,7 @@ func TestHostLocalDelOfKnownAddresses(t *testing.T) {
 				reserve(t, dir, map[string]string{where: tt.content, "10.1.0.77": "", "10.1.0.78": "c2\r\neth0"})
 				r := c1
 				r.Addresses, r.Conf = addrs("10.1.0.1", where), hostLocalConf(t, dir, dualStack)
-				if err := Open("host-local").Del(context.Background(), r); err != nil {
+				if err := open("host-local").Del(context.Background(), r); err != nil {
 					t.Fatal(err)
 				}
 				want := map[string]string{"10.1.0.77": "", "10.1.0.78": "c2\r\neth0"}
@@ -107,9 +107,9 @@ func TestHostLocalDelOfUnknownAddresses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := tempDir(t)
 			reserve(t, dir, tt.files)
-			r := Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
+			r := request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
 			for range 2 {
-				if err := Open("host-local").Del(context.Background(), r); err != nil {
+				if err := open("host-local").Del(context.Background(), r); err != nil {
 					t.Fatal(err)
 				}
 				got := slices.Sorted(maps.Keys(heldIn(t, dir)))
@@ -149,8 +149,8 @@ func TestHostLocalConfirm(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := tempDir(t)
 			reserve(t, dir, tt.files)
-			r := Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack), Addresses: tt.known}
-			check, confirm := Open("host-local").Check(context.Background(), r), Open("host-local").Confirm(context.Background(), r)
+			r := request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack), Addresses: tt.known}
+			check, confirm := open("host-local").Check(context.Background(), r), open("host-local").Confirm(context.Background(), r)
 			if tt.wantErr == "" {
 				if err := errors.Join(check, confirm); err != nil {
 					t.Error(err)
@@ -171,8 +171,8 @@ func TestHostLocalConfirm(t *testing.T) {
 // The sequence that Confirm is for, and the plugins without reservations.
 func TestConfirmAfterDel(t *testing.T) {
 	dir := tempDir(t)
-	p, ctx := Open("host-local"), context.Background()
-	r := Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
+	p, ctx := open("host-local"), context.Background()
+	r := request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
 	if _, err := p.Add(ctx, r); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestConfirmAfterDel(t *testing.T) {
 		t.Errorf("got %v, want an ErrReleased", err)
 	}
 	for _, name := range []string{"", "static", "missing-ipam"} {
-		if err := Open(name).Confirm(ctx, r); err != nil {
+		if err := open(name).Confirm(ctx, r); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -195,9 +195,9 @@ func TestConfirmAfterDel(t *testing.T) {
 // host-local's own store and ours read each other's files.
 func TestHostLocalSharesItsFiles(t *testing.T) {
 	dir := tempDir(t)
-	p, ctx := Open("host-local"), context.Background()
-	ours := Request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
-	theirs := Request{ContainerID: "c2", IfName: "eth0", Conf: ours.Conf, Addresses: addrs("10.1.0.3", "fd00::3")}
+	p, ctx := open("host-local"), context.Background()
+	ours := request{ContainerID: "c1", IfName: "eth0", Conf: hostLocalConf(t, dir, dualStack)}
+	theirs := request{ContainerID: "c2", IfName: "eth0", Conf: ours.Conf, Addresses: addrs("10.1.0.3", "fd00::3")}
 	if _, err := p.Add(ctx, ours); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func reuse(t *testing.T, sides []allocates, c []byte, times int) []string {
 	t.Helper()
 	var out []string
 	for i := range times {
-		r := Request{ContainerID: fmt.Sprintf("pod%d", i), IfName: "eth0", Conf: c}
+		r := request{ContainerID: fmt.Sprintf("pod%d", i), IfName: "eth0", Conf: c}
 		got, err := sides[i%len(sides)].add(r)
 		if err != nil {
 			t.Fatal(err)
@@ -32,7 +32,7 @@ func reuse(t *testing.T, sides []allocates, c []byte, times int) []string {
 // The address that was given last is the last to be given again: switches,
 // kube-proxy and clients remember who had it.
 func TestTheLeastRecentlyUsedAddressIsGiven(t *testing.T) {
-	ours := inProcess{Open("host-local")}
+	ours := inProcess{open("host-local")}
 	sides := map[string][]allocates{"in process": {ours}}
 	if runtime.GOOS != "windows" {
 		sides["with the executable"] = []allocates{ours, buildHostLocal(t)}
@@ -58,7 +58,7 @@ func TestTheLeastRecentlyUsedAddressIsGiven(t *testing.T) {
 					c = excluding(t, dir, `[[{"subnet":"10.1.0.0/24","rangeStart":"10.1.0.10","rangeEnd":"10.1.0.15"}]]`, fmt.Sprintf("[%q]", tt.exclude))
 				}
 				for i := range tt.held {
-					if _, err := ours.add(Request{ContainerID: fmt.Sprintf("held%d", i), IfName: "eth0", Conf: c}); err != nil {
+					if _, err := ours.add(request{ContainerID: fmt.Sprintf("held%d", i), IfName: "eth0", Conf: c}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -77,10 +77,10 @@ func TestTheLeastRecentlyUsedAddressIsGiven(t *testing.T) {
 // Of two addresses that are free it is the one that was given longer ago, in
 // whichever order they were freed.
 func TestTheAddressGivenLongerAgoIsGivenFirst(t *testing.T) {
-	p := inProcess{Open("host-local")}
+	p := inProcess{open("host-local")}
 	c := hostLocalConf(t, tempDir(t), `[[{"subnet":"10.1.0.0/24","rangeStart":"10.1.0.10","rangeEnd":"10.1.0.15"}]]`)
-	pod := func(i int) Request {
-		return Request{ContainerID: fmt.Sprintf("pod%d", i), IfName: "eth0", Conf: c}
+	pod := func(i int) request {
+		return request{ContainerID: fmt.Sprintf("pod%d", i), IfName: "eth0", Conf: c}
 	}
 	for i := range 6 {
 		if _, err := p.add(pod(i)); err != nil {

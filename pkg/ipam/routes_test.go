@@ -69,7 +69,7 @@ func TestRoutes(t *testing.T) {
 
 func (tt routeTest) run(t *testing.T, plugin, path string, c []byte) {
 	t.Helper()
-	got, err := Open(plugin).Add(context.Background(), Request{ContainerID: "c", IfName: "eth0", Conf: c})
+	got, err := open(plugin).Add(context.Background(), request{ContainerID: "c", IfName: "eth0", Conf: c})
 	if tt.wantErr != "" {
 		if err == nil || !strings.Contains(err.Error(), path+tt.wantErr) {
 			t.Errorf("got %v\nwant %s", err, path+tt.wantErr)
@@ -96,7 +96,7 @@ func (tt routeTest) run(t *testing.T, plugin, path string, c []byte) {
 func TestDefaultRouteGoesBeforeTheNetworksGateway(t *testing.T) {
 	section := fmt.Sprintf(`{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}]],"routes":[{"dst":"0.0.0.0/0","gw":"10.1.0.254"}]}`, tempDir(t))
 	c := conf(t, section, `"network":{"subnets":[{"prefix":"10.1.0.0/24","gateway":"10.1.0.1"},{"prefix":"fd00::/64","gateway":"fd00::1"}]}`)
-	got, err := Open("host-local").Add(context.Background(), Request{ContainerID: "c", IfName: "eth0", Conf: c})
+	got, err := open("host-local").Add(context.Background(), request{ContainerID: "c", IfName: "eth0", Conf: c})
 	if want := "10.1.0.2/24 10.1.0.254, fd00::2/64 fd00::1"; err != nil || pairs(got.Addresses) != want {
 		t.Errorf("got %s, %v\nwant %s", pairs(got.Addresses), err, want)
 	}
@@ -106,14 +106,14 @@ func TestDefaultRouteGoesBeforeTheNetworksGateway(t *testing.T) {
 func TestResolvConf(t *testing.T) {
 	dir := tempDir(t)
 	file := filepath.Join(dir, "resolv.conf")
-	with := func(text string) Request {
+	with := func(text string) request {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return Request{ContainerID: "c", IfName: "eth0", Conf: conf(t, fmt.Sprintf(`{"type":"host-local","dataDir":%q,"resolvConf":%q,"ranges":[[{"subnet":"10.1.0.0/24"}]]}`, dir, file))}
+		return request{ContainerID: "c", IfName: "eth0", Conf: conf(t, fmt.Sprintf(`{"type":"host-local","dataDir":%q,"resolvConf":%q,"ranges":[[{"subnet":"10.1.0.0/24"}]]}`, dir, file))}
 	}
-	p, ctx := Open("host-local"), context.Background()
+	p, ctx := open("host-local"), context.Background()
 	got, err := p.Add(ctx, with("# by hand\r\nnameserver 10.96.0.10\r\n\r\nnameserver fd00::53\r\nsearch a.b c.d\r\n; x\r\ndomain d.e\r\noptions ndots:5 edns0\r\nsortlist\r\n"))
 	want := hns.DNS{Domain: "d.e", Search: []string{"a.b", "c.d"}, Servers: []string{"10.96.0.10", "fd00::53"}, Options: []string{"ndots:5", "edns0"}}
 	if err != nil || fmt.Sprint(got.DNS) != fmt.Sprint(want) {

@@ -62,14 +62,14 @@ var staticTests = []staticTest{
 	{name: "no address", section: staticEmpty, wantErr: "ipam.addresses: static needs at least one address, here or in runtimeConfig.ips"},
 	{name: "a gateway alone", section: staticEmpty, args: "GATEWAY=10.1.0.1", wantErr: "static needs at least one address"},
 	{name: "no prefix length", section: `{"type":"static","addresses":[{"address":"10.1.0.5"}]}`, wantErr: `ipam.addresses[0]: "10.1.0.5" is not an address with a prefix length`},
-	{name: "bad gateway", section: `{"type":"static","addresses":[{"address":"10.1.0.5/24","gateway":"x"}]}`, wantErr: `ipam.addresses[0]: gateway "x" is not an address`},
+	{name: "bad gateway", section: `{"type":"static","addresses":[{"address":"10.1.0.5/24","gateway":"x"}]}`, wantErr: `ipam.addresses[0].gateway: "x" is not an IP address`},
 	{name: "bad IP", section: staticSection, args: "IP=10.1.0.9/24,x", wantErr: `CNI_ARGS IP[1]: "x" is not`},
 	{name: "bad IP that does not count", section: staticSection, args: "IP=x", more: []string{`"runtimeConfig":{"ips":["10.1.0.11/24"]}`}, wantErr: `CNI_ARGS IP[0]: "x" is not`},
-	{name: "bad GATEWAY", section: staticSection, args: "GATEWAY=10.1.0.1,x", wantErr: `CNI_ARGS GATEWAY[1]: "x" is not an address`},
+	{name: "bad GATEWAY", section: staticSection, args: "GATEWAY=10.1.0.1,x", wantErr: `CNI_ARGS GATEWAY[1]: "x" is not an IP address`},
 	{name: "bad args.cni.ips", section: staticSection, more: []string{`"args":{"cni":{"ips":["x"]}}`}, wantErr: `args.cni.ips[0]: "x" is not`},
 	{name: "bad runtimeConfig.ips", section: staticSection, more: []string{`"runtimeConfig":{"ips":["10.1.0.11"]}`}, wantErr: `runtimeConfig.ips[0]: "10.1.0.11" is not`},
-	{name: "null in runtimeConfig.ips", section: staticSection, more: []string{`"runtimeConfig":{"ips":[null]}`}, wantErr: `runtimeConfig.ips[0]: "" is not`},
-	{name: "unknown CNI_ARGS", section: staticSection, args: "COLOUR=red", wantErr: "CNI_ARGS: ARGS: unknown args"},
+	{name: "null in runtimeConfig.ips", section: staticSection, more: []string{`"runtimeConfig":{"ips":[null]}`}, wantErr: `runtimeConfig.ips[0]: want a string, got null`},
+	{name: "unknown CNI_ARGS", section: staticSection, args: "COLOUR=red", wantErr: `CNI_ARGS: unknown key "COLOUR"`},
 	{
 		name: "two of a family before 0.3.0", section: staticEmpty, more: []string{`"cniVersion":"0.2.0"`, `"runtimeConfig":{"ips":["10.1.0.11/24","10.1.0.12/24"]}`},
 		wantErr: `cniVersion: "0.2.0" has no more than one address of each family`,
@@ -92,9 +92,9 @@ func pairs(in []Address) string {
 func TestStatic(t *testing.T) {
 	for _, tt := range staticTests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := Request{ContainerID: "c", IfName: "eth0", Args: tt.args, Conf: conf(t, tt.section, tt.more...)}
-			got, err := Open("static").Add(context.Background(), r)
-			if invalid := Open("static").Validate(r); (invalid == nil) != (err == nil) {
+			r := request{ContainerID: "c", IfName: "eth0", Args: tt.args, Conf: conf(t, tt.section, tt.more...)}
+			got, err := open("static").Add(context.Background(), r)
+			if invalid := open("static").Validate(r); (invalid == nil) != (err == nil) {
 				t.Errorf("Validate says %v, Add %v", invalid, err)
 			}
 			if tt.wantErr != "" {
@@ -114,14 +114,14 @@ func TestStatic(t *testing.T) {
 }
 
 func TestStaticDNS(t *testing.T) {
-	got, err := Open("static").Add(context.Background(), Request{ContainerID: "c", IfName: "eth0", Conf: conf(t, staticSection)})
+	got, err := open("static").Add(context.Background(), request{ContainerID: "c", IfName: "eth0", Conf: conf(t, staticSection)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Result{
 		Addresses: []Address{
-			{netip.MustParsePrefix("10.1.0.5/24"), netip.MustParseAddr("10.1.0.1")},
-			{netip.MustParsePrefix("fd00::5/64"), netip.Addr{}},
+			{Prefix: netip.MustParsePrefix("10.1.0.5/24"), Gateway: netip.MustParseAddr("10.1.0.1")},
+			{Prefix: netip.MustParsePrefix("fd00::5/64")},
 		},
 		DNS: hns.DNS{Domain: "d", Servers: []string{"1.1.1.1"}},
 	}
@@ -145,7 +145,7 @@ func TestStaticStatus(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := Open("static").Status(context.Background(), conf(t, tt.section, tt.more...))
+			err := open("static").Status(context.Background(), conf(t, tt.section, tt.more...))
 			if (err == nil) != (tt.wantErr == "") || err != nil && (!strings.Contains(err.Error(), tt.wantErr) || !errors.Is(err, ErrConfig)) {
 				t.Errorf("got %v, want %q", err, tt.wantErr)
 			}

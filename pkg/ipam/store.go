@@ -28,8 +28,8 @@ func (store) Unlock() error { return nil }
 // every file for that. Such a second address is freed by DEL.
 func (store) GetByID(string, string) []net.IP { return nil }
 
-// reserved returns the addresses of reservations, each once.
-func reserved(all []reservation) map[netip.Addr]bool {
+// addressesOf returns the addresses of reservations, each once.
+func addressesOf(all []reservation) map[netip.Addr]bool {
 	out := map[netip.Addr]bool{}
 	for _, r := range all {
 		out[r.addr] = true

@@ -20,14 +20,14 @@ func excluding(t *testing.T, dir, ranges, exclude string, more ...string) []byte
 }
 
 // until returns what Add gives before it fails, and how it fails.
-func until(t *testing.T, r Request) ([]string, error) {
+func until(t *testing.T, r request) ([]string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	var out []string
 	for i := range 300 {
 		r.ContainerID, r.IfName = fmt.Sprintf("c%d", i), "eth0"
-		got, err := Open("host-local").Add(ctx, r)
+		got, err := open("host-local").Add(ctx, r)
 		if err != nil {
 			return out, err
 		}
@@ -76,7 +76,7 @@ func TestWithheld(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := excluding(t, tempDir(t), tt.ranges, tt.exclude)
-			got, err := until(t, Request{Conf: c, Reserved: addrs(tt.reserved...)})
+			got, err := until(t, request{Conf: c, Reserved: addrs(tt.reserved...)})
 			var want []string
 			for _, s := range strings.Fields(tt.want) {
 				if len(s) == 1 {
@@ -90,7 +90,7 @@ func TestWithheld(t *testing.T) {
 			if !errors.Is(err, ErrExhausted) || !strings.Contains(err.Error(), tt.end) {
 				t.Errorf("got %v\nwant %s", err, tt.end)
 			}
-			if status := Open("host-local").Status(context.Background(), c); tt.reserved == nil && !errors.Is(status, ErrExhausted) {
+			if status := open("host-local").Status(context.Background(), c); tt.reserved == nil && !errors.Is(status, ErrExhausted) {
 				t.Errorf("Status says %v", status)
 			}
 		})
@@ -98,9 +98,9 @@ func TestWithheld(t *testing.T) {
 }
 
 func TestWithheldIsNotGivenOnRequest(t *testing.T) {
-	asked := func(ip string) Request {
+	asked := func(ip string) request {
 		c := excluding(t, tempDir(t), `[[{"subnet":"10.1.0.0/24"}]]`, `["10.1.0.16/28","10.1.0.7"]`, fmt.Sprintf(`"runtimeConfig":{"ips":[%q]}`, ip))
-		return Request{ContainerID: "c", IfName: "eth0", Conf: c, Reserved: addrs("10.1.0.3")}
+		return request{ContainerID: "c", IfName: "eth0", Conf: c, Reserved: addrs("10.1.0.3")}
 	}
 	for ip, want := range map[string]string{
 		"10.1.0.20/24": "requested address 10.1.0.20 is never handed out: ipam.exclude[0] excludes it",
@@ -108,7 +108,7 @@ func TestWithheldIsNotGivenOnRequest(t *testing.T) {
 		"10.1.0.3/24":  "requested address 10.1.0.3 is never handed out: the network or the node has it",
 		"10.1.0.8/24":  "",
 	} {
-		got, err := Open("host-local").Add(context.Background(), asked(ip))
+		got, err := open("host-local").Add(context.Background(), asked(ip))
 		switch {
 		case want == "" && (err != nil || got.Addresses[0].Prefix.String() != ip):
 			t.Errorf("%s: got %v, %v", ip, got, err)
@@ -130,8 +130,8 @@ func TestExcludeRefusals(t *testing.T) {
 		`"10.1.0.7"`:                    `ipam.exclude: want a list of CIDRs and addresses, got "10.1.0.7"`,
 	} {
 		dir := tempDir(t)
-		r := Request{ContainerID: "c", IfName: "eth0", Conf: excluding(t, dir, dualStack, exclude)}
-		p, ctx := Open("host-local"), context.Background()
+		r := request{ContainerID: "c", IfName: "eth0", Conf: excluding(t, dir, dualStack, exclude)}
+		p, ctx := open("host-local"), context.Background()
 		_, add := p.Add(ctx, r)
 		for verb, err := range map[string]error{"Validate": p.Validate(r), "Add": add, "Status": p.Status(ctx, r.Conf)} {
 			if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), want) {
@@ -149,16 +149,16 @@ func TestExcludeRefusals(t *testing.T) {
 // The executable passes over the key, and what it gives all the same is released.
 func TestExecutablePassesOverExclude(t *testing.T) {
 	exe := buildHostLocal(t)
-	r := Request{ContainerID: "c", IfName: "eth0", Conf: excluding(t, tempDir(t), `[[{"subnet":"10.1.0.0/24"}]]`, `["10.1.0.0/28"]`)}
+	r := request{ContainerID: "c", IfName: "eth0", Conf: excluding(t, tempDir(t), `[[{"subnet":"10.1.0.0/24"}]]`, `["10.1.0.0/28"]`)}
 	got, err := exe.add(r)
 	if err != nil || !slices.Equal(got, addrs("10.1.0.2")) {
 		t.Fatalf("got %v, %v", got, err)
 	}
-	if err := (inProcess{Open("host-local")}).del(r); err != nil {
+	if err := (inProcess{open("host-local")}).del(r); err != nil {
 		t.Error(err)
 	}
 	r.ContainerID = "c2"
-	if got, err := (inProcess{Open("host-local")}).add(r); err != nil || !slices.Equal(got, addrs("10.1.0.16")) {
+	if got, err := (inProcess{open("host-local")}).add(r); err != nil || !slices.Equal(got, addrs("10.1.0.16")) {
 		t.Errorf("ours after it: %v, %v", got, err)
 	}
 }
@@ -189,7 +189,7 @@ func TestWithheldLeavesTheRest(t *testing.T) {
 		}
 		ranges := fmt.Sprintf(`[[{"subnet":"10.1.0.0/24","rangeStart":"10.1.0.%d","rangeEnd":"10.1.0.%d"}]]`, first, last)
 		list := "[" + strings.Join(exclude, ",") + "]"
-		got, err := until(t, Request{Conf: excluding(t, tempDir(t), ranges, list)})
+		got, err := until(t, request{Conf: excluding(t, tempDir(t), ranges, list)})
 		if !slices.Equal(got, want) || !errors.Is(err, ErrExhausted) {
 			t.Errorf("%s without %s: got %v, %v\nwant %v", ranges, list, got, err, want)
 		}

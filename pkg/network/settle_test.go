@@ -31,7 +31,7 @@ func settling(t *testing.T) (*hnsemu.Host, network.Keeper, config.Config) {
 	host := hnsemu.New(p)
 	k := network.Keeper{HNS: emuclient.New(host, "bulkhead"), Lock: oneAtATime()}
 	c, err := config.Parse([]byte(`{"name": "net1", "type": "bulkhead", "driver": "l2bridge",
-		"network": {"subnets": [{"prefix": "10.1.0.0/16", "gateway": "10.1.0.1"}]}}`), "")
+		"network": {"subnets": [{"prefix": "10.1.0.0/16", "gateway": "10.1.0.1"}]}}`), config.Env{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,15 @@ func NeedsHost(c config.Config) bool {
 // network, with what they come from. Without programmed ACLs the set has no
 // rules. What cannot be enforced there is an ErrConflict.
 func ACLs(f Facts) (acl.Set, error) {
+	f, err := f.forDriver()
+	if err != nil {
+		return acl.Set{}, err
+	}
+	return acls(f)
+}
+
+// acls is ACLs of facts that are for the network's driver already.
+func acls(f Facts) (acl.Set, error) {
 	c := f.Config
 	t := acl.Target{Driver: c.Driver, Isolation: c.Isolation, Owner: owner(c)}
 	if !c.ACL.Program {

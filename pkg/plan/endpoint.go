@@ -35,9 +35,7 @@ type Address struct {
 type Facts struct {
 	Config config.Config
 	// Network is the network as HNS has it.
-	Network     hns.Network
-	ContainerID string
-	IfName      string
+	Network hns.Network
 	// Addresses is empty to let HNS choose one.
 	Addresses []Address
 	// Routes are those that IPAM gave beside the default routes. A NextHop of zero
@@ -104,13 +102,12 @@ func NeedsFeatures(c config.Config, d hns.Driver, addresses []Address) bool {
 // ErrConflict, ErrFeature or an error of config, what HNS would refuse or
 // silently do differently.
 func Endpoint(f Facts) (hns.Endpoint, error) {
-	c, err := f.Config.WithDriver(f.Network.Driver)
+	f, err := f.forDriver()
 	if err != nil {
 		return hns.Endpoint{}, err
 	}
-	f.Config = c
 	want := hns.Endpoint{
-		Name:      EndpointName(f.ContainerID, f.Network.Name, f.IfName),
+		Name:      EndpointName(f.Config.ContainerID, f.Network.Name, f.Config.IfName),
 		NetworkID: f.Network.ID,
 		DNS:       f.Config.DNS,
 		MAC:       f.Config.MAC,
@@ -124,6 +121,14 @@ func Endpoint(f Facts) (hns.Endpoint, error) {
 	}
 	want.Policies = policies
 	return want, nil
+}
+
+// forDriver returns the facts with the configuration for the network's driver, or the
+// error of what such a network cannot do.
+func (f Facts) forDriver() (Facts, error) {
+	c, err := f.Config.WithDriver(f.Network.Driver)
+	f.Config = c
+	return f, err
 }
 
 // addAddresses sets addresses and default routes: at most one of each family,

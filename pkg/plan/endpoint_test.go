@@ -31,12 +31,11 @@ var (
 // facts returns a plain pod on a network of a driver.
 func facts(d hns.Driver) Facts {
 	return Facts{
-		Config: config.Config{Name: "net1", Isolation: hns.Process, LoopbackDSR: new(false)},
+		Config: config.Config{Attachment: config.Attachment{ContainerID: "c1", IfName: "eth0"}, Name: "net1", Isolation: hns.Process, LoopbackDSR: new(false)},
 		Network: hns.Network{
 			ID: "n1", Name: "net1", Driver: d,
 			Subnets: []hns.Subnet{{Prefix: prefix("10.1.0.0/24"), Gateway: addr("10.1.0.1")}},
 		},
-		ContainerID: "c1", IfName: "eth0",
 		Addresses: []Address{{Addr: addr("10.1.0.5")}},
 		Features:  new22,
 	}
@@ -145,7 +144,7 @@ func TestEndpoint(t *testing.T) {
 		},
 		{
 			name: "another interface", driver: hns.L2Bridge,
-			change: func(f *Facts) { f.IfName = "eth1" },
+			change: func(f *Facts) { f.Config.IfName = "eth1" },
 			want:   func(e *hns.Endpoint) { e.Name = "c1_net1_eth1" },
 		},
 	}

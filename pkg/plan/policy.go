@@ -49,7 +49,7 @@ func policies(f Facts) ([]hns.Policy, error) {
 	for _, p := range f.Config.Policies {
 		out = append(out, p)
 	}
-	set, err := ACLs(f)
+	set, err := acls(f)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func TestACLs(t *testing.T) {
 			t.Errorf("%s: %+v", tt.name, v)
 		}
 	}
-	if err := n.attacher(a).Check(context.Background(), a, pod.Promise{Addresses: promisedBy(r), MAC: r.Endpoint.MAC}); err != nil {
+	if err := n.attacher(a).Check(context.Background(), a, config.Promise{Addresses: promisedBy(r), MAC: r.Endpoint.MAC}); err != nil {
 		t.Errorf("CHECK: %v", err)
 	}
 }
@@ -78,19 +78,19 @@ func TestACLsFailClosed(t *testing.T) {
 }
 
 // closedPod is a pod whose inbound default is deny, in a namespace of its own.
-func (n *node) closedPod() pod.Attachment {
+func (n *node) closedPod() config.Config {
 	n.Helper()
 	return n.parsed(closed, "web")
 }
 
 // parsed is a container in a namespace of its own with that configuration.
-func (n *node) parsed(conf, containerID string) pod.Attachment {
+func (n *node) parsed(conf, containerID string) config.Config {
 	n.Helper()
-	c, err := config.Parse([]byte(conf), "")
+	c, err := config.Parse([]byte(conf), config.Env{ContainerID: containerID, IfName: "eth0", NetNS: "none"})
 	if err != nil {
 		n.Fatal(err)
 	}
-	return pod.Attachment{Config: c, ContainerID: containerID, IfName: "eth0", NetNS: "none"}
+	return c
 }
 
 func promisedBy(r pod.Result) []ipam.Address {

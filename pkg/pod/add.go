@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
@@ -26,29 +27,25 @@ type Result struct {
 // it. An interface that is there already is returned as it is, also when another
 // container of the pod brought it. After a failure nothing that this call made is
 // left, or the error says what is and the next verb removes it.
-func (v Verbs) Add(ctx context.Context, a Attachment) (Result, error) {
-	p, err := a.place()
+func (v Verbs) Add(ctx context.Context, c config.Config) (Result, error) {
+	p, err := placeOf(c)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := v.IPAM.Validate(a.request()); err != nil {
+	if err := v.IPAM.Validate(c); err != nil {
 		return Result{}, err
 	}
 	if p.sandbox != "" {
-		return v.join(ctx, a, p.sandbox)
+		return v.join(ctx, c, p.sandbox)
 	}
-	n, notices, err := v.networks().Ensure(ctx, a.Config)
+	n, notices, err := v.networks().Ensure(ctx, c)
 	if err != nil {
-		return Result{}, err
-	}
-	// Before IPAM is asked: what the network's driver cannot do.
-	if a.Config, err = a.Config.WithDriver(n.Driver); err != nil {
 		return Result{}, err
 	}
 	ns, made, err := v.enter(ctx, p)
 	var r Result
 	if err == nil {
-		r, err = v.connect(ctx, a, n, ns)
+		r, err = v.connect(ctx, c, n, ns)
 	}
 	if err != nil && made {
 		return Result{}, v.undo(ctx, err, func(ctx context.Context) error { return v.removeNamespace(ctx, p.namespace) })
@@ -58,16 +55,16 @@ func (v Verbs) Add(ctx context.Context, a Attachment) (Result, error) {
 }
 
 // connect returns the interface that is in the namespace, or puts one there.
-func (v Verbs) connect(ctx context.Context, a Attachment, n hns.Network, ns hns.Namespace) (Result, error) {
-	a, err := v.owner(ctx, a, n, ns)
+func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns hns.Namespace) (Result, error) {
+	c, err := v.owner(ctx, c, n, ns)
 	if err != nil {
 		return Result{}, err
 	}
-	existing, err := v.endpoints(ctx, a)
+	existing, err := v.endpoints(ctx, c)
 	if err != nil {
 		return Result{}, err
 	}
-	kept, err := v.keep(ctx, a, n, ns.ID, existing)
+	kept, err := v.keep(ctx, c, n, ns.ID, existing)
 	if err != nil {
 		return Result{}, err
 	}
@@ -81,17 +78,17 @@ func (v Verbs) connect(ctx context.Context, a Attachment, n hns.Network, ns hns.
 		return Result{Endpoint: kept, Namespace: ns.ID}, nil
 	}
 	if len(existing) > 0 {
-		if err := v.free(ctx, a, existing); err != nil {
+		if err := v.free(ctx, c, existing); err != nil {
 			return Result{}, fmt.Errorf("replace what an earlier ADD left: %w", err)
 		}
 	}
-	return v.create(ctx, a, n, ns.ID)
+	return v.create(ctx, c, n, ns.ID)
 }
 
 // keep returns the endpoint that an earlier ADD of this attachment put into the
 // namespace, or attaches one that is as wanted but in none. The zero Endpoint is for
 // none worth keeping. One in another namespace is an error.
-func (v Verbs) keep(ctx context.Context, a Attachment, n hns.Network, namespace string, existing []hns.Endpoint) (hns.Endpoint, error) {
+func (v Verbs) keep(ctx context.Context, c config.Config, n hns.Network, namespace string, existing []hns.Endpoint) (hns.Endpoint, error) {
 	var loose []hns.Endpoint
 	for _, e := range existing {
 		switch {
@@ -112,7 +109,7 @@ func (v Verbs) keep(ctx context.Context, a Attachment, n hns.Network, namespace 
 		for _, p := range e.Addresses {
 			held.Addresses = append(held.Addresses, ipam.Address{Prefix: p, Gateway: e.Gateway(p.Addr())})
 		}
-		want, err := v.plan(ctx, a, n, held)
+		want, err := v.plan(ctx, c, n, held)
 		if err == nil && len(plan.Diff(want, e)) == 0 {
 			return v.attach(ctx, namespace, e)
 		}
@@ -122,38 +119,38 @@ func (v Verbs) keep(ctx context.Context, a Attachment, n hns.Network, namespace 
 
 // create allocates addresses, makes the endpoint and attaches it, and undoes what it
 // made when a step fails.
-func (v Verbs) create(ctx context.Context, a Attachment, n hns.Network, namespace string) (Result, error) {
-	want, notices, err := v.createEndpoint(ctx, a, n)
+func (v Verbs) create(ctx context.Context, c config.Config, n hns.Network, namespace string) (Result, error) {
+	want, notices, err := v.createEndpoint(ctx, c, n)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		// HNS was not waited for and can make the endpoint yet: its address stays
 		// reserved until DEL.
 		return Result{}, v.undo(ctx, err, func(ctx context.Context) error {
-			_, err := v.removeAll(ctx, a)
+			_, err := v.removeAll(ctx, c)
 			return err
 		})
 	}
 	var got hns.Endpoint
 	if err == nil {
-		got, err = v.attachNew(ctx, a, namespace, want)
+		got, err = v.attachNew(ctx, c, namespace, want)
 	}
 	if err == nil {
-		err = v.confirm(ctx, a, n, want, got)
+		err = v.confirm(ctx, c, n, want, got)
 	}
 	if err != nil {
 		// By name, since HNS can have made the endpoint although the call failed.
-		return Result{}, v.undo(ctx, err, func(ctx context.Context) error { return v.takeDown(ctx, a) })
+		return Result{}, v.undo(ctx, err, func(ctx context.Context) error { return v.takeDown(ctx, c) })
 	}
 	return Result{Endpoint: got, Namespace: namespace, Notices: notices}, nil
 }
 
 // attachNew attaches an endpoint that was just made. Should HNS not have heeded the
 // id that it was given, its name tells the other.
-func (v Verbs) attachNew(ctx context.Context, a Attachment, namespace string, made hns.Endpoint) (hns.Endpoint, error) {
+func (v Verbs) attachNew(ctx context.Context, c config.Config, namespace string, made hns.Endpoint) (hns.Endpoint, error) {
 	got, err := v.attach(ctx, namespace, made)
 	if !errors.Is(err, hns.ErrNotFound) {
 		return got, err
 	}
-	found, lookErr := v.endpoints(ctx, a)
+	found, lookErr := v.endpoints(ctx, c)
 	for _, e := range found {
 		if e.ID != made.ID && e.NetworkID == made.NetworkID && e.NamespaceID == "" {
 			return v.attach(ctx, namespace, e)
@@ -186,7 +183,7 @@ func (v Verbs) attach(ctx context.Context, namespace string, e hns.Endpoint) (hn
 
 // confirm fails when an endpoint has no address, or another than was asked for, or
 // lost it: a DEL that overtook this ADD saw no endpoint and freed the address.
-func (v Verbs) confirm(ctx context.Context, a Attachment, n hns.Network, want, got hns.Endpoint) error {
+func (v Verbs) confirm(ctx context.Context, c config.Config, n hns.Network, want, got hns.Endpoint) error {
 	if len(got.Addresses) == 0 {
 		return fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
 			plan.ErrConflict, n.Name, got.Name)
@@ -196,7 +193,7 @@ func (v Verbs) confirm(ctx context.Context, a Attachment, n hns.Network, want, g
 			return fmt.Errorf("%w: HNS gave endpoint %s the addresses %s, not %s", plan.ErrConflict, got.Name, plan.List(got.Addrs()), addr)
 		}
 	}
-	if err := v.IPAM.Confirm(ctx, a.request(got.Addrs()...)); err != nil {
+	if err := v.IPAM.Confirm(ctx, c, got.Addrs()); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil

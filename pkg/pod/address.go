@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
@@ -20,16 +21,16 @@ const maxRefusals = 8
 // createEndpoint allocates addresses, creates the endpoint and returns it as it was
 // asked for. When HNS refuses an address as taken, stale endpoints make room for it,
 // or else IPAM is asked for another. The notices tell of both.
-func (v Verbs) createEndpoint(ctx context.Context, a Attachment, n hns.Network) (want hns.Endpoint, notices []string, err error) {
-	reserved, err := v.reserved(ctx, a, n)
+func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Network) (want hns.Endpoint, notices []string, err error) {
+	reserved, err := v.reserved(ctx, c, n)
 	if err != nil {
 		return hns.Endpoint{}, nil, err
 	}
 	refused := map[netip.Addr]error{}
 	for {
-		given, err := v.allocate(ctx, a, n, reserved)
+		given, err := v.allocate(ctx, c, n, reserved)
 		if err == nil {
-			want, err = v.plan(ctx, a, n, given)
+			want, err = v.plan(ctx, c, n, given)
 		}
 		if err != nil {
 			return hns.Endpoint{}, nil, err
@@ -57,7 +58,7 @@ func (v Verbs) createEndpoint(ctx context.Context, a Attachment, n hns.Network) 
 			refused[addr] = err
 		}
 		notices = append(notices, fmt.Sprintf("took another address: %v", err))
-		if err := v.free(ctx, a, nil); err != nil {
+		if err := v.free(ctx, c, nil); err != nil {
 			return hns.Endpoint{}, nil, err
 		}
 	}
@@ -81,10 +82,8 @@ func repeated(want hns.Endpoint, refused map[netip.Addr]error) error {
 // allocate asks IPAM. Where one is configured, no address is a failure: HNS would
 // choose one that IPAM does not know. So are other addresses than the runtime asked
 // for, which some plugins give.
-func (v Verbs) allocate(ctx context.Context, a Attachment, n hns.Network, reserved []netip.Addr) (ipam.Result, error) {
-	c, r := a.Config, a.request()
-	r.Reserved = reserved
-	given, err := v.IPAM.Add(ctx, r)
+func (v Verbs) allocate(ctx context.Context, c config.Config, n hns.Network, reserved []netip.Addr) (ipam.Result, error) {
+	given, err := v.IPAM.Add(ctx, c, reserved)
 	var full ipam.Exhausted
 	if errors.As(err, &full) {
 		// To list the endpoints is dear, but an ADD that fails may take its time.
@@ -171,8 +170,8 @@ func (v Verbs) isStale(ctx context.Context, n hns.Network, e hns.Endpoint) (who 
 // of HNS let a second endpoint have an address (kube-proxy, winkernel/hns.go), so a
 // refusal cannot be waited for. Other endpoints are not listed: that would make each
 // ADD dearer, the more there are.
-func (v Verbs) reserved(ctx context.Context, a Attachment, n hns.Network) ([]netip.Addr, error) {
-	if !ipam.Chooses(a.Config.IPAM.Type) {
+func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) ([]netip.Addr, error) {
+	if !ipam.Chooses(c.IPAM.Type) {
 		return nil, nil
 	}
 	// Of each subnet the gateway (hcsshim hcn/hcnnetwork.go, DoNotReserveGatewayAddress),
@@ -188,7 +187,7 @@ func (v Verbs) reserved(ctx context.Context, a Attachment, n hns.Network) ([]net
 		}
 	}
 	out = slices.DeleteFunc(out, func(a netip.Addr) bool { return !a.IsValid() })
-	if node, asked := plan.NodeEndpoint(a.Config, n); asked {
+	if node, asked := plan.NodeEndpoint(c, n); asked {
 		return append(out, node.Addrs()...), nil
 	}
 	if n.Driver != hns.L2Bridge && n.Driver != hns.L2Tunnel {

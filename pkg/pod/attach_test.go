@@ -151,35 +151,35 @@ func TestAddAgain(t *testing.T) {
 func TestAddRefusals(t *testing.T) {
 	tests := []struct {
 		name    string
-		arrange func(n *node) pod.Attachment
+		arrange func(n *node) config.Config
 		kind    error
 		text    string
 	}{
-		{"netns is no GUID", func(n *node) pod.Attachment { return n.attachment(hns.L2Bridge, "c1", "/proc/1/ns/net") },
+		{"netns is no GUID", func(n *node) config.Config { return n.attachment(hns.L2Bridge, "c1", "/proc/1/ns/net") },
 			pod.ErrNamespace, `CNI_NETNS: "/proc/1/ns/net" is not a GUID`},
-		{"netns is the zero GUID", func(n *node) pod.Attachment { return n.attachment(hns.L2Bridge, "c1", hns.ZeroGUID) },
+		{"netns is the zero GUID", func(n *node) config.Config { return n.attachment(hns.L2Bridge, "c1", hns.ZeroGUID) },
 			pod.ErrNamespace, "zero GUID"},
-		{"no such namespace", func(n *node) pod.Attachment { return n.attachment(hns.L2Bridge, "c1", netns1) },
+		{"no such namespace", func(n *node) config.Config { return n.attachment(hns.L2Bridge, "c1", netns1) },
 			pod.ErrNamespace, "there is no namespace " + netns1},
-		{"no such network", func(n *node) pod.Attachment { return n.configured(`"driver":"l2bridge"`, "c1", netns1) },
+		{"no such network", func(n *node) config.Config { return n.configured(`"driver":"l2bridge"`, "c1", netns1) },
 			network.ErrMissing, `there is no HNS network "net1"`},
-		{"network of another type", func(n *node) pod.Attachment {
+		{"network of another type", func(n *node) config.Config {
 			n.network(hns.L2Bridge, "10.1.0.0/16")
 			return n.configured(`"driver":"nat"`, "c1", netns1)
 		}, network.ErrDiffers, "type: want nat, got l2bridge"},
-		{"network of another type, not ours", func(n *node) pod.Attachment {
+		{"network of another type, not ours", func(n *node) config.Config {
 			n.network(hns.L2Bridge, "10.1.0.0/16")
 			return n.configured(`"driver":"l2tunnel"`, "c1", netns1)
 		}, config.ErrInvalid, `driver: "l2tunnel" is configured, but the network is of type "l2bridge"`},
-		{"network of another subnet", func(n *node) pod.Attachment {
+		{"network of another subnet", func(n *node) config.Config {
 			n.network(hns.L2Bridge, "10.7.0.0/16")
 			return n.attachment(hns.L2Bridge, "c1", netns1)
 		}, network.ErrDiffers, "subnets: want 10.1.0.0/16 via 10.1.0.1, got 10.7.0.0/16 via 10.7.0.1"},
-		{"IPAM outside of the network", func(n *node) pod.Attachment {
+		{"IPAM outside of the network", func(n *node) config.Config {
 			n.network(hns.L2Bridge, "10.7.0.0/16")
 			return n.configured(fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16"}]]}`, n.dir), "c1", netns1)
 		}, plan.ErrConflict, `outside of the network "net1" (10.7.0.0/16)`},
-		{"addresses used up", func(n *node) pod.Attachment {
+		{"addresses used up", func(n *node) config.Config {
 			n.network(hns.L2Bridge, "10.1.0.0/16")
 			return n.configured(fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16","rangeStart":"10.1.0.1","rangeEnd":"10.1.0.1"}]]}`, n.dir), "c1", netns1)
 		}, pod.ErrIPAM, "has none beside its gateway"},

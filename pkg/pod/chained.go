@@ -140,11 +140,8 @@ func (v Verbs) chainedRules(ctx context.Context, c Chained, e hns.Endpoint) ([]h
 	if i < 0 {
 		return nil, fmt.Errorf("%w: endpoint %s is on network %s, which does not exist", network.ErrMissing, e.Name, e.NetworkID)
 	}
-	var facts plan.Facts
+	facts := plan.Facts{Config: c.Config}
 	if facts.Network, err = v.HNS.Network(ctx, all[i].Name); err != nil {
-		return nil, err
-	}
-	if facts.Config, err = c.Config.WithDriver(facts.Network.Driver); err != nil {
 		return nil, err
 	}
 	for _, a := range e.Addrs() {

@@ -8,43 +8,38 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
-// Promise is what the result of ADD said of the interface.
-type Promise struct {
-	Addresses []ipam.Address
-	MAC       hns.MAC
-}
-
 // Check fails when the container's interface is not what the configuration calls for
 // and ADD promised, and lists every difference. What other agents added is none.
-func (v Verbs) Check(ctx context.Context, a Attachment, promised Promise) error {
-	n, err := v.HNS.Network(ctx, a.Config.Name)
+func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promise) error {
+	n, err := v.HNS.Network(ctx, c.Name)
 	if errors.Is(err, hns.ErrNotFound) {
-		return fmt.Errorf("%w: there is no HNS network %q: %w", network.ErrMissing, a.Config.Name, err)
+		return fmt.Errorf("%w: there is no HNS network %q: %w", network.ErrMissing, c.Name, err)
 	}
 	if err != nil {
 		return err
 	}
-	a, ns, ds, err := v.locate(ctx, a, n)
+	c, ns, ds, err := v.locate(ctx, c, n)
 	if err != nil {
 		return err
 	}
-	found, err := v.endpoints(ctx, a)
+	found, err := v.endpoints(ctx, c)
 	switch {
 	case err != nil:
 		return err
 	case len(found) == 0:
-		return fmt.Errorf("%w: there is no endpoint %s", ErrGone, a.name())
+		return fmt.Errorf("%w: there is no endpoint %s", ErrGone, endpointName(c))
 	case len(found) > 1:
-		return fmt.Errorf("%w: there are %d endpoints %s instead of one", ErrDiffers, len(found), a.name())
+		return fmt.Errorf("%w: there are %d endpoints %s instead of one", ErrDiffers, len(found), endpointName(c))
 	}
 	got := found[0]
-	want, err := v.plan(ctx, a, n, ipam.Result{Addresses: promised.Addresses})
+	want, err := v.plan(ctx, c, n, ipam.Result{Addresses: promised.Addresses})
 	if err != nil {
 		return err
 	}
@@ -60,7 +55,7 @@ func (v Verbs) Check(ctx context.Context, a Attachment, promised Promise) error 
 	if len(ds) > 0 {
 		return fmt.Errorf("%w: endpoint %s: %s", ErrDiffers, got.Name, plan.Differences(ds))
 	}
-	if err := v.IPAM.Check(ctx, a.request()); err != nil {
+	if err := v.IPAM.Check(ctx, c, got.Addrs()); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil
@@ -68,17 +63,17 @@ func (v Verbs) Check(ctx context.Context, a Attachment, promised Promise) error 
 
 // locate returns the attachment of the container that owns the interface, the
 // namespace that it must be in, and what is wrong with a worker's place there.
-func (v Verbs) locate(ctx context.Context, a Attachment, n hns.Network) (owner Attachment, namespace string, ds []plan.Difference, err error) {
-	p, err := a.place()
+func (v Verbs) locate(ctx context.Context, c config.Config, n hns.Network) (owner config.Config, namespace string, ds []plan.Difference, err error) {
+	p, err := placeOf(c)
 	if err != nil {
-		return Attachment{}, "", nil, err
+		return config.Config{}, "", nil, err
 	}
 	if p.sandbox != "" {
-		_, ns, err := v.shared(ctx, a.of(p.sandbox))
-		if err == nil && !slices.Contains(ns.Containers, a.ContainerID) {
-			ds = append(ds, plan.Difference{Field: "containers of namespace " + ns.ID, Want: a.ContainerID, Got: fmt.Sprint(ns.Containers)})
+		_, ns, err := v.shared(ctx, of(c, p.sandbox))
+		if err == nil && !slices.Contains(ns.Containers, c.ContainerID) {
+			ds = append(ds, plan.Difference{Field: "containers of namespace " + ns.ID, Want: c.ContainerID, Got: fmt.Sprint(ns.Containers)})
 		}
-		return a.of(p.sandbox), ns.ID, ds, err
+		return of(c, p.sandbox), ns.ID, ds, err
 	}
 	ns, err := v.HNS.Namespace(ctx, p.namespace)
 	switch {
@@ -88,8 +83,8 @@ func (v Verbs) locate(ctx context.Context, a Attachment, n hns.Network) (owner A
 		err = noNamespace(p.namespace, err)
 	}
 	if err != nil {
-		return Attachment{}, "", nil, err
+		return config.Config{}, "", nil, err
 	}
-	owner, err = v.owner(ctx, a, n, ns)
+	owner, err = v.owner(ctx, c, n, ns)
 	return owner, ns.ID, nil, err
 }

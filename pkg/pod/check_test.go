@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
@@ -18,8 +19,8 @@ import (
 )
 
 // promised returns what a runtime keeps of the result of ADD.
-func promised(r pod.Result) pod.Promise {
-	p := pod.Promise{MAC: r.Endpoint.MAC}
+func promised(r pod.Result) config.Promise {
+	p := config.Promise{MAC: r.Endpoint.MAC}
 	for _, a := range r.Endpoint.Addresses {
 		p.Addresses = append(p.Addresses, ipam.Address{Prefix: a, Gateway: r.Endpoint.Gateway(a.Addr())})
 	}
@@ -32,7 +33,7 @@ func same(a, b pod.Result) bool {
 	return a.Endpoint.ID == b.Endpoint.ID && slices.Equal(a.Endpoint.Addresses, b.Endpoint.Addresses)
 }
 
-func (n *node) check(a pod.Attachment, p pod.Promise) error {
+func (n *node) check(a config.Config, p config.Promise) error {
 	return n.attacher(a).Check(context.Background(), a, p)
 }
 
@@ -56,33 +57,33 @@ func TestCheckFinds(t *testing.T) {
 	ctx := context.Background()
 	tests := []struct {
 		name  string
-		spoil func(n *node, a *pod.Attachment, r pod.Result, p *pod.Promise) error
+		spoil func(n *node, a *config.Config, r pod.Result, p *config.Promise) error
 		kind  error
 		texts []string
 	}{
-		{"endpoint gone", func(n *node, _ *pod.Attachment, r pod.Result, _ *pod.Promise) error {
+		{"endpoint gone", func(n *node, _ *config.Config, r pod.Result, _ *config.Promise) error {
 			return n.hns.DeleteEndpoint(ctx, r.Endpoint.ID)
 		}, pod.ErrGone, []string{"no endpoint c1_net1"}},
-		{"network gone", func(n *node, _ *pod.Attachment, r pod.Result, _ *pod.Promise) error {
+		{"network gone", func(n *node, _ *config.Config, r pod.Result, _ *config.Promise) error {
 			return n.hns.DeleteNetwork(ctx, r.Endpoint.NetworkID)
 		}, network.ErrMissing, []string{`no HNS network "net1"`}},
-		{"detached", func(n *node, _ *pod.Attachment, r pod.Result, _ *pod.Promise) error {
+		{"detached", func(n *node, _ *config.Config, r pod.Result, _ *config.Promise) error {
 			return n.hns.Detach(ctx, netns1, r.Endpoint.ID)
 		}, pod.ErrDiffers, []string{"namespace: want " + netns1 + ", got none"}},
-		{"no such namespace", func(_ *node, a *pod.Attachment, _ pod.Result, _ *pod.Promise) error {
+		{"no such namespace", func(_ *node, a *config.Config, _ pod.Result, _ *config.Promise) error {
 			a.NetNS = netns2
 			return nil
 		}, pod.ErrNamespace, []string{"there is no namespace " + netns2}},
-		{"the namespace of bulkhead's own is gone", func(_ *node, a *pod.Attachment, _ pod.Result, _ *pod.Promise) error {
+		{"the namespace of bulkhead's own is gone", func(_ *node, a *config.Config, _ pod.Result, _ *config.Promise) error {
 			a.NetNS = "none"
 			return nil
 		}, pod.ErrGone, []string{"that bulkhead made for the pod does not exist"}},
-		{"in another namespace", func(n *node, a *pod.Attachment, _ pod.Result, _ *pod.Promise) error {
+		{"in another namespace", func(n *node, a *config.Config, _ pod.Result, _ *config.Promise) error {
 			a.NetNS = netns2
 			n.namespace(netns2)
 			return nil
 		}, pod.ErrDiffers, []string{"namespace: want " + netns2 + ", got " + netns1}},
-		{"an ACL removed and another address and MAC promised", func(n *node, _ *pod.Attachment, r pod.Result, p *pod.Promise) error {
+		{"an ACL removed and another address and MAC promised", func(n *node, _ *config.Config, r pod.Result, p *config.Promise) error {
 			p.MAC = "00:15:5d:ff:ff:ff"
 			p.Addresses[0].Prefix = netip.MustParsePrefix("10.1.0.99/16")
 			less := slices.DeleteFunc(slices.Clone(r.Endpoint.Policies), func(p hns.Policy) bool {
@@ -91,14 +92,14 @@ func TestCheckFinds(t *testing.T) {
 			})
 			return n.hns.SetPolicies(ctx, r.Endpoint.ID, less)
 		}, pod.ErrDiffers, []string{"mac: want 00:15:5d:ff:ff:ff", "addresses: want 10.1.0.99/16, got 10.1.0.10/16", "bulkhead-pod-in-tcp"}},
-		{"another gateway promised", func(_ *node, _ *pod.Attachment, _ pod.Result, p *pod.Promise) error {
+		{"another gateway promised", func(_ *node, _ *config.Config, _ pod.Result, p *config.Promise) error {
 			p.Addresses[0].Gateway = netip.MustParseAddr("10.1.0.2")
 			return nil
 		}, pod.ErrDiffers, []string{"routes: want 0.0.0.0/0 via 10.1.0.2, got 0.0.0.0/0 via 10.1.0.1"}},
-		{"address freed", func(n *node, a *pod.Attachment, _ pod.Result, _ *pod.Promise) error {
-			return ipam.Open("host-local").Del(ctx, ipam.Request{ContainerID: "c1", IfName: "eth0", Conf: a.Config.Raw})
-		}, pod.ErrIPAM, []string{"names eth0 of container c1"}},
-		{"HNS stopped", func(n *node, _ *pod.Attachment, _ pod.Result, _ *pod.Promise) error {
+		{"address freed", func(n *node, a *config.Config, _ pod.Result, _ *config.Promise) error {
+			return ipam.Open("host-local").Del(ctx, *a, nil)
+		}, pod.ErrIPAM, []string{"reserves 10.1.0.10 for eth0 of container c1"}},
+		{"HNS stopped", func(n *node, _ *config.Config, _ pod.Result, _ *config.Promise) error {
 			return n.host.StopService()
 		}, hns.ErrUnavailable, nil},
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
@@ -22,10 +23,10 @@ import (
 var contested = netip.MustParsePrefix("10.1.0.10/16")
 
 // holder makes an endpoint that has the contested address.
-func (n *node) holder(a pod.Attachment, e hns.Endpoint) hns.Endpoint {
+func (n *node) holder(a config.Config, e hns.Endpoint) hns.Endpoint {
 	n.Helper()
 	ctx := context.Background()
-	network, err := n.hns.Network(ctx, a.Config.Name)
+	network, err := n.hns.Network(ctx, a.Name)
 	if err != nil {
 		n.Fatal(err)
 	}

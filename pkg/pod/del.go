@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -15,16 +16,16 @@ import (
 // namespace if it is our own. It finds the endpoint by its name, so it needs
 // neither the namespace nor the network nor the result of ADD. What is gone already
 // is success, and so is a CNI_NETNS that names nothing.
-func (v Verbs) Del(ctx context.Context, a Attachment) error {
-	if err := v.takeDown(ctx, a); err != nil {
+func (v Verbs) Del(ctx context.Context, c config.Config) error {
+	if err := v.takeDown(ctx, c); err != nil {
 		return err
 	}
-	p, err := a.place()
+	p, err := placeOf(c)
 	switch {
 	case err != nil:
 		return nil //nolint:nilerr // it is in no namespace then
 	case p.sandbox != "":
-		return v.leave(ctx, a, p.sandbox)
+		return v.leave(ctx, c, p.sandbox)
 	case p.own:
 		return v.removeNamespace(ctx, p.namespace)
 	}
@@ -34,25 +35,25 @@ func (v Verbs) Del(ctx context.Context, a Attachment) error {
 // takeDown removes the attachment's endpoints, and only then frees the addresses.
 // Where there was no endpoint it looks once more: an ADD that this call overtook can
 // have made one, and confirmed its address, before that was freed.
-func (v Verbs) takeDown(ctx context.Context, a Attachment) error {
-	removed, err := v.removeAll(ctx, a)
+func (v Verbs) takeDown(ctx context.Context, c config.Config) error {
+	removed, err := v.removeAll(ctx, c)
 	if err != nil {
 		return err
 	}
-	if err := v.free(ctx, a, removed); err != nil || len(removed) > 0 {
+	if err := v.free(ctx, c, removed); err != nil || len(removed) > 0 {
 		return err
 	}
-	late, err := v.removeAll(ctx, a)
+	late, err := v.removeAll(ctx, c)
 	if err != nil || len(late) == 0 {
 		return err
 	}
-	return v.free(ctx, a, late)
+	return v.free(ctx, c, late)
 }
 
 // removeAll deletes the attachment's endpoints, makes sure that they are gone, and
 // returns them.
-func (v Verbs) removeAll(ctx context.Context, a Attachment) ([]hns.Endpoint, error) {
-	found, err := v.endpoints(ctx, a)
+func (v Verbs) removeAll(ctx context.Context, c config.Config) ([]hns.Endpoint, error) {
+	found, err := v.endpoints(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +98,8 @@ func (v Verbs) remove(ctx context.Context, e hns.Endpoint) error {
 
 // free gives the attachment's addresses back. Nothing may use them any more; removed
 // are the endpoints that did.
-func (v Verbs) free(ctx context.Context, a Attachment, removed []hns.Endpoint) error {
-	if err := v.IPAM.Del(ctx, a.request(addrsOf(removed)...)); err != nil {
+func (v Verbs) free(ctx context.Context, c config.Config, removed []hns.Endpoint) error {
+	if err := v.IPAM.Del(ctx, c, addrsOf(removed)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
@@ -28,54 +29,54 @@ func (n *node) write(file, content string) {
 func TestDelStates(t *testing.T) {
 	tests := []struct {
 		name    string
-		between func(n *node, a *pod.Attachment, r pod.Result)
+		between func(n *node, a *config.Config, r pod.Result)
 	}{
-		{"netns empty", func(_ *node, a *pod.Attachment, _ pod.Result) { a.NetNS = "" }},
-		{"namespace gone", func(n *node, a *pod.Attachment, _ pod.Result) {
+		{"netns empty", func(_ *node, a *config.Config, _ pod.Result) { a.NetNS = "" }},
+		{"namespace gone", func(n *node, a *config.Config, _ pod.Result) {
 			if err := n.hns.DeleteNamespace(context.Background(), a.NetNS); err != nil {
 				n.Fatal(err)
 			}
 		}},
-		{"network gone", func(n *node, _ *pod.Attachment, r pod.Result) {
+		{"network gone", func(n *node, _ *config.Config, r pod.Result) {
 			if err := n.hns.DeleteNetwork(context.Background(), r.Endpoint.NetworkID); err != nil {
 				n.Fatal(err)
 			}
 		}},
-		{"endpoint gone", func(n *node, _ *pod.Attachment, r pod.Result) {
+		{"endpoint gone", func(n *node, _ *config.Config, r pod.Result) {
 			if err := n.hns.DeleteEndpoint(context.Background(), r.Endpoint.ID); err != nil {
 				n.Fatal(err)
 			}
 		}},
-		{"node rebooted", func(n *node, a *pod.Attachment, _ pod.Result) {
+		{"node rebooted", func(n *node, a *config.Config, _ pod.Result) {
 			if err := n.host.Reboot(); err != nil {
 				n.Fatal(err)
 			}
 			a.NetNS = ""
 		}},
-		{"DEL done before", func(n *node, a *pod.Attachment, _ pod.Result) { n.mustDel(*a) }},
-		{"HNS restarted", func(n *node, _ *pod.Attachment, _ pod.Result) {
+		{"DEL done before", func(n *node, a *config.Config, _ pod.Result) { n.mustDel(*a) }},
+		{"HNS restarted", func(n *node, _ *config.Config, _ pod.Result) {
 			if err := n.host.RestartService(); err != nil {
 				n.Fatal(err)
 			}
 		}},
-		{"address file empty", func(n *node, _ *pod.Attachment, _ pod.Result) { n.write("10.1.0.10", "") }},
-		{"address file cut off", func(n *node, _ *pod.Attachment, _ pod.Result) { n.write("10.1.0.10", "c1\r\n") }},
-		{"last reservation corrupt", func(n *node, _ *pod.Attachment, _ pod.Result) { n.write("last_reserved_ip.0", "\x00\x01") }},
-		{"address file gone", func(n *node, _ *pod.Attachment, _ pod.Result) {
+		{"address file empty", func(n *node, _ *config.Config, _ pod.Result) { n.write("10.1.0.10", "") }},
+		{"address file cut off", func(n *node, _ *config.Config, _ pod.Result) { n.write("10.1.0.10", "c1\r\n") }},
+		{"last reservation corrupt", func(n *node, _ *config.Config, _ pod.Result) { n.write("last_reserved_ip.0", "\x00\x01") }},
+		{"address file gone", func(n *node, _ *config.Config, _ pod.Result) {
 			if err := os.Remove(filepath.Join(n.dir, "net1", "10.1.0.10")); err != nil {
 				n.Fatal(err)
 			}
 		}},
-		{"all address files gone", func(n *node, _ *pod.Attachment, _ pod.Result) {
+		{"all address files gone", func(n *node, _ *config.Config, _ pod.Result) {
 			if err := os.RemoveAll(n.dir); err != nil {
 				n.Fatal(err)
 			}
 		}},
-		{"driver, ranges and ACLs changed in the configuration", func(n *node, a *pod.Attachment, _ pod.Result) {
+		{"driver, ranges and ACLs changed in the configuration", func(n *node, a *config.Config, _ pod.Result) {
 			*a = n.configured(fmt.Sprintf(`"driver":"overlay","acl":{"program":false},"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.9.0.0/16"}]]}`, n.dir),
 				a.ContainerID, a.NetNS)
 		}},
-		{"two endpoints of the name", func(n *node, _ *pod.Attachment, r pod.Result) {
+		{"two endpoints of the name", func(n *node, _ *config.Config, r pod.Result) {
 			if _, err := n.hns.CreateEndpoint(context.Background(), hns.Endpoint{Name: r.Endpoint.Name, NetworkID: r.Endpoint.NetworkID}); err != nil {
 				n.Fatal(err)
 			}
@@ -242,7 +243,7 @@ func TestAddInsideDel(t *testing.T) {
 				n.nothingLeft("after both")
 				return
 			}
-			if got := n.reserved(a.Config.Name); len(got) != 1 {
+			if got := n.reserved(a.Name); len(got) != 1 {
 				t.Errorf("IPAM holds %v for the endpoint", got)
 			}
 			n.mustDel(a)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
-	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
@@ -19,7 +18,7 @@ import (
 // that are empty, and then frees the addresses that nobody valid holds. Remote
 // endpoints and those of other names stay. It goes on after a failure, keeps the
 // address of what it could not remove, and reports them all.
-func (v Verbs) GC(ctx context.Context, c config.Config, valid []ipam.Holder) error {
+func (v Verbs) GC(ctx context.Context, c config.Config, valid []config.Attachment) error {
 	var endpoints []hns.Endpoint
 	n, err := v.HNS.Network(ctx, c.Name)
 	if err == nil {
@@ -33,24 +32,24 @@ func (v Verbs) GC(ctx context.Context, c config.Config, valid []ipam.Holder) err
 	keep := slices.Clone(valid)
 	for _, e := range endpoints {
 		containerID, ifName, ours := plan.ParseEndpointName(e.Name, c.Name)
-		alive := slices.ContainsFunc(valid, func(h ipam.Holder) bool { return plan.EndpointName(h.ContainerID, c.Name, h.IfName) == e.Name })
+		alive := slices.ContainsFunc(valid, func(h config.Attachment) bool { return plan.EndpointName(h.ContainerID, c.Name, h.IfName) == e.Name })
 		if !ours || e.Remote || alive {
 			continue
 		}
 		if err := v.remove(ctx, e); err != nil {
 			failures = append(failures, err)
-			keep = append(keep, ipam.Holder{ContainerID: containerID, IfName: ifName})
+			keep = append(keep, config.Attachment{ContainerID: containerID, IfName: ifName})
 		}
 	}
 	namespaces, err := v.HNS.ListNamespaces(ctx)
 	failures = append(failures, err)
 	for _, ns := range namespaces {
-		alive := slices.ContainsFunc(valid, func(h ipam.Holder) bool { return plan.OwnNamespace(h.ContainerID) == ns.ID })
+		alive := slices.ContainsFunc(valid, func(h config.Attachment) bool { return plan.OwnNamespace(h.ContainerID) == ns.ID })
 		if plan.IsOwnNamespace(ns.ID) && !alive {
 			failures = append(failures, v.removeNamespace(ctx, ns.ID))
 		}
 	}
-	if err := v.IPAM.GC(ctx, c.Raw, keep); err != nil {
+	if err := v.IPAM.GC(ctx, c, keep); err != nil {
 		failures = append(failures, fmt.Errorf("%w: %w", ErrIPAM, err))
 	}
 	return errors.Join(failures...)

@@ -11,22 +11,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
-	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
-func (n *node) gc(a pod.Attachment, valid ...ipam.Holder) error {
-	return n.attacher(a).GC(context.Background(), a.Config, append([]ipam.Holder{}, valid...))
+func (n *node) gc(a config.Config, valid ...config.Attachment) error {
+	return n.attacher(a).GC(context.Background(), a, append([]config.Attachment{}, valid...))
 }
 
 // crowded returns a node with the pods c1 (eth0 and eth1), c2 and c3, an
 // address that belongs to nobody, and endpoints that are not ours.
-func crowded(t *testing.T) (*node, pod.Attachment) {
+func crowded(t *testing.T) (*node, config.Config) {
 	t.Helper()
 	n := newNode(t, "2022")
-	var a pod.Attachment
+	var a config.Config
 	for i, id := range []string{"c1", "c2", "c3"} {
 		netns := fmt.Sprintf("5e7ec6f4-3d7c-4b6e-8d6e-00000000000%d", i+1)
 		n.namespace(netns)
@@ -39,8 +39,9 @@ func crowded(t *testing.T) (*node, pod.Attachment) {
 			n.foreign(r.Endpoint.NetworkID)
 		}
 	}
-	lost := ipam.Request{ContainerID: "lost", IfName: "eth0", Conf: a.Config.Raw}
-	if _, err := ipam.Open("host-local").Add(context.Background(), lost); err != nil {
+	lost := a
+	lost.ContainerID = "lost"
+	if _, err := ipam.Open("host-local").Add(context.Background(), lost, nil); err != nil {
 		t.Fatal(err)
 	}
 	return n, a
@@ -85,7 +86,7 @@ func (n *node) names() []string {
 
 func TestGC(t *testing.T) {
 	n, a := crowded(t)
-	if err := n.gc(a, ipam.Holder{ContainerID: "c1", IfName: "eth1"}, ipam.Holder{ContainerID: "c2", IfName: "eth0"}, ipam.Holder{ContainerID: "never-seen", IfName: "eth0"}); err != nil {
+	if err := n.gc(a, config.Attachment{ContainerID: "c1", IfName: "eth1"}, config.Attachment{ContainerID: "c2", IfName: "eth0"}, config.Attachment{ContainerID: "never-seen", IfName: "eth0"}); err != nil {
 		t.Fatal(err)
 	}
 	want := slices.Sorted(slices.Values(append([]string{"c1_net1_eth1", "c2_net1"}, foreignNames...)))

@@ -90,17 +90,17 @@ func (w *walk) stepGC() string {
 	for i, v := range w.claims {
 		if bits>>i&1 == 1 {
 			valid = append(valid, v)
-			if v.Config.Name == c.Config.Name {
+			if v.Name == c.Name {
 				names = append(names, v.String())
 			}
 		}
 	}
-	return fmt.Sprintf("of %s, valid are [%s]", c.Config.Name, strings.Join(names, ", ")) + w.verdict(w.gc(c, valid...))
+	return fmt.Sprintf("of %s, valid are [%s]", c.Name, strings.Join(names, ", ")) + w.verdict(w.gc(c, valid...))
 }
 
 func (w *walk) stepStatus() string {
 	c := w.some()
-	return "of " + c.Config.Name + w.verdict(w.status(c))
+	return "of " + c.Name + w.verdict(w.status(c))
 }
 
 func (w *walk) stepNamespace() string {

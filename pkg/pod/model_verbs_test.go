@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
@@ -60,7 +60,7 @@ func (w *world) within(c *claim, limit time.Duration, verb func(context.Context,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	err := verb(ctx, w.attacher(c.Attachment))
+	err := verb(ctx, w.attacher(c.Config))
 	return w.blow(), err
 }
 
@@ -86,7 +86,7 @@ func (w *world) inside(c *claim) []string {
 	var ids []string
 	for _, e := range w.state().Endpoints {
 		o := w.byName(e)
-		if o != nil && o.Config.Name == c.Config.Name && o.IfName == c.IfName && e.NamespaceID == w.place(c) {
+		if o != nil && o.Name == c.Name && o.IfName == c.IfName && e.NamespaceID == w.place(c) {
 			ids = append(ids, e.ID)
 		}
 	}
@@ -101,7 +101,7 @@ func (w *world) addable(c *claim) bool {
 		return false
 	}
 	for _, e := range s.Endpoints {
-		if e.Name == c.name() && e.NetworkName == c.Config.Name && e.NamespaceID != "" && e.NamespaceID != w.place(c) {
+		if e.Name == c.name() && e.NetworkName == c.Name && e.NamespaceID != "" && e.NamespaceID != w.place(c) {
 			return false
 		}
 	}
@@ -114,8 +114,8 @@ func (w *world) add(c *claim) error {
 	addable, inside := w.addable(c), w.inside(c)
 	c.touch()
 	var r pod.Result
-	b, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at pod.Verbs) (err error) {
-		r, err = at.Add(ctx, c.Attachment)
+	b, err := w.within(c, c.Timeouts.Add, func(ctx context.Context, at pod.Verbs) (err error) {
+		r, err = at.Add(ctx, c.Config)
 		return err
 	})
 	c.givenUp = c.givenUp || errors.Is(err, context.DeadlineExceeded)
@@ -149,7 +149,7 @@ func (w *world) undone(c *claim, addable bool, b blow) {
 // added takes note of the result of an ADD.
 func (w *world) added(c *claim, r pod.Result) {
 	i := slices.IndexFunc(w.claims, func(o *claim) bool {
-		return o.name() == r.Endpoint.Name && o.Config.Name == c.Config.Name
+		return o.name() == r.Endpoint.Name && o.Name == c.Name
 	})
 	if i < 0 || w.claims[i].IfName != c.IfName || r.Namespace != w.place(c) || len(r.Endpoint.Addresses) == 0 {
 		w.blame("ADD %s into %s: the result is %+v", c, c.NetNS, r)
@@ -181,9 +181,9 @@ func (w *world) delFrom(c *claim, netns string) error {
 	w.Helper()
 	hindered := w.state().Stopped
 	c.touch()
-	a := c.Attachment
+	a := c.Config
 	a.NetNS = netns
-	b, err := w.within(c, c.Config.Timeouts.Del, func(ctx context.Context, at pod.Verbs) error {
+	b, err := w.within(c, c.Timeouts.Del, func(ctx context.Context, at pod.Verbs) error {
 		return at.Del(ctx, a)
 	})
 	switch {
@@ -218,8 +218,8 @@ func (w *world) check(c *claim) error {
 	joins := w.hostOf(c) != nil
 	hindered := w.hindered(c) || host.standing != present || joins && c.standing != present ||
 		!same(c.result, host.result) // it was made anew since
-	b, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at pod.Verbs) error {
-		return at.Check(ctx, c.Attachment, promised(c.result))
+	b, err := w.within(c, c.Timeouts.Add, func(ctx context.Context, at pod.Verbs) error {
+		return at.Check(ctx, c.Config, promised(c.result))
 	})
 	switch {
 	case err != nil && !hindered && b == unhurt:
@@ -233,7 +233,7 @@ func (w *world) check(c *claim) error {
 // checked: after CHECK found the claim in order there is an endpoint as promised.
 func (w *world) checked(c *claim) {
 	for _, e := range w.state().Endpoints {
-		if e.NetworkName != c.Config.Name || e.NamespaceID != w.place(c) || e.MAC != c.result.Endpoint.MAC.Hyphenated() {
+		if e.NetworkName != c.Name || e.NamespaceID != w.place(c) || e.MAC != c.result.Endpoint.MAC.Hyphenated() {
 			continue
 		}
 		if slices.Equal(e.Addresses, c.result.Endpoint.Addresses) {
@@ -250,22 +250,22 @@ func (w *world) checked(c *claim) {
 func (w *world) gc(c *claim, valid ...*claim) error {
 	w.Helper()
 	hindered := w.state().Stopped
-	holders := []ipam.Holder{}
+	holders := []config.Attachment{}
 	for _, v := range valid {
-		if v.Config.Name == c.Config.Name {
+		if v.Name == c.Name {
 			holders = append(holders, v.holder())
 		}
 	}
-	b, err := w.within(c, c.Config.Timeouts.Add, func(ctx context.Context, at pod.Verbs) error {
+	b, err := w.within(c, c.Timeouts.Add, func(ctx context.Context, at pod.Verbs) error {
 		return at.GC(ctx, c.Config, holders)
 	})
 	if err != nil && !hindered && b == unhurt {
-		w.blame("GC of %s: %v", c.Config.Name, err)
+		w.blame("GC of %s: %v", c.Name, err)
 	}
 	for _, o := range w.claims {
 		o.touch()
 		switch {
-		case o.Config.Name != c.Config.Name || slices.Contains(valid, o) || w.hostOf(o) != nil:
+		case o.Name != c.Name || slices.Contains(valid, o) || w.hostOf(o) != nil:
 		case err == nil:
 			o.standing = absent
 		case o.standing == present:
@@ -273,7 +273,7 @@ func (w *world) gc(c *claim, valid ...*claim) error {
 		}
 	}
 	for _, v := range valid {
-		if v.Config.Name == c.Config.Name {
+		if v.Name == c.Name {
 			w.noteNamespace(v) // kept as long as any interface of the container is valid
 		}
 	}
@@ -297,14 +297,14 @@ func (w *world) noteNamespace(c *claim) {
 func (w *world) status(c *claim) error {
 	w.Helper()
 	stopped := w.state().Stopped
-	b, err := w.within(c, c.Config.Timeouts.Status, func(ctx context.Context, at pod.Verbs) error {
+	b, err := w.within(c, c.Timeouts.Status, func(ctx context.Context, at pod.Verbs) error {
 		return at.Status(ctx, c.Config)
 	})
 	if err != nil && !stopped && b == unhurt {
-		w.blame("STATUS of %s: %v", c.Config.Name, err)
+		w.blame("STATUS of %s: %v", c.Name, err)
 	}
 	if err == nil && stopped {
-		w.blame("STATUS of %s: ready, but HNS is stopped", c.Config.Name)
+		w.blame("STATUS of %s: ready, but HNS is stopped", c.Name)
 	}
 	return err
 }

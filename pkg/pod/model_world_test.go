@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
@@ -33,7 +33,7 @@ const (
 
 // claim is an attachment that a runtime may have asked for.
 type claim struct {
-	pod.Attachment
+	config.Config
 	standing standing
 	// result is that of the latest ADD that succeeded.
 	result pod.Result
@@ -50,10 +50,10 @@ type claim struct {
 func (c *claim) touch() { c.decided = c.givenUp }
 
 // name returns the name of the claim's endpoint.
-func (c *claim) name() string { return plan.EndpointName(c.ContainerID, c.Config.Name, c.IfName) }
+func (c *claim) name() string { return plan.EndpointName(c.ContainerID, c.Name, c.IfName) }
 
 func (c *claim) String() string {
-	return fmt.Sprintf("%s of %s on %s", c.IfName, c.ContainerID, c.Config.Name)
+	return fmt.Sprintf("%s of %s on %s", c.IfName, c.ContainerID, c.Name)
 }
 
 // sandbox returns the container whose namespace the claim's is to join, if
@@ -65,8 +65,8 @@ func (c *claim) sandbox() (id string, joins bool) { return strings.CutPrefix(c.N
 func (c *claim) owns() bool { return c.NetNS == "" || c.NetNS == "none" }
 
 // holder returns the claim as the runtime lists it for GC.
-func (c *claim) holder() ipam.Holder {
-	return ipam.Holder{ContainerID: c.ContainerID, IfName: c.IfName}
+func (c *claim) holder() config.Attachment {
+	return config.Attachment{ContainerID: c.ContainerID, IfName: c.IfName}
 }
 
 // world is a node, what was asked of Bulkhead there, and so what must and what
@@ -88,8 +88,8 @@ func newWorld(n *node) *world {
 }
 
 // claim adds an attachment of which there is nothing yet.
-func (w *world) claim(a pod.Attachment) *claim {
-	c := &claim{Attachment: a, standing: absent}
+func (w *world) claim(a config.Config) *claim {
+	c := &claim{Config: a, standing: absent}
 	w.claims = append(w.claims, c)
 	return c
 }
@@ -102,7 +102,7 @@ func (w *world) blame(format string, args ...any) {
 // byName returns the claim to an endpoint.
 func (w *world) byName(e hnsemu.EndpointState) *claim {
 	for _, c := range w.claims {
-		if c.Config.Name == e.NetworkName && c.name() == e.Name {
+		if c.Name == e.NetworkName && c.name() == e.Name {
 			return c
 		}
 	}
@@ -113,7 +113,7 @@ func (w *world) byName(e hnsemu.EndpointState) *claim {
 func (w *world) hostOf(c *claim) *claim {
 	id, joins := c.sandbox()
 	for _, o := range w.claims {
-		if joins && o.ContainerID == id && o.Config.Name == c.Config.Name && o.IfName == c.IfName {
+		if joins && o.ContainerID == id && o.Name == c.Name && o.IfName == c.IfName {
 			return o
 		}
 	}
@@ -135,7 +135,7 @@ func (w *world) place(c *claim) string {
 func (w *world) networks() []string {
 	var names []string
 	for _, c := range w.claims {
-		names = append(names, c.Config.Name)
+		names = append(names, c.Name)
 	}
 	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
@@ -144,7 +144,7 @@ func (w *world) networks() []string {
 func (w *world) verify() {
 	w.Helper()
 	s := w.state()
-	reserved := map[string]map[string]ipam.Holder{}
+	reserved := map[string]map[string]config.Attachment{}
 	for _, network := range w.networks() {
 		reserved[network] = w.reserved(network)
 	}
@@ -166,7 +166,7 @@ func (w *world) verify() {
 
 // verifyEndpoints: every endpoint was asked for and has its address reserved,
 // and no other endpoint of the network has that address.
-func (w *world) verifyEndpoints(s hnsemu.State, reserved map[string]map[string]ipam.Holder) {
+func (w *world) verifyEndpoints(s hnsemu.State, reserved map[string]map[string]config.Attachment) {
 	holders := map[string]string{}
 	for _, e := range s.Endpoints {
 		for _, p := range e.Addresses {
@@ -183,7 +183,7 @@ func (w *world) verifyEndpoints(s hnsemu.State, reserved map[string]map[string]i
 }
 
 // verifyOurs: an endpoint of a claim.
-func (w *world) verifyOurs(e hnsemu.EndpointState, reserved map[string]ipam.Holder) {
+func (w *world) verifyOurs(e hnsemu.EndpointState, reserved map[string]config.Attachment) {
 	c := w.byName(e)
 	switch {
 	case c == nil:
@@ -192,7 +192,7 @@ func (w *world) verifyOurs(e hnsemu.EndpointState, reserved map[string]ipam.Hold
 		w.blame("endpoint %s is a worker's", e.Name)
 	case c.standing == absent:
 		w.blame("endpoint %s is left", e.Name)
-	case c.Config.IPAM.Type != "" && !w.stray[e.ID]:
+	case c.IPAM.Type != "" && !w.stray[e.ID]:
 		for _, p := range e.Addresses {
 			if got := reserved[p.Addr().String()]; got != c.holder() {
 				w.blame("endpoint %s has the address %s, which is reserved for %q", e.Name, p.Addr(), got)
@@ -202,10 +202,10 @@ func (w *world) verifyOurs(e hnsemu.EndpointState, reserved map[string]ipam.Hold
 }
 
 // verifyAddresses: no address is reserved for what is absent.
-func (w *world) verifyAddresses(reserved map[string]map[string]ipam.Holder) {
+func (w *world) verifyAddresses(reserved map[string]map[string]config.Attachment) {
 	for network, holders := range reserved {
 		for address, h := range holders {
-			i := slices.IndexFunc(w.claims, func(c *claim) bool { return c.Config.Name == network && c.holder() == h })
+			i := slices.IndexFunc(w.claims, func(c *claim) bool { return c.Name == network && c.holder() == h })
 			if i < 0 {
 				w.blame("address %s of %s is reserved for %q, who never asked", address, network, h)
 			} else if c := w.claims[i]; c.standing == absent || w.hostOf(c) != nil {
@@ -230,7 +230,7 @@ func (w *world) verifyPresent(s hnsemu.State, c *claim) {
 			if diff := cmp.Diff(want.Addresses, e.Addresses, byText); diff != "" {
 				w.blame("%s: addresses (-ADD's result +got):\n%s", c, diff)
 			}
-		case e.Name == c.name() && e.NetworkName == c.Config.Name && !w.stray[e.ID]:
+		case e.Name == c.name() && e.NetworkName == c.Name && !w.stray[e.ID]:
 			w.blame("%s: a second endpoint, %s", c, e.ID)
 		}
 	}

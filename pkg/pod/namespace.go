@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
@@ -24,18 +25,18 @@ type place struct {
 
 // place reads CNI_NETNS. The GUID of the container's own namespace, which the
 // result of ADD told, means the same as no GUID.
-func (a Attachment) place() (place, error) {
-	own := plan.OwnNamespace(a.ContainerID)
-	if a.NetNS == "" || a.NetNS == "none" {
+func placeOf(c config.Config) (place, error) {
+	own := plan.OwnNamespace(c.ContainerID)
+	if c.NetNS == "" || c.NetNS == "none" {
 		return place{namespace: own, own: true}, nil
 	}
-	if sandbox, ok := strings.CutPrefix(a.NetNS, "container:"); ok {
-		if sandbox == "" || sandbox == a.ContainerID {
-			return place{}, fmt.Errorf("%w: CNI_NETNS is %q; after container: stands the id of the pod's sandbox", ErrNamespace, a.NetNS)
+	if sandbox, ok := strings.CutPrefix(c.NetNS, "container:"); ok {
+		if sandbox == "" || sandbox == c.ContainerID {
+			return place{}, fmt.Errorf("%w: CNI_NETNS is %q; after container: stands the id of the pod's sandbox", ErrNamespace, c.NetNS)
 		}
 		return place{sandbox: sandbox}, nil
 	}
-	id, err := hns.ParseGUID(a.NetNS)
+	id, err := hns.ParseGUID(c.NetNS)
 	if err != nil {
 		return place{}, fmt.Errorf("%w: CNI_NETNS: %w; the runtime must pass the GUID of an HCN namespace, none, or container:<id of the sandbox>",
 			ErrNamespace, err)

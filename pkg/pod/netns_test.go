@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
@@ -83,7 +83,7 @@ func TestOwnNamespaceOfSeveralInterfaces(t *testing.T) {
 	eth1 := eth0
 	eth1.IfName = "eth1"
 	other := n.named("net2", `"driver":"l2bridge",`+n.numbered(hns.L2Bridge, 2), "c1", "none")
-	for _, a := range []pod.Attachment{eth0, eth1, other} {
+	for _, a := range []config.Config{eth0, eth1, other} {
 		n.mustAdd(a)
 	}
 	n.mustDel(eth0)
@@ -146,7 +146,7 @@ func TestGCOfOwnNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.namespace(netns1)
-	if err := n.gc(alive, ipam.Holder{ContainerID: "alive", IfName: "eth0"}, ipam.Holder{ContainerID: "starting", IfName: "eth0"}); err != nil {
+	if err := n.gc(alive, config.Attachment{ContainerID: "alive", IfName: "eth0"}, config.Attachment{ContainerID: "starting", IfName: "eth0"}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -277,7 +277,7 @@ func TestWorkerWithoutSandbox(t *testing.T) {
 	if !errors.Is(err, pod.ErrNamespace) || !strings.Contains(err.Error(), "add the sandbox first") {
 		t.Errorf("ADD: %v", err)
 	}
-	if err := n.check(worker, pod.Promise{}); err == nil {
+	if err := n.check(worker, config.Promise{}); err == nil {
 		t.Error("CHECK found nothing wrong")
 	}
 	n.mustDel(worker)

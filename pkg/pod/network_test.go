@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // Ten ADDs that race make one network.
@@ -22,7 +22,7 @@ func TestAddRace(t *testing.T) {
 		t.Fatal(err)
 	}
 	const pods = 10
-	var all []pod.Attachment
+	var all []config.Config
 	for i := range pods {
 		netns := fmt.Sprintf("5e7ec6f4-3d7c-4b6e-8d6e-0000000001%02d", i)
 		n.namespace(netns)

@@ -88,34 +88,34 @@ func (n *node) numbered(d hns.Driver, i int) string {
 }
 
 // attachment returns pod's eth0 on the network of a driver.
-func (n *node) attachment(d hns.Driver, containerID, netns string) pod.Attachment {
+func (n *node) attachment(d hns.Driver, containerID, netns string) config.Config {
 	n.Helper()
 	return n.configured(fmt.Sprintf(`"driver":%q,%s`, d, n.section(d)), containerID, netns)
 }
 
 // configured returns an attachment whose configuration has these members.
-func (n *node) configured(members, containerID, netns string) pod.Attachment {
+func (n *node) configured(members, containerID, netns string) config.Config {
 	n.Helper()
 	return n.named("net1", members, containerID, netns)
 }
 
 // named returns an attachment to a network of that name.
-func (n *node) named(network, members, containerID, netns string) pod.Attachment {
+func (n *node) named(network, members, containerID, netns string) config.Config {
 	n.Helper()
 	conf := []byte(`{"cniVersion":"1.0.0","name":"` + network + `","type":"bulkhead",` + members + `}`)
 	if !json.Valid(conf) {
 		n.Fatalf("the test's configuration is not JSON: %s", conf)
 	}
-	c, err := config.Parse(conf, "IgnoreUnknown=1;K8S_POD_NAME=web")
+	c, err := config.Parse(conf, config.Env{ContainerID: containerID, IfName: "eth0", NetNS: netns, Args: "IgnoreUnknown=1;K8S_POD_NAME=web"})
 	if err != nil {
 		n.Fatal(err)
 	}
-	return pod.Attachment{Config: c, ContainerID: containerID, IfName: "eth0", NetNS: netns, Args: "IgnoreUnknown=1;K8S_POD_NAME=web"}
+	return c
 }
 
 // attacher returns the verbs as cniplugin would call them.
-func (n *node) attacher(a pod.Attachment) pod.Verbs {
-	return pod.Verbs{HNS: n.hns, IPAM: ipam.Open(a.Config.IPAM.Type), Lock: n.lock, Host: hostAddresses}
+func (n *node) attacher(a config.Config) pod.Verbs {
+	return pod.Verbs{HNS: n.hns, IPAM: ipam.Open(a.IPAM.Type), Lock: n.lock, Host: hostAddresses}
 }
 
 func (n *node) networks() network.Keeper {
@@ -137,19 +137,19 @@ func (n *node) lock(ctx context.Context, _ string) (release func(), err error) {
 	}
 }
 
-func (n *node) add(a pod.Attachment) (pod.Result, error) {
+func (n *node) add(a config.Config) (pod.Result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return n.attacher(a).Add(ctx, a)
 }
 
-func (n *node) del(a pod.Attachment) error {
+func (n *node) del(a config.Config) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return n.attacher(a).Del(ctx, a)
 }
 
-func (n *node) mustAdd(a pod.Attachment) pod.Result {
+func (n *node) mustAdd(a config.Config) pod.Result {
 	n.Helper()
 	r, err := n.add(a)
 	if err != nil {
@@ -158,7 +158,7 @@ func (n *node) mustAdd(a pod.Attachment) pod.Result {
 	return r
 }
 
-func (n *node) mustDel(a pod.Attachment) {
+func (n *node) mustDel(a config.Config) {
 	n.Helper()
 	if err := n.del(a); err != nil {
 		n.Fatalf("DEL: %v", err)
@@ -194,15 +194,15 @@ func (n *node) addresses() []string {
 }
 
 // reserved returns what IPAM has given away of a network, and to whom.
-func (n *node) reserved(network string) map[string]ipam.Holder {
+func (n *node) reserved(network string) map[string]config.Attachment {
 	n.Helper()
-	out := map[string]ipam.Holder{}
+	out := map[string]config.Attachment{}
 	for name, content := range n.ipamFiles(network) {
 		if name == "lock" || strings.HasPrefix(name, "last_reserved_ip") {
 			continue
 		}
 		owner := append(strings.Fields(content), "")
-		out[name] = ipam.Holder{ContainerID: owner[0], IfName: owner[1]}
+		out[name] = config.Attachment{ContainerID: owner[0], IfName: owner[1]}
 	}
 	return out
 }
@@ -245,7 +245,7 @@ func (n *node) nothingLeft(when string) {
 
 // attached fails unless the result is what the node has: one endpoint of that
 // name, in the namespace, whose address IPAM knows as the container's.
-func (n *node) attached(a pod.Attachment, r pod.Result) {
+func (n *node) attached(a config.Config, r pod.Result) {
 	n.Helper()
 	found, err := n.hns.EndpointsNamed(context.Background(), r.Endpoint.Name)
 	if err != nil || len(found) != 1 {
@@ -259,7 +259,7 @@ func (n *node) attached(a pod.Attachment, r pod.Result) {
 		n.Errorf("namespace %s holds %v (%v), not %s", a.NetNS, ns.Endpoints, err, r.Endpoint.ID)
 	}
 	want := []string{r.Endpoint.Addresses[0].Addr().String() + " " + a.ContainerID}
-	if got := n.addresses(); a.Config.IPAM.Type != "" && !slices.Contains(got, want[0]) {
+	if got := n.addresses(); a.IPAM.Type != "" && !slices.Contains(got, want[0]) {
 		n.Errorf("IPAM holds %v, want %v", got, want)
 	}
 }

@@ -10,16 +10,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
-	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // behindNode returns a pod that leaves its subnet by the node's own endpoint.
-func (n *node) behindNode(containerID, netns, ipam string) pod.Attachment {
+func (n *node) behindNode(containerID, netns, ipam string) config.Config {
 	n.Helper()
 	if ipam == "" {
 		ipam = fmt.Sprintf(`{"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "10.1.0.0/16"}]]}`, n.dir)
@@ -61,7 +61,7 @@ func TestNodeEndpoint(t *testing.T) {
 				t.Errorf("the pod has %v and %v", got.Addresses, got.Routes)
 			}
 			n.attached(second, n.mustAdd(second))
-			if err := n.attacher(first).Check(context.Background(), first, pod.Promise{Addresses: []ipam.Address{{Prefix: r.Endpoint.Addresses[0]}}}); err != nil {
+			if err := n.attacher(first).Check(context.Background(), first, config.Promise{Addresses: []ipam.Address{{Prefix: r.Endpoint.Addresses[0]}}}); err != nil {
 				t.Errorf("CHECK: %v", err)
 			}
 			n.mustDel(first)
@@ -71,7 +71,7 @@ func TestNodeEndpoint(t *testing.T) {
 			if again := n.ofNode("after all pods"); again.ID != made.ID {
 				t.Error("the node's endpoint was made anew")
 			}
-			if err := n.networks().Remove(context.Background(), first.Config); err != nil {
+			if err := n.networks().Remove(context.Background(), first); err != nil {
 				t.Errorf("remove the network: %v", err)
 			}
 			if s := n.state(); len(s.Networks)+len(s.Endpoints) > 0 {

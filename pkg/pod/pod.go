@@ -63,55 +63,37 @@ func (v Verbs) networks() network.Keeper {
 	return network.Keeper{HNS: v.HNS, Lock: v.Lock, Uplink: v.Uplink}
 }
 
-// Attachment is one interface of one container on one network.
-type Attachment struct {
-	Config      config.Config
-	ContainerID string
-	IfName      string
-	// NetNS is CNI_NETNS as it came in: the GUID of a namespace; "none" or empty
-	// for one that Bulkhead makes; "container:<id>" for that of a sandbox.
-	NetNS string
-	// Args is CNI_ARGS as it came in.
-	Args string
+// endpointName returns the name of the attachment's endpoint.
+func endpointName(c config.Config) string {
+	return plan.EndpointName(c.ContainerID, c.Name, c.IfName)
 }
 
-// name returns the name of the attachment's endpoint.
-func (a Attachment) name() string {
-	return plan.EndpointName(a.ContainerID, a.Config.Name, a.IfName)
-}
-
-// of returns the attachment that another container of the same pod has.
-func (a Attachment) of(containerID string) Attachment {
-	a.ContainerID = containerID
-	return a
-}
-
-// request returns the attachment as an IPAM plugin is asked. Addresses are those
-// that its endpoint has or had, where that is known.
-func (a Attachment) request(addresses ...netip.Addr) ipam.Request {
-	return ipam.Request{ContainerID: a.ContainerID, IfName: a.IfName, Args: a.Args, Conf: a.Config.Raw, Addresses: addresses}
+// of returns the configuration of another container of the same pod.
+func of(c config.Config, containerID string) config.Config {
+	c.ContainerID = containerID
+	return c
 }
 
 // endpoints returns the attachment's endpoints. HNS does not keep names unique, and
 // remote endpoints of the name are not the attachment's.
-func (v Verbs) endpoints(ctx context.Context, a Attachment) ([]hns.Endpoint, error) {
-	found, err := v.HNS.EndpointsNamed(ctx, a.name())
+func (v Verbs) endpoints(ctx context.Context, c config.Config) ([]hns.Endpoint, error) {
+	found, err := v.HNS.EndpointsNamed(ctx, endpointName(c))
 	return slices.DeleteFunc(found, func(e hns.Endpoint) bool { return e.Remote }), err
 }
 
 // plan gathers the facts and returns the wanted endpoint.
-func (v Verbs) plan(ctx context.Context, a Attachment, n hns.Network, given ipam.Result) (hns.Endpoint, error) {
-	facts := plan.Facts{Config: a.Config, Network: n, ContainerID: a.ContainerID, IfName: a.IfName, Routes: given.Routes}
+func (v Verbs) plan(ctx context.Context, c config.Config, n hns.Network, given ipam.Result) (hns.Endpoint, error) {
+	facts := plan.Facts{Config: c, Network: n, Routes: given.Routes}
 	for _, addr := range given.Addresses {
 		facts.Addresses = append(facts.Addresses, plan.Address{Addr: addr.Prefix.Addr(), Gateway: addr.Gateway})
 	}
 	var err error
-	if plan.NeedsFeatures(a.Config, n.Driver, facts.Addresses) {
+	if plan.NeedsFeatures(c, n.Driver, facts.Addresses) {
 		if facts.Features, err = v.HNS.Features(ctx); err != nil {
 			return hns.Endpoint{}, err
 		}
 	}
-	if facts.Host, err = v.host(a.Config); err != nil {
+	if facts.Host, err = v.host(c); err != nil {
 		return hns.Endpoint{}, err
 	}
 	if facts.Config.DNS.IsZero() {

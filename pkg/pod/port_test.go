@@ -10,13 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // publish is a pod whose port 80 is to be port 8080 of the node.
-func (n *node) publish(containerID, hostIP string) pod.Attachment {
+func (n *node) publish(containerID, hostIP string) config.Config {
 	n.Helper()
 	conf := fmt.Sprintf(`{"cniVersion": "1.1.0", "name": "net1", "type": "bulkhead", "driver": "l2bridge",
 		"network": {"subnets": [{"prefix": "10.1.0.0/16", "gateway": "10.1.0.1"}]},
@@ -84,7 +85,7 @@ func TestPortTakenByAProgram(t *testing.T) {
 func TestOtherAddressesThanAskedFor(t *testing.T) {
 	n := newNode(t, "2022")
 	a := n.publish("first", "")
-	a.Config.IPs = append(a.Config.IPs, netip.MustParseAddr("10.1.0.77"))
+	a.IPs = append(a.IPs, netip.MustParseAddr("10.1.0.77"))
 	_, err := n.attacher(a).Add(context.Background(), a)
 	if !errors.Is(err, pod.ErrIPAM) || !strings.Contains(err.Error(), "runtimeConfig.ips[0]: IPAM plugin host-local gave [10.1.0.10/16] instead of 10.1.0.77") {
 		t.Errorf("got %v", err)

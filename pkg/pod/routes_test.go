@@ -13,10 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
-	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // What IPAM says beside addresses reaches the endpoint, CHECK agrees, and what an
@@ -50,7 +50,7 @@ func TestRoutesAndDNSOfIPAM(t *testing.T) {
 			if got := fmt.Sprint(r.Endpoint.DNS.Servers, r.Endpoint.DNS.Search); got != "[10.96.0.10] [svc.local]" {
 				t.Errorf("DNS is %s", got)
 			}
-			promise := pod.Promise{Addresses: []ipam.Address{{Prefix: r.Endpoint.Addresses[0]}}, MAC: r.Endpoint.MAC}
+			promise := config.Promise{Addresses: []ipam.Address{{Prefix: r.Endpoint.Addresses[0]}}, MAC: r.Endpoint.MAC}
 			if err := n.attacher(a).Check(context.Background(), a, promise); err != nil {
 				t.Errorf("CHECK: %v", err)
 			}

@@ -24,7 +24,7 @@ func (v Verbs) Status(ctx context.Context, c config.Config) error {
 	if err := network.Check(c, all); err != nil {
 		return err
 	}
-	if err := v.IPAM.Status(ctx, c.Raw); err != nil {
+	if err := v.IPAM.Status(ctx, c); err != nil {
 		return fmt.Errorf("%w: %w", ErrIPAM, err)
 	}
 	return nil

@@ -21,7 +21,7 @@ func TestStatus(t *testing.T) {
 	n := newNode(t, "2022")
 	ours := n.attachment(hns.L2Bridge, "c1", netns1)
 	theirs := n.configured(`"driver":"l2bridge"`, "c1", netns1)
-	status := func(a pod.Attachment) error { return n.attacher(a).Status(context.Background(), a.Config) }
+	status := func(a config.Config) error { return n.attacher(a).Status(context.Background(), a) }
 	if err := status(ours); err != nil {
 		t.Errorf("a network that ADD can make: %v", err)
 	}
@@ -54,7 +54,7 @@ func TestStatusIsCheap(t *testing.T) {
 		if err := n.host.ResetLog(); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.attacher(a).Status(context.Background(), a.Config); err != nil {
+		if err := n.attacher(a).Status(context.Background(), a); err != nil {
 			t.Errorf("%s: %v", d, err)
 		}
 		calls, err := n.host.Calls()
@@ -73,7 +73,7 @@ func TestStatusAgreesWithAdd(t *testing.T) {
 		for _, other := range hns.Drivers() {
 			a := n.attachment(other, "c2", netns1)
 			_, addErr := n.add(a)
-			err := n.attacher(a).Status(context.Background(), a.Config)
+			err := n.attacher(a).Status(context.Background(), a)
 			if (addErr == nil) != (err == nil) || other != d && !errors.Is(err, network.ErrDiffers) {
 				t.Errorf("network %s, configured %s: ADD says %v, STATUS says %v", d, other, addErr, err)
 			}
@@ -89,7 +89,7 @@ func TestStatusOfAnOldHNS(t *testing.T) {
 	}
 	for _, tt := range tests {
 		a := n.configured(tt.members, "c1", netns1)
-		if err := n.attacher(a).Status(context.Background(), a.Config); !errors.Is(err, plan.ErrFeature) || !strings.Contains(err.Error(), tt.want) {
+		if err := n.attacher(a).Status(context.Background(), a); !errors.Is(err, plan.ErrFeature) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: STATUS: %v", tt.want, err)
 		}
 		n.namespace("")
@@ -123,7 +123,7 @@ func TestStatusOfAnHNSThatIsTooOld(t *testing.T) {
 		v.Client = n.hns
 		n.hns = v
 		a := n.attachment(hns.L2Bridge, "c1", netns1)
-		if err := n.attacher(a).Status(context.Background(), a.Config); !errors.Is(err, plan.ErrFeature) {
+		if err := n.attacher(a).Status(context.Background(), a); !errors.Is(err, plan.ErrFeature) {
 			t.Errorf("%+v: %v", v.version, err)
 		}
 	}
@@ -134,20 +134,20 @@ func TestStatusOfAnExhaustedRange(t *testing.T) {
 	members := `"driver":"l2bridge","network":{"subnets":[{"prefix":"10.1.0.0/16","gateway":"10.1.0.1"}]},` +
 		fmt.Sprintf(`"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/16","rangeStart":"10.1.0.10","rangeEnd":"10.1.0.11"}]]}`, n.dir)
 	status := func(c config.Config) error {
-		return n.attacher(pod.Attachment{Config: c}).Status(context.Background(), c)
+		return n.attacher(c).Status(context.Background(), c)
 	}
-	var last pod.Attachment
+	var last config.Config
 	var first pod.Result
 	for i := range 2 {
 		last = n.configured(members, fmt.Sprint("c", i), "none")
-		if err := status(last.Config); err != nil {
+		if err := status(last); err != nil {
 			t.Errorf("with %d of 2 addresses held: %v", i, err)
 		}
 		if r := n.mustAdd(last); i == 0 {
 			first = r
 		}
 	}
-	if err := status(last.Config); !errors.Is(err, ipam.ErrExhausted) {
+	if err := status(last); !errors.Is(err, ipam.ErrExhausted) {
 		t.Errorf("with all addresses held: %v", err)
 	}
 	late := n.configured(members, "c9", "none")
@@ -163,7 +163,7 @@ func TestStatusOfAnExhaustedRange(t *testing.T) {
 	}
 	adds("are reserved, 1 of 2 by containers without an endpoint; run GC")
 	n.mustDel(last)
-	if err := status(last.Config); err != nil {
+	if err := status(last); err != nil {
 		t.Errorf("with an address free again: %v", err)
 	}
 }

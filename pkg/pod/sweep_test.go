@@ -5,8 +5,10 @@ package pod_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,11 +200,26 @@ func (s *sweep) strike(t *testing.T, f sweepFault, nth int) (sc *scene, struck, 
 	if s.changesNothing && whole != sc.before {
 		sc.blame("the node was\n%s\nand is\n%s", sc.before, whole)
 	}
-	end = fmt.Sprint(err == nil, whole, sc.standings())
+	end = fmt.Sprint(err == nil, numberedIDs(whole), sc.standings())
 	if f.afterNext {
 		end += fmt.Sprint("late ", nth)
 	}
 	return sc, struck, end
+}
+
+var guids = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// numberedIDs names ids by the order in which they appear: those that Bulkhead
+// chooses are random, and no two states would be the same.
+func numberedIDs(state string) string {
+	seen := map[string]string{}
+	return guids.ReplaceAllStringFunc(state, func(id string) string {
+		id = strings.ToLower(id)
+		if seen[id] == "" {
+			seen[id] = fmt.Sprint("id", len(seen)+1)
+		}
+		return seen[id]
+	})
 }
 
 // follow carries out the next step and what belongs behind it.

@@ -129,7 +129,7 @@ func TestUplink(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := n.attachment(tt.driver, "c1", netns1)
-			a.Config.Network.Adapter = tt.adapter
+			a.Network.Adapter = tt.adapter
 			at := n.attacher(a)
 			of := &machine{adapters: func() ([]uplink.Adapter, error) { return []uplink.Adapter{slow, fast}, nil }}
 			if tt.adapters != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
@@ -15,34 +16,34 @@ import (
 // owner returns the attachment of the container that brought the interface to
 // the namespace: the attachment itself, or, when it is a worker of a pod whose
 // sandbox has that interface on the network already, the sandbox's.
-func (v Verbs) owner(ctx context.Context, a Attachment, network hns.Network, ns hns.Namespace) (Attachment, error) {
+func (v Verbs) owner(ctx context.Context, c config.Config, network hns.Network, ns hns.Namespace) (config.Config, error) {
 	for _, id := range ns.Endpoints {
 		e, err := v.HNS.Endpoint(ctx, id)
 		if errors.Is(err, hns.ErrNotFound) {
 			continue // deleted since the namespace was read
 		}
 		if err != nil {
-			return Attachment{}, err
+			return config.Config{}, err
 		}
 		containerID, ifName, ours := plan.ParseEndpointName(e.Name, network.Name)
-		if ours && e.NetworkID == network.ID && ifName == a.IfName {
-			return a.of(containerID), nil
+		if ours && e.NetworkID == network.ID && ifName == c.IfName {
+			return of(c, containerID), nil
 		}
 	}
-	return a, nil
+	return c, nil
 }
 
 // join puts a worker into the namespace that its sandbox's interface is in, and
 // returns that interface.
-func (v Verbs) join(ctx context.Context, a Attachment, sandbox string) (Result, error) {
-	e, ns, err := v.shared(ctx, a.of(sandbox))
+func (v Verbs) join(ctx context.Context, c config.Config, sandbox string) (Result, error) {
+	e, ns, err := v.shared(ctx, of(c, sandbox))
 	if err != nil {
 		return Result{}, err
 	}
-	if !slices.Contains(ns.Containers, a.ContainerID) {
-		if err := v.HNS.AttachContainer(ctx, ns.ID, a.ContainerID); err != nil {
+	if !slices.Contains(ns.Containers, c.ContainerID) {
+		if err := v.HNS.AttachContainer(ctx, ns.ID, c.ContainerID); err != nil {
 			return Result{}, v.undo(ctx, err, func(ctx context.Context) error {
-				return hns.IgnoreNotFound(v.HNS.DetachContainer(ctx, ns.ID, a.ContainerID))
+				return hns.IgnoreNotFound(v.HNS.DetachContainer(ctx, ns.ID, c.ContainerID))
 			})
 		}
 	}
@@ -50,7 +51,7 @@ func (v Verbs) join(ctx context.Context, a Attachment, sandbox string) (Result, 
 }
 
 // shared returns the interface of a sandbox and the namespace that it is in.
-func (v Verbs) shared(ctx context.Context, sandbox Attachment) (hns.Endpoint, hns.Namespace, error) {
+func (v Verbs) shared(ctx context.Context, sandbox config.Config) (hns.Endpoint, hns.Namespace, error) {
 	found, err := v.endpoints(ctx, sandbox)
 	if err != nil {
 		return hns.Endpoint{}, hns.Namespace{}, err
@@ -67,14 +68,14 @@ func (v Verbs) shared(ctx context.Context, sandbox Attachment) (hns.Endpoint, hn
 	}
 	return hns.Endpoint{}, hns.Namespace{}, fmt.Errorf(
 		"%w: the sandbox %s of CNI_NETNS has no interface %s on the network %q; the runtime must add the sandbox first",
-		ErrNamespace, sandbox.ContainerID, sandbox.IfName, sandbox.Config.Name)
+		ErrNamespace, sandbox.ContainerID, sandbox.IfName, sandbox.Name)
 }
 
 // leave takes a worker out of the namespace of its sandbox and proves that it is out.
 // Without the sandbox's interface only a namespace of our own can be named; another
 // is the runtime's to remove.
-func (v Verbs) leave(ctx context.Context, a Attachment, sandbox string) error {
-	found, err := v.endpoints(ctx, a.of(sandbox))
+func (v Verbs) leave(ctx context.Context, c config.Config, sandbox string) error {
+	found, err := v.endpoints(ctx, of(c, sandbox))
 	if err != nil {
 		return err
 	}
@@ -85,12 +86,12 @@ func (v Verbs) leave(ctx context.Context, a Attachment, sandbox string) error {
 		}
 	}
 	for _, id := range namespaces {
-		if err := hns.IgnoreNotFound(v.HNS.DetachContainer(ctx, id, a.ContainerID)); err != nil {
+		if err := hns.IgnoreNotFound(v.HNS.DetachContainer(ctx, id, c.ContainerID)); err != nil {
 			return err
 		}
 		ns, err := v.HNS.Namespace(ctx, id)
-		if err == nil && slices.Contains(ns.Containers, a.ContainerID) {
-			err = fmt.Errorf("container %s is still in namespace %s after HNS took it out", a.ContainerID, id)
+		if err == nil && slices.Contains(ns.Containers, c.ContainerID) {
+			err = fmt.Errorf("container %s is still in namespace %s after HNS took it out", c.ContainerID, id)
 		}
 		if err := hns.IgnoreNotFound(err); err != nil {
 			return err

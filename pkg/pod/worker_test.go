@@ -5,6 +5,7 @@ package pod_test
 import (
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
@@ -58,11 +59,11 @@ func TestSeveralInterfacesOfAPod(t *testing.T) {
 		t.Errorf("eth0 is %s, eth1 is %s", a.Endpoint.Name, b.Endpoint.Name)
 	}
 	for _, pair := range []struct {
-		pod.Attachment
+		config.Config
 		pod.Result
 	}{{first, a}, {second, b}} {
-		n.attached(pair.Attachment, pair.Result)
-		if err := n.check(pair.Attachment, promised(pair.Result)); err != nil {
+		n.attached(pair.Config, pair.Result)
+		if err := n.check(pair.Config, promised(pair.Result)); err != nil {
 			t.Error(err)
 		}
 	}

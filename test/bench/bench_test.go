@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
@@ -161,10 +162,12 @@ func (b *bench) crowd(n int) {
 
 // reserve gives an address away as the rival's IPAM does for a pod.
 func (b *bench) reserve(r rival, container string) {
-	p, ctx := ipam.Open("host-local"), b.Context()
-	conf := fmt.Sprintf(`{"name": "net1", "ipam": {"type": "host-local", "dataDir": %q,
-		"ranges": [[{"subnet": "10.1.0.0/16", "rangeStart": "10.1.192.1"}]]}}`, r.dir)
-	if _, err := p.Add(ctx, ipam.Request{ContainerID: container, IfName: "eth0", Conf: []byte(conf)}); err != nil {
+	c, err := config.Parse(fmt.Appendf(nil, `{"name": "net1", "type": "bulkhead", "ipam": {"type": "host-local", "dataDir": %q,
+		"ranges": [[{"subnet": "10.1.0.0/16", "rangeStart": "10.1.192.1"}]]}}`, r.dir), config.Env{ContainerID: container, IfName: "eth0"})
+	if err == nil {
+		_, err = ipam.Open("host-local").Add(b.Context(), c, nil)
+	}
+	if err != nil {
 		b.Fatal(err)
 	}
 }

@@ -77,7 +77,7 @@ func TestConflistsInDocuments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := config.Parse(stdin, ""); err != nil {
+			if _, err := config.Parse(stdin, config.Env{}); err != nil {
 				t.Errorf("%s: a conflist that is refused: %v\n%s", b.in, err, b.text)
 			}
 		}

@@ -23,9 +23,6 @@ var missingNotes = regexp.MustCompile(`(?:^|[^\w])((?:hns|pains|peers|in-product
 // stillCiting are files and folders that cite the notes still. This list goes away:
 // empty it, then delete it with its use.
 var stillCiting = []string{
-	"pkg/attach/conflict.go",
-	"pkg/attach/port.go",
-	"pkg/attach/settle.go",
 	"pkg/hnsemu/",
 }
 

@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"pkg/nodelock":         {},
 	"pkg/uplink":           {},
 	"pkg/plan":             {"pkg/config", "pkg/hcndoc", "pkg/hns", "pkg/acl"},
-	"pkg/ipam":             {"pkg/bounded", "pkg/hns"},
+	"pkg/ipam":             {"pkg/bounded", "pkg/config", "pkg/hns"},
 	"pkg/network":          {"pkg/config", "pkg/hns", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/aclsync":          {"pkg/acl", "pkg/hns", "pkg/nodelock", "pkg/plan"},
 	"pkg/pod":              {"pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},

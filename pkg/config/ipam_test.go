@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+func rangeOf(subnet, first, last string) Range {
+	return Range{Subnet: netip.MustParsePrefix(subnet), First: netip.MustParseAddr(first), Last: netip.MustParseAddr(last)}
+}
+
+func withGateway(r Range, gateway string) Range {
+	r.Gateway = netip.MustParseAddr(gateway)
+	return r
+}
+
+// ipamCases are configurations of the ipam section.
+var ipamCases = []acceptance{
+	{
+		name: "host-local with everything",
+		want: with(func(c *Config) {
+			c.IPs = []netip.Addr{netip.MustParseAddr("10.4.0.9")}
+			c.IPAM = IPAM{
+				Type: "host-local", DataDir: "C:/cni", ResolvConf: "C:/resolv.conf",
+				RangeSets: []RangeSet{
+					{"runtimeConfig.ipRanges[0]", []Range{rangeOf("10.4.0.0/16", "10.4.0.1", "10.4.255.254")}},
+					{"ipam.subnet", []Range{withGateway(rangeOf("10.1.0.0/24", "10.1.0.10", "10.1.0.20"), "10.1.0.5")}},
+					{"ipam.ranges[0]", []Range{rangeOf("10.2.0.0/30", "10.2.0.1", "10.2.0.2"), rangeOf("10.3.0.0/24", "10.3.0.9", "10.3.0.254")}},
+					{"ipam.ranges[1]", []Range{rangeOf("fd00::/64", "fd00::1", "fd00::ffff:ffff:ffff:ffff")}},
+				},
+				Exclude: prefixes("10.1.0.12/32", "10.3.0.128/25"),
+				Routes: []hns.Route{
+					{Destination: netip.MustParsePrefix("10.9.0.0/16")},
+					{Destination: netip.MustParsePrefix("::/0"), NextHop: netip.MustParseAddr("fd00::9")},
+				},
+				Requested: []RequestedAddr{
+					{"CNI_ARGS IP", netip.MustParseAddr("10.1.0.11")}, {"args.cni.ips[0]", netip.MustParseAddr("fd00::7")},
+					{"runtimeConfig.ips[0]", netip.MustParseAddr("10.4.0.9")},
+				},
+			}
+		}),
+		args: "IP=10.1.0.11/24",
+		conf: native(`"ipam": {"type": "host-local", "dataDir": "C:/cni", "resolvConf": "C:/resolv.conf",
+			"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.10", "rangeEnd": "10.1.0.20", "gateway": "10.1.0.5",
+			"ranges": [[{"subnet": "10.2.0.0/30"}, {"subnet": "10.3.0.0/24", "rangeStart": "10.3.0.9"}], [{"subnet": "fd00::/64"}]],
+			"routes": [{"dst": "10.9.0.0/16", "mtu": 0}, null, {"dst": "::/0", "gw": "fd00::9"}], "exclude": ["10.1.0.12", "10.3.0.128/25"]},
+			"args": {"cni": {"ips": ["fd00::7"]}},
+			"runtimeConfig": {"ipRanges": [[{"subnet": "10.4.0.0/16"}]], "ips": ["10.4.0.9/16"]}`),
+	},
+	{
+		name: "static with everything",
+		want: with(func(c *Config) {
+			c.IPAM = IPAM{
+				Type: "static",
+				Addresses: []IPAMAddress{
+					{Prefix: netip.MustParsePrefix("10.1.0.5/24"), Gateway: netip.MustParseAddr("10.1.0.1")},
+					{Prefix: netip.MustParsePrefix("fd00::5/64"), Gateway: netip.MustParseAddr("fd00::1")},
+				},
+				Routes: []hns.Route{{Destination: netip.MustParsePrefix("10.9.0.0/16"), NextHop: netip.MustParseAddr("10.1.0.9")}},
+				DNS:    hns.DNS{Domain: "d", Search: []string{"s"}, Servers: []string{"1.1.1.1"}, Options: []string{"o"}},
+			}
+		}),
+		args: "IP=fd00::5/64;GATEWAY=fd00::1",
+		conf: native(`"ipam": {"type": "static", "addresses": [{"address": "10.1.0.5/24", "gateway": "10.1.0.1"}],
+			"routes": [{"dst": "10.9.0.0/16", "gw": "10.1.0.9"}], "dns": {"nameservers": ["1.1.1.1"], "domain": "d", "search": ["s"], "options": ["o"]}}`),
+	},
+	{
+		name: "another plugin's section is its own",
+		want: with(func(c *Config) { c.IPAM.Type = "azure-ipam" }),
+		conf: native(`"ipam": {"type": "azure-ipam", "dataDir": 5, "ranges": "x", "subnet": []}`),
+	},
+}
+
+// What contradicts itself within one file is refused before HNS is touched.
+func TestIPAMContradictions(t *testing.T) {
+	t.Parallel()
+	const l2bridge = `"driver": "l2bridge", "network": {"subnets": [{"prefix": "10.1.0.0/24", "gateway": "10.1.0.1"}, {"prefix": "fd00::/64", "gateway": "fd00::1"}]}, `
+	hostLocal := func(ranges, more string) string {
+		return native(l2bridge + `"ipam": {"type": "host-local", "ranges": ` + ranges + `}` + more)
+	}
+	for _, tc := range []struct{ want, conf string }{
+		{"ipam.ranges[0][0]: 10.9.0.254 is outside of network.subnets (10.1.0.0/24, fd00::/64)", hostLocal(`[[{"subnet": "10.9.0.0/24"}]]`, "")},
+		{"ipam.ranges[1][0]: 10.1.1.254 is outside of network.subnets (10.1.0.0/24, fd00::/64)", hostLocal(`[[{"subnet": "fd00::/64"}], [{"subnet": "10.1.0.0/23"}]]`, "")},
+		{
+			"runtimeConfig.ipRanges[0][0]: 10.9.0.254 is outside of network.subnets (10.1.0.0/24, fd00::/64)",
+			hostLocal(`[[{"subnet": "10.1.0.0/24"}]]`, `, "runtimeConfig": {"ipRanges": [[{"subnet": "10.9.0.0/24"}]]}`),
+		},
+		{"ipam.addresses: 10.9.0.5 is outside of network.subnets (10.1.0.0/24, fd00::/64)", native(l2bridge + `"ipam": {"type": "static", "addresses": [{"address": "10.9.0.5/24"}]}`)},
+		{
+			"runtimeConfig.ips[1]: requested address 10.1.0.9 is in no range of the ipam section",
+			hostLocal(`[[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.10"}], [{"subnet": "fd00::/64"}]]`, `, "runtimeConfig": {"ips": ["fd00::9", "10.1.0.9"]}`),
+		},
+		{
+			"runtimeConfig.ips[0]: requested address 10.1.0.8 is the second one of ipam.ranges[0], which gives one",
+			hostLocal(`[[{"subnet": "10.1.0.0/24"}]]`, `, "args": {"cni": {"ips": ["10.1.0.9"]}}, "runtimeConfig": {"ips": ["10.1.0.8"]}`),
+		},
+		{
+			"args.cni.ips[0]: requested address 10.1.0.9 is never handed out: ipam.exclude[1] excludes it",
+			native(l2bridge + `"ipam": {"type": "host-local", "subnet": "10.1.0.0/24", "exclude": ["10.1.0.7", "10.1.0.8/29"]}, "args": {"cni": {"ips": ["10.1.0.9"]}}`),
+		},
+		{
+			"runtimeConfig.portMappings[0].hostIP: the pod has no address of the family of fd00::9",
+			hostLocal(`[[{"subnet": "10.1.0.0/24"}]]`, `, "runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "tcp", "hostIP": "fd00::9"}]}`),
+		},
+		{
+			"runtimeConfig.portMappings[0].hostIP: the pod has no address of the family of 192.168.1.5",
+			native(l2bridge + `"ipam": {"type": "static", "addresses": [{"address": "fd00::5/64"}]},
+				"runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "tcp", "hostIP": "192.168.1.5"}]}`),
+		},
+		{"ipam.ranges: missing; host-local needs at least one range", native(`"ipam": {"type": "host-local"}`)},
+		{"ipam.ranges[0]: empty; it needs a range", hostLocal(`[[]]`, "")},
+		{"ipam.ranges[0][0].subnet: missing; want a CIDR such as 10.10.0.0/24", hostLocal(`[[{}]]`, "")},
+		{`ipam.ranges[0][0].subnet: "10.1.0.5/24" has host bits set; write 10.1.0.0/24`, hostLocal(`[[{"subnet": "10.1.0.5/24"}]]`, "")},
+		{"ipam.ranges[0][0].subnet: 10.1.0.0/31 is too small for a pod and its gateway", hostLocal(`[[{"subnet": "10.1.0.0/31"}]]`, "")},
+		{"ipam.ranges[0][0].gateway: 10.2.0.1 is outside of 10.1.0.0/24", hostLocal(`[[{"subnet": "10.1.0.0/24", "gateway": "10.2.0.1"}]]`, "")},
+		{"ipam.ranges[0][0].rangeEnd: 10.1.0.5 is before the start of the range, 10.1.0.9", hostLocal(`[[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.5"}]]`, "")},
+		{"ipam.ranges[0][1]: fd00::/64 is of another family than 10.1.0.0/24 of the same set", hostLocal(`[[{"subnet": "10.1.0.0/24"}, {"subnet": "fd00::/64"}]]`, "")},
+		{"ipam.ranges[0][1]: 10.1.0.9-10.1.0.254 overlaps 10.1.0.1-10.1.0.9 of ipam.ranges[0][0]", hostLocal(`[[{"subnet": "10.1.0.0/24", "rangeEnd": "10.1.0.9"}, {"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9"}]]`, "")},
+		{"ipam.ranges[1][0]: 10.1.0.1-10.1.0.254 overlaps 10.1.0.1-10.1.0.254 of ipam.ranges[0]", hostLocal(`[[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.1.0.0/24"}]]`, "")},
+		{
+			`cniVersion: "0.2.0" has no more than one address of each family`,
+			`{"cniVersion": "0.2.0", "name": "n", "type": "bulkhead", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.2.0.0/24"}]]}}`,
+		},
+		{`ipam.routes[1].scope: HNS has nothing like it; remove it`, native(l2bridge + `"ipam": {"type": "static", "routes": [{"dst": "10.0.0.0/8"}, {"dst": "10.0.0.0/8", "scope": 0}]}`)},
+		{
+			`policies[0].Type: HNS has no policy "Firewall" that is known here: QOS, L2Driver, OutBoundNAT, SDNRoute, L4Proxy, L4WFPPROXY, ProviderAddress, PortName, EncapOverhead, InterfaceConstraint, Encryption, VLAN, InterfaceParameters, Iov, TierAcl`,
+			native(`"policies": [{"Type": "Firewall", "Settings": {}}]`),
+		},
+	} {
+		_, err := Parse([]byte(tc.conf), Env{})
+		if err == nil {
+			t.Errorf("accepted %s\nwant %s", tc.conf, tc.want)
+			continue
+		}
+		if diff := cmp.Diff(tc.want, asError(t, err).Error()); diff != "" {
+			t.Errorf("%s\n(-want +got):\n%s", tc.conf, diff)
+		}
+	}
+}
+
+// DEL must find the reservations, whatever else is wrong with the section.
+func TestLenientFindsTheReservations(t *testing.T) {
+	t.Parallel()
+	for _, section := range []string{
+		`{"type": "host-local", "dataDir": "C:/x", "ranges": 5}`,
+		`{"type": "host-local", "dataDir": "C:/x", "subnet": "nonsense", "routes": [5], "exclude": 5}`,
+		`{"type": "host-local", "DataDir": "C:/x"}`,
+	} {
+		c, err := ParseLenient([]byte(native(`"ipam": `+section)), Env{})
+		if err != nil || c.IPAM.DataDir != "C:/x" || c.IPAM.Type != "host-local" {
+			t.Errorf("%s: got %+v, %v", section, c.IPAM, err)
+		}
+	}
+	if _, err := ParseLenient([]byte(native(`"ipam": {"type": "host-local", "dataDir": 5}`)), Env{}); err == nil {
+		t.Error("a dataDir that is no string is passed over, and the reservations are lost")
+	}
+}
