@@ -124,44 +124,60 @@ func TestNobodyListens(t *testing.T) {
 }
 
 func TestHangIsKilled(t *testing.T) {
+	t.Parallel()
 	env, probe := start(t)
 	if err := env.Host.AddFault(hnsemu.Fault{Nth: 2, Kind: hnsemu.FaultHang}); err != nil {
 		t.Fatal(err)
 	}
-	got := env.Run(t, wine.Cmd{Path: probe, Args: []string{"list", "3"}, Timeout: time.Second})
-	if !got.Killed || got.Code != -1 {
+	ended := make(chan wine.Result, 1)
+	go func() {
+		got, err := env.Exec(t.Context(), wine.Cmd{Path: probe, Args: []string{"list", "3"}, Timeout: patience})
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- got
+	}()
+	second := func(pending bool) func() bool {
+		return func() bool {
+			calls, err := env.Host.Calls()
+			return err == nil && len(calls) == 2 && calls[1].Pending == pending
+		}
+	}
+	waitFor(t, "the call that hangs", second(true))
+	if got := <-ended; !got.Killed || got.Code != -1 {
 		t.Errorf("got %+v, want it killed", got)
 	}
-	waitFor(t, "the call to be given up", func() bool {
-		calls, err := env.Host.Calls()
-		return err == nil && len(calls) == 2 && !calls[1].Pending
-	})
+	waitFor(t, "the call to be given up", second(false))
 }
 
 // TestChildrenAreKilled: the child holds the parent's stdout, so that Exec
 // returns soon only if both die.
 func TestChildrenAreKilled(t *testing.T) {
+	t.Parallel()
 	env, probe := start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	got, err := env.Exec(ctx, wine.Cmd{Path: probe, Args: []string{"parent"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !got.Killed || got.Stdout != "asleep\n" || got.Elapsed > 8*time.Second {
+	if !got.Killed || got.Stdout != "asleep\n" || got.Elapsed > patience+9*time.Second {
 		t.Errorf("got %+v, want it killed with its child", got)
 	}
 }
 
 // TestThreads: calls of one process do not wait for each other.
 func TestThreads(t *testing.T) {
+	t.Parallel()
 	env, probe := start(t)
-	if err := env.Host.SetLatency(500*time.Millisecond, false); err != nil {
+	const calls = 30
+	const each = time.Second
+	if err := env.Host.SetLatency(each, false); err != nil {
 		t.Fatal(err)
 	}
-	got := env.Run(t, wine.Cmd{Path: probe, Args: []string{"threads", "30"}})
-	if got.Code != 0 || got.Elapsed > 5*time.Second {
-		t.Errorf("30 calls of half a second took %s: %+v", got.Elapsed, got)
+	got := env.Run(t, wine.Cmd{Path: probe, Args: []string{"threads", fmt.Sprint(calls)}})
+	if got.Code != 0 || got.Elapsed > calls*each/2 {
+		t.Errorf("%d calls of %s took %s: %+v", calls, each, got.Elapsed, got)
 	}
 }
 
@@ -180,11 +196,15 @@ func TestRunOfNothing(t *testing.T) {
 	}
 }
 
+// patience is how long a program may take to come to where it hangs: on a busy
+// machine the start of two takes seconds.
+const patience = 5 * time.Second
+
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 10 s for %s", what)
+	for start := time.Now(); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > wine.DefaultTimeout {
+			t.Fatalf("waited %s for %s", wine.DefaultTimeout, what)
 		}
 	}
 }
