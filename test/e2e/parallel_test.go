@@ -12,10 +12,10 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// Two hundred pods from twenty runtimes at once, each adding ten and then
-// deleting them: every pod gets an address of its own, and nothing is left.
-func TestTwoHundredPodsAtOnce(t *testing.T) {
-	const runtimes, podsEach = 20, 10
+// A hundred pods from twenty runtimes at once, each adding five and then deleting
+// them: every pod gets an address of its own, and nothing is left.
+func TestHundredPodsAtOnce(t *testing.T) {
+	const runtimes, podsEach = 20, 5
 	p := newPlugin(t, "2022")
 	pods := &crowd{plugin: p, conf: p.conf(hns.L2Bridge), owner: map[string]string{}}
 	var wg sync.WaitGroup

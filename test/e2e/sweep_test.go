@@ -15,20 +15,22 @@ import (
 	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
-// For every driver and every native call that the executable makes in an ADD:
-// the call fails, or the connection is cut off before or after it is carried
-// out; the DEL that follows leaves nothing.
+// For every native call that the executable makes in an ADD: the call fails, or
+// the connection is cut off before or after it is carried out; the DEL that
+// follows leaves nothing. On overlay, which takes the most calls, it suffers all of
+// this, on the other drivers the worst: nobody knows what HNS has done. What the
+// verbs do is swept in their own package.
 func TestSweepAdd(t *testing.T) {
-	faults := []hnsemu.Fault{
-		{Kind: hnsemu.FaultFail, Code: 0x80004005},
-		{Kind: hnsemu.FaultCut},
-		{Kind: hnsemu.FaultCut, After: true},
-	}
+	worst := hnsemu.Fault{Kind: hnsemu.FaultCut, After: true}
 	var mu sync.Mutex
 	cases := 0
 	t.Run("drivers", func(t *testing.T) {
 		drivers(t, func(t *testing.T, d hns.Driver) {
 			t.Parallel()
+			faults := []hnsemu.Fault{worst}
+			if d == hns.Overlay {
+				faults = append(faults, hnsemu.Fault{Kind: hnsemu.FaultFail, Code: 0x80004005}, hnsemu.Fault{Kind: hnsemu.FaultCut})
+			}
 			for _, f := range faults {
 				calls := 0
 				for sweepAdd(t, d, f, calls+1) {
