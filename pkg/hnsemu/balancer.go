@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // balancer is a load balancer: in v1, a policy list with an ELB policy.
@@ -16,31 +17,10 @@ type balancer struct {
 	endpoints    []*endpoint
 	sourceVIP    string
 	frontendVIPs []string
-	ports        []balancerPort
+	ports        []schema.LoadBalancerPort
 	flags        uint32
 	// flat is the v1 policy when the client wrote that.
 	flat json.RawMessage
-}
-
-// balancerPort is one port of a load balancer (hns.md section 2.6).
-type balancerPort struct {
-	Protocol         uint32 `json:",omitempty"`
-	InternalPort     uint16 `json:",omitempty"`
-	ExternalPort     uint16 `json:",omitempty"`
-	DistributionType uint32 `json:",omitempty"`
-	Flags            uint32 `json:",omitempty"`
-}
-
-// balancerDoc is a load balancer in the v2 schema. hcsshim checks how many
-// endpoints it reads back, and the bits of the flags.
-type balancerDoc struct {
-	ID                   string         `json:",omitempty"`
-	HostComputeEndpoints []string       `json:",omitempty"`
-	SourceVIP            string         `json:",omitempty"`
-	FrontendVIPs         []string       `json:",omitempty"`
-	PortMappings         []balancerPort `json:",omitempty"`
-	Flags                uint32         `json:",omitempty"`
-	SchemaVersion        schemaVersion
 }
 
 // property returns the v1 property that a query filter names.
@@ -48,11 +28,11 @@ func (b *balancer) property(string) (string, bool) { return "", false }
 
 // createBalancer is HcnCreateLoadBalancer.
 func createBalancer(h *Host, id, settings string) (object, error) {
-	var doc balancerDoc
-	if err := decode(settings, &doc); err != nil {
+	var doc schema.LoadBalancer
+	if err := schema.Decode(settings, &doc); err != nil {
 		return nil, err
 	}
-	if err := checkID(doc.ID); err != nil {
+	if err := schema.CheckID(doc.ID); err != nil {
 		return nil, err
 	}
 	common, err := h.chooseID(balancerClass, id, doc.ID)
@@ -72,10 +52,10 @@ func createBalancer(h *Host, id, settings string) (object, error) {
 func modifyBalancer(h *Host, o object, settings string) error {
 	b := o.(*balancer)
 	if !h.profile.Version.AtLeast(15, 4) {
-		return refuse(codeNotImplemented, "load balancers can be modified since HNS 15.4")
+		return schema.Errorf(schema.CodeNotImplemented, "load balancers can be modified since HNS 15.4")
 	}
-	var doc balancerDoc
-	if err := decode(settings, &doc); err != nil {
+	var doc schema.LoadBalancer
+	if err := schema.Decode(settings, &doc); err != nil {
 		return err
 	}
 	changed := &balancer{base: b.base}
@@ -94,19 +74,19 @@ func removeBalancer(h *Host, o object) error {
 
 // read takes over a document. The virtual addresses may be anywhere: hcsshim's
 // tests have them outside the subnet.
-func (b *balancer) read(h *Host, doc balancerDoc) (err error) {
+func (b *balancer) read(h *Host, doc schema.LoadBalancer) (err error) {
 	if b.endpoints, err = h.referredEndpoints(doc.HostComputeEndpoints); err != nil {
 		return err
 	}
 	for _, vip := range append(slices.Clone(doc.FrontendVIPs), doc.SourceVIP) {
-		if vip != "" && !isAddr(vip) {
-			return refuse(codeInvalidIP, "virtual address %q", vip)
+		if vip != "" && !schema.IsAddr(vip) {
+			return schema.Errorf(schema.CodeInvalidIP, "virtual address %q", vip)
 		}
 	}
 	b.sourceVIP, b.frontendVIPs, b.ports, b.flags = doc.SourceVIP, doc.FrontendVIPs, doc.PortMappings, doc.Flags
 	for _, other := range all[*balancer](&h.store, balancerClass) {
 		if other.id != b.id && other.collides(b) {
-			return refuse(hns.CodePortExists, "load balancer %s has that address and port", other.id)
+			return schema.Errorf(hns.CodePortExists, "load balancer %s has that address and port", other.id)
 		}
 	}
 	return nil
@@ -115,9 +95,11 @@ func (b *balancer) read(h *Host, doc balancerDoc) (err error) {
 // collides reports whether two load balancers serve one address and port.
 func (b *balancer) collides(other *balancer) bool {
 	sharesVIP := slices.ContainsFunc(b.frontendVIPs, func(vip string) bool { return slices.Contains(other.frontendVIPs, vip) })
-	samePort := func(p, q balancerPort) bool { return p.Protocol == q.Protocol && p.ExternalPort == q.ExternalPort }
-	return sharesVIP && slices.ContainsFunc(b.ports, func(p balancerPort) bool {
-		return slices.ContainsFunc(other.ports, func(q balancerPort) bool { return samePort(p, q) })
+	samePort := func(p, q schema.LoadBalancerPort) bool {
+		return p.Protocol == q.Protocol && p.ExternalPort == q.ExternalPort
+	}
+	return sharesVIP && slices.ContainsFunc(b.ports, func(p schema.LoadBalancerPort) bool {
+		return slices.ContainsFunc(other.ports, func(q schema.LoadBalancerPort) bool { return samePort(p, q) })
 	})
 }
 
@@ -126,18 +108,18 @@ func (b *balancer) collides(other *balancer) bool {
 func (h *Host) referredEndpoints(ids []string) ([]*endpoint, error) {
 	var list []*endpoint
 	for _, text := range ids {
-		id, err := reference(strings.TrimPrefix(text, "/endpoints/"))
+		id, err := schema.Reference(strings.TrimPrefix(text, "/endpoints/"))
 		if err != nil {
 			return nil, err
 		}
 		o := h.store.find(endpointClass, id)
 		if o == nil {
-			return nil, refuse(codeInvalidReference, "no endpoint %q", text)
+			return nil, schema.Errorf(schema.CodeInvalidReference, "no endpoint %q", text)
 		}
 		list = append(list, o.(*endpoint))
 	}
 	if len(list) == 0 {
-		return nil, refuse(codeInvalidReference, "no endpoint is referred to")
+		return nil, schema.Errorf(schema.CodeInvalidReference, "no endpoint is referred to")
 	}
 	return list, nil
 }
@@ -153,55 +135,23 @@ func endpointIDs(list []*endpoint) []string {
 
 // v2 returns the load balancer in the v2 schema.
 func (b *balancer) v2(*Host) any {
-	return balancerDoc{
+	return schema.LoadBalancer{
 		ID: b.id, HostComputeEndpoints: endpointIDs(b.endpoints), SourceVIP: b.sourceVIP,
-		FrontendVIPs: b.frontendVIPs, PortMappings: b.ports, Flags: b.flags, SchemaVersion: schemaV2,
+		FrontendVIPs: b.frontendVIPs, PortMappings: b.ports, Flags: b.flags, SchemaVersion: schema.V2,
 	}
-}
-
-// elbDoc is an ELB policy of the v1 schema.
-type elbDoc struct {
-	Type         string
-	SourceVIP    string   `json:",omitempty"`
-	VIPs         []string `json:",omitempty"`
-	ILB          bool     `json:",omitempty"`
-	IsDSR        bool     `json:",omitempty"`
-	Protocol     uint32   `json:",omitempty"`
-	InternalPort uint16
-	ExternalPort uint16
-}
-
-// Bits of Flags of load balancers and their ports (hns.md section 2.6).
-const (
-	balancerDSR = 1
-	portILB     = 1
-)
-
-// doc returns what the policy says as a v2 document.
-func (d elbDoc) doc(references []string) balancerDoc {
-	doc := balancerDoc{HostComputeEndpoints: references, SourceVIP: d.SourceVIP, FrontendVIPs: d.VIPs}
-	port := balancerPort{Protocol: d.Protocol, InternalPort: d.InternalPort, ExternalPort: d.ExternalPort}
-	if d.ILB {
-		port.Flags = portILB
-	}
-	if d.IsDSR {
-		doc.Flags = balancerDSR
-	}
-	doc.PortMappings = []balancerPort{port}
-	return doc
 }
 
 // v1 returns the policy list that the load balancer is in the v1 schema.
 func (b *balancer) v1(*Host) any {
-	doc := policyListDoc{ID: b.upperID(), References: references(b.endpoints)}
+	doc := schema.PolicyList{ID: b.upperID(), References: references(b.endpoints)}
 	if b.flat != nil {
 		doc.Policies = []json.RawMessage{b.flat}
 		return doc
 	}
 	for _, p := range b.ports {
-		doc.Policies = append(doc.Policies, json.RawMessage(marshal(elbDoc{
-			Type: "ELB", SourceVIP: b.sourceVIP, VIPs: b.frontendVIPs, ILB: p.Flags&portILB != 0,
-			IsDSR: b.flags&balancerDSR != 0, Protocol: p.Protocol, InternalPort: p.InternalPort, ExternalPort: p.ExternalPort,
+		doc.Policies = append(doc.Policies, json.RawMessage(schema.Marshal(schema.ELBPolicy{
+			Type: "ELB", SourceVIP: b.sourceVIP, VIPs: b.frontendVIPs, ILB: p.Flags&schema.FlagILB != 0,
+			IsDSR: b.flags&schema.FlagDSR != 0, Protocol: p.Protocol, InternalPort: p.InternalPort, ExternalPort: p.ExternalPort,
 		})))
 	}
 	return doc

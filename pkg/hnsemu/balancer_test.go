@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // overlay returns a client of a node with an overlay network and two endpoints.
@@ -143,14 +144,14 @@ func TestModifyLoadBalancer(t *testing.T) {
 func TestNotImplemented(t *testing.T) {
 	c, e, _ := overlay(t, "2022")
 	lb := c.create("LoadBalancer", v2(`"HostComputeEndpoints":["`+e+`"]`))
-	if got := c.modify("LoadBalancer", lb, `{}`); got != codeNotImplemented {
+	if got := c.modify("LoadBalancer", lb, `{}`); got != schema.CodeNotImplemented {
 		t.Errorf("load balancer on 2022: %s", got)
 	}
 	route := c.create("SdnRoute", v2(`"HostComputeEndpoints":["`+e+`"]`))
-	if got := c.modify("SdnRoute", route, `{}`); got != codeNotImplemented {
+	if got := c.modify("SdnRoute", route, `{}`); got != schema.CodeNotImplemented {
 		t.Errorf("route: %s", got)
 	}
-	if got := c.call("HNSCall", "GET", "/accelnet/", "").Code; got != codeNotImplemented {
+	if got := c.call("HNSCall", "GET", "/accelnet/", "").Code; got != schema.CodeNotImplemented {
 		t.Errorf("accelnet on 2022: %s", got)
 	}
 }
@@ -230,7 +231,7 @@ func TestTakenID(t *testing.T) {
 			if class == "Endpoint" {
 				args = append([]string{c.open("Network", network)}, args...)
 			}
-			if got := c.call("HcnCreate"+class, args...).Code; got != codeObjectExists {
+			if got := c.call("HcnCreate"+class, args...).Code; got != hns.CodeObjectExists {
 				t.Errorf("%s %+v: %s", class, way, got)
 			}
 		}

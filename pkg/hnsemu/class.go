@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // class is a kind of objects and the seven functions that computenetwork.dll
@@ -86,17 +87,17 @@ func (c *class) procs() map[string]proc {
 // runEnumerate answers with ids, never with null: hcsshim dereferences the
 // answer (hns.md section 1.3).
 func (c *class) runEnumerate(h *Host, call Call) (Reply, error) {
-	q, err := parseQuery(call.Args[0])
+	q, err := schema.ParseQuery(call.Args[0])
 	if err != nil {
 		return Reply{}, err
 	}
 	ids := []string{}
 	for _, o := range h.store.objects[c] {
-		if q.matches(h, o) {
+		if h.passes(o, q.Properties) {
 			ids = append(ids, o.common().id)
 		}
 	}
-	return Reply{Out: marshal(ids)}, nil
+	return Reply{Out: schema.Marshal(ids)}, nil
 }
 
 // runCreate makes an object. hcsshim passes the zero GUID and puts a wanted id
@@ -140,14 +141,14 @@ func (c *class) runQuery(h *Host, call Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	q, err := parseQuery(call.Args[1])
+	q, err := schema.ParseQuery(call.Args[1])
 	if err != nil {
 		return Reply{}, err
 	}
 	if q.SchemaVersion.Major == 1 {
-		return Reply{Out: marshal(o.v1(h))}, nil
+		return Reply{Out: schema.Marshal(o.v1(h))}, nil
 	}
-	return Reply{Out: marshal(o.v2(h))}, nil
+	return Reply{Out: schema.Marshal(o.v2(h))}, nil
 }
 
 // runDelete deletes by id, whoever holds handles.
@@ -166,7 +167,7 @@ func (c *class) runClose(h *Host, call Call) (Reply, error) {
 		return Reply{}, err
 	}
 	if found, ok := h.store.handles[n]; !ok || found.client != call.Client || found.class != c {
-		return Reply{}, refuse(codeInvalidHandle, "%d is not a %s handle of client %q", n, c.name, call.Client)
+		return Reply{}, schema.Errorf(hns.CodeInvalidHandle, "%d is not a %s handle of client %q", n, c.name, call.Client)
 	}
 	delete(h.store.handles, n)
 	return Reply{}, nil
@@ -190,7 +191,7 @@ func (c *class) none(h *Host, id string) error {
 	if h.unknowns.GenericNotFound {
 		code = hns.CodeNotFound
 	}
-	return refuse(code, "no %s %s", c.name, id)
+	return schema.Errorf(code, "no %s %s", c.name, id)
 }
 
 // parseGUID reads a GUID parameter; none is the zero GUID.
@@ -200,7 +201,7 @@ func parseGUID(text string) (string, error) {
 	}
 	id, err := hns.ParseGUID(text)
 	if err != nil {
-		return "", refuse(codeInvalidParameter, "%v", err)
+		return "", schema.Errorf(schema.CodeInvalidParameter, "%v", err)
 	}
 	return id, nil
 }

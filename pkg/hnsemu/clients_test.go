@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // These follow real clients of HNS: the documents are what they send (peers.md
@@ -243,7 +245,7 @@ namespace #1 Host
 			c.start(Container{ID: "worker again", NamespaceID: s})
 			c.stop("worker again")
 			c.dumps("worker restarted", running+"  container sandbox process\n")
-			if got := c.call("HcnDeleteNamespace", s).Code; got != codeUnsupported {
+			if got := c.call("HcnDeleteNamespace", s).Code; got != schema.CodeUnsupported {
 				t.Errorf("namespace deleted too early: %s", got)
 			}
 			c.stop("sandbox")
@@ -310,7 +312,7 @@ func TestKubeProxy(t *testing.T) {
 	}
 	c.create("LoadBalancer", strings.ReplaceAll(service, `"Protocol":17`, `"Protocol":6`))
 	c.must("HcnDeleteEndpoint", pod)
-	if got := marshal(c.query("LoadBalancer", lb, "")["HostComputeEndpoints"]); got != marshal([]string{remote}) {
+	if got := schema.Marshal(c.query("LoadBalancer", lb, "")["HostComputeEndpoints"]); got != schema.Marshal([]string{remote}) {
 		t.Errorf("endpoints after the pod is gone: %s", got)
 	}
 	c.dumps("in the end", `network "vxlan0" Overlay

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // StartContainer starts a container in a namespace: the compartment and the
@@ -16,7 +17,7 @@ func (h *Host) StartContainer(c Container) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.startContainer(c); err != nil {
-		return &hns.Error{Op: "start container", Object: c.ID, Code: codeOf(err), Err: err}
+		return &hns.Error{Op: "start container", Object: c.ID, Code: schema.CodeOf(err), Err: err}
 	}
 	return nil
 }
@@ -29,21 +30,21 @@ func (h *Host) startContainer(c Container) error {
 		c.Isolation = hns.Process
 	case hns.Process, hns.HyperV:
 	default:
-		return refuse(codeInvalidParameter, "isolation %q", c.Isolation)
+		return schema.Errorf(schema.CodeInvalidParameter, "isolation %q", c.Isolation)
 	}
 	if c.ID == "" || h.store.containers[c.ID] != nil {
-		return refuse(codeObjectExists, "container %q runs already or has no id", c.ID)
+		return schema.Errorf(hns.CodeObjectExists, "container %q runs already or has no id", c.ID)
 	}
 	if h.stopped {
-		return refuse(hns.CodeServiceNotActive, "the service is stopped")
+		return schema.Errorf(hns.CodeServiceNotActive, "the service is stopped")
 	}
 	id, err := hns.ParseGUID(c.NamespaceID)
 	if err != nil {
-		return refuse(codeInvalidParameter, "%v", err)
+		return schema.Errorf(schema.CodeInvalidParameter, "%v", err)
 	}
 	o := h.store.find(namespaceClass, id)
 	if o == nil {
-		return refuse(hns.CodeNotFound, "no namespace %s", id)
+		return schema.Errorf(hns.CodeNotFound, "no namespace %s", id)
 	}
 	s := o.(*namespace)
 	if err := h.checkStart(s); err != nil {
@@ -58,12 +59,12 @@ func (h *Host) startContainer(c Container) error {
 // everything before.
 func (h *Host) checkStart(s *namespace) error {
 	if h.profile.ReattachFails && s.used && len(s.containers) == 0 {
-		return refuse(codeAttachFailed, "namespace %s was used before", s.id)
+		return schema.Errorf(schema.CodeAttachFailed, "namespace %s was used before", s.id)
 	}
 	for _, e := range s.endpoints {
-		if slices.ContainsFunc(e.policies, policy.broken) {
-			e.state = stateDegraded
-			return refuse(codeAttachFailed, "endpoint %q has a policy that does not work", e.name)
+		if slices.ContainsFunc(e.Policies, schema.Policy.Broken) {
+			e.state = schema.StateDegraded
+			return schema.Errorf(schema.CodeAttachFailed, "endpoint %q has a policy that does not work", e.name)
 		}
 	}
 	return nil
@@ -132,7 +133,7 @@ func (h *Host) start() {
 	if h.profile.RestartKeepsEndpoints {
 		return
 	}
-	h.forgetNetworks(func(n *network) bool { return n.flags&flagNonPersistent != 0 })
+	h.forgetNetworks(func(n *network) bool { return n.Flags&schema.FlagNonPersistent != 0 })
 	h.forgetEndpoints()
 }
 
@@ -164,13 +165,13 @@ func (h *Host) Reboot() error {
 		h.store.remove(namespaceClass, s)
 	}
 	h.forgetNetworks(func(n *network) bool {
-		return n.kind == typeNAT || n.kind == typeICS || n.flags&flagNonPersistent != 0
+		return n.Type == schema.TypeNAT || n.Type == schema.TypeICS || n.Flags&schema.FlagNonPersistent != 0
 	})
 	if !h.unknowns.EndpointsSurviveReboot {
 		h.forgetEndpoints()
 	}
 	for _, e := range all[*endpoint](&h.store, endpointClass) {
-		e.state, e.system, e.shared = stateCreated, "", nil
+		e.state, e.system, e.shared = schema.StateCreated, "", nil
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // Dump prints every object, sorted. An id is printed when the client chose it;
@@ -98,54 +100,54 @@ func named(b *base) string {
 // network prints a network and, indented, the endpoints on it.
 func (d dumper) network(n *network) string {
 	var p printer
-	p.line(0, "network %s %s", named(&n.base), n.kind)
+	p.line(0, "network %s %s", named(&n.base), n.Type)
 	if n.adapter != "" {
 		p.line(1, "adapter %q", n.adapter)
 	}
-	if n.flags != 0 {
-		p.line(1, "flags %d", n.flags)
+	if n.Flags != 0 {
+		p.line(1, "flags %d", n.Flags)
 	}
-	for _, s := range n.subnets {
+	for _, s := range n.Subnets {
 		p.subnet(s)
 	}
 	if n.ownPool {
-		for _, r := range n.pool {
-			p.line(1, "macs %s to %s", formatMAC(r.first), formatMAC(r.last))
+		for _, r := range n.MACPool {
+			p.line(1, "macs %s to %s", schema.FormatMAC(r.First), schema.FormatMAC(r.Last))
 		}
 	}
-	p.dns(1, n.dns)
-	p.policies(1, n.policies)
+	p.dns(1, n.DNS)
+	p.policies(1, n.Policies)
 	p.WriteString(strings.Join(render(n.endpoints(d.host), d.endpoint), ""))
 	return p.String()
 }
 
 // subnet prints a subnet in one line, with its VLAN or VSID as a word.
-func (p *printer) subnet(s *subnet) {
-	words := []string{s.prefix.String()}
-	if s.gateway.IsValid() {
-		words = append(words, "gateway", s.gateway.String())
+func (p *printer) subnet(s *schema.Subnet) {
+	words := []string{s.Prefix.String()}
+	if s.Gateway.IsValid() {
+		words = append(words, "gateway", s.Gateway.String())
 	}
-	for _, kind := range []string{"VLAN", "VSID"} {
-		if id := s.isolation(kind); id != 0 {
+	for _, kind := range []string{schema.PolicyVLAN, schema.PolicyVSID} {
+		if id := s.Isolation(kind); id != 0 {
 			words = append(words, strings.ToLower(kind), itoa(id))
 		}
 	}
-	if s.flags != 0 {
-		words = append(words, "flags", itoa(s.flags))
+	if s.Flags != 0 {
+		words = append(words, "flags", itoa(s.Flags))
 	}
 	p.list(1, "subnet", words)
-	p.routes(2, s.routes)
+	p.routes(2, s.Routes)
 }
 
 // routes prints routes in their order: the first default route is the gateway.
-func (p *printer) routes(depth int, list []routeDoc) {
+func (p *printer) routes(depth int, list []schema.Route) {
 	for _, r := range list {
 		p.line(depth, "route %s via %s", r.DestinationPrefix, r.NextHop)
 	}
 }
 
 // dns prints what is configured, nothing when nothing is.
-func (p *printer) dns(depth int, d dnsDoc) {
+func (p *printer) dns(depth int, d schema.DNS) {
 	if d.Domain != "" {
 		p.line(depth, "dns domain %s", d.Domain)
 	}
@@ -156,17 +158,17 @@ func (p *printer) dns(depth int, d dnsDoc) {
 
 // policies prints policies in their order, which clients read back, with sorted
 // members, whose order means nothing.
-func (p *printer) policies(depth int, list []policy) {
+func (p *printer) policies(depth int, list []schema.Policy) {
 	for _, each := range list {
-		if !each.generated {
-			p.line(depth, "policy %s %s", each.kind, each.canonical())
+		if !each.Generated {
+			p.line(depth, "policy %s %s", each.Type, each.Canonical())
 		}
 	}
 }
 
 var stateNames = map[uint16]string{
-	stateCreated: "created", stateAttached: "attached", stateShared: "attached sharing",
-	stateDetached: "detached", stateDegraded: "degraded",
+	schema.StateCreated: "created", schema.StateAttached: "attached", schema.StateAttachedSharing: "attached sharing",
+	schema.StateDetached: "detached", schema.StateDegraded: "degraded",
 }
 
 // endpoint prints an endpoint. Its address is printed although HNS may have
@@ -183,18 +185,18 @@ func (d dumper) endpoint(e *endpoint) string {
 		words = append(words, e.shared...)
 	}
 	p.list(2, "state", words)
-	if e.flags != 0 {
-		p.line(2, "flags %d", e.flags)
+	if e.Flags != 0 {
+		p.line(2, "flags %d", e.Flags)
 	}
 	for _, a := range e.addresses {
 		p.line(2, "address %s", a)
 	}
 	if e.ownMAC {
-		p.line(2, "mac %s", e.mac)
+		p.line(2, "mac %s", e.MAC)
 	}
-	p.routes(2, e.routes)
-	p.dns(2, e.dns)
-	p.policies(2, e.policies)
+	p.routes(2, e.Routes)
+	p.dns(2, e.DNS)
+	p.policies(2, e.Policies)
 	return p.String()
 }
 
@@ -241,7 +243,7 @@ func (d dumper) balancer(b *balancer) string {
 		p.line(1, "flags %d", b.flags)
 	}
 	for _, port := range b.ports {
-		p.line(1, "port %s", marshal(port))
+		p.line(1, "port %s", schema.Marshal(port))
 	}
 	for _, name := range endpointNames(b.endpoints) {
 		p.line(1, "endpoint %s", name)

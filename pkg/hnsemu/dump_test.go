@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // fill puts one of everything on a node.
@@ -135,8 +136,8 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back State
-	c.decode(marshal(state), &back)
-	if diff := cmp.Diff(marshal(state), marshal(back)); diff != "" {
+	c.decode(schema.Marshal(state), &back)
+	if diff := cmp.Diff(schema.Marshal(state), schema.Marshal(back)); diff != "" {
 		t.Errorf("through JSON (-want +got):\n%s", diff)
 	}
 	overlay, pod := state.Networks[0], state.Endpoints[0]

@@ -5,51 +5,30 @@ package hnsemu
 import (
 	"net/netip"
 	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
-
-// States of an endpoint (hns.md section 4.3).
-const (
-	stateCreated uint16 = iota + 1
-	stateAttached
-	stateShared
-	stateDetached
-	stateDegraded
-)
-
-// Bits of Flags of endpoints (hns.md section 2.4).
-const flagRemote = 1
-
-var endpointFlags = map[string]uint32{
-	"None": 0, "RemoteEndpoint": flagRemote, "DisableInterComputeCommunication": 2, "EnableMirroring": 4,
-	"EnableLowInterfaceMetric": 8, "OverrideDNSServerOrder": 16, "EnableDhcp": 32,
-}
 
 // endpoint is an interface on a network, of this node or of another one.
 type endpoint struct {
 	base
+	schema.Endpoint
 	network *network
 	// namespace is nil while the endpoint is in none.
 	namespace *namespace
 	// addresses have the prefix length of their subnet unless the client chose
 	// another.
 	addresses []netip.Prefix
-	// mac is written as HNS does: 00-15-5D-52-C0-00.
-	mac string
 	// ownMAC is true when the client chose the MAC address.
-	ownMAC   bool
-	routes   []routeDoc
-	dns      dnsDoc
-	policies []policy
-	flags    uint32
+	ownMAC bool
 	// system is what a v1 attach put the endpoint into: "Host", "Container",
 	// "VirtualMachine", or "" for none.
 	system string
 	// shared holds the containers of v1 attaches.
 	shared []string
 }
-
-// remote reports whether the endpoint is of a container on another node.
-func (e *endpoint) remote() bool { return e.flags&flagRemote != 0 }
 
 // property returns the v1 property that a query filter names.
 func (e *endpoint) property(key string) (string, bool) {
@@ -59,32 +38,23 @@ func (e *endpoint) property(key string) (string, bool) {
 	case "VirtualNetworkName":
 		return e.network.name, true
 	case "MacAddress":
-		return e.mac, true
+		return e.MAC, true
 	case "IPAddress":
-		return e.address(true).addr(), true
+		return e.address(true).Address, true
 	case "IPv6Address":
-		return e.address(false).addr(), true
+		return e.address(false).Address, true
 	}
 	return "", false
 }
 
-// ipConfig is an address as documents have it.
-type ipConfig struct {
-	Address      string `json:"IpAddress"`
-	PrefixLength int    `json:",omitempty"`
-}
-
-// addr is the address as a filter compares it, empty for none.
-func (c ipConfig) addr() string { return c.Address }
-
 // address returns the first address of a family, as v1 has no more.
-func (e *endpoint) address(is4 bool) ipConfig {
+func (e *endpoint) address(is4 bool) schema.IPConfig {
 	for _, p := range e.addresses {
 		if p.Addr().Is4() == is4 {
-			return ipConfig{p.Addr().String(), p.Bits()}
+			return schema.IPConfig{Address: p.Addr().String(), PrefixLength: p.Bits()}
 		}
 	}
-	return ipConfig{}
+	return schema.IPConfig{}
 }
 
 // runCreateEndpoint is HcnCreateEndpoint.
@@ -97,8 +67,8 @@ func runCreateEndpoint(h *Host, call Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	var doc endpointDoc
-	if err := decode(call.Args[2], &doc); err != nil {
+	var doc schema.EndpointDoc
+	if err := schema.Decode(call.Args[2], &doc); err != nil {
 		return Reply{}, err
 	}
 	if there := h.store.find(endpointClass, id); there != nil && h.unknowns.TakenIDOpens {
@@ -112,42 +82,66 @@ func runCreateEndpoint(h *Host, call Call) (Reply, error) {
 }
 
 // makeEndpoint makes an endpoint, or leaves nothing behind when it cannot.
-func (h *Host) makeEndpoint(n *network, parameter string, doc endpointDoc) (*endpoint, error) {
-	e, err := doc.endpoint(h, n, parameter)
+func (h *Host) makeEndpoint(n *network, parameter string, doc schema.EndpointDoc) (*endpoint, error) {
+	e, err := h.newEndpoint(n, parameter, doc)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkList(h, n, endpointPolicies, e.policies); err != nil {
+	if err := h.checkEndpointPolicies(n, e.Policies); err != nil {
 		return nil, err
 	}
-	if e.policies, err = h.placePolicies(e, e.policies); err != nil {
+	if e.Policies, err = h.placePolicies(e, e.Policies); err != nil {
 		return nil, err
 	}
-	if err := e.fillAddresses(h, doc.configs()); err != nil {
+	if err := e.fillAddresses(h, doc.IPConfigs()); err != nil {
 		return nil, err
 	}
 	if err := e.fillMAC(h); err != nil {
 		return nil, err
 	}
 	e.fillRoutes()
-	if e.dns.isZero() {
-		e.dns = n.dns
+	if e.DNS.IsZero() {
+		e.DNS = n.DNS
 	}
 	h.store.add(endpointClass, e)
 	return e, nil
 }
 
+// newEndpoint returns the endpoint that a document describes, still without what
+// HNS fills in.
+func (h *Host) newEndpoint(n *network, parameter string, doc schema.EndpointDoc) (*endpoint, error) {
+	if err := schema.CheckID(doc.ID); err != nil {
+		return nil, err
+	}
+	if h.unknowns.IgnoreID {
+		doc.ID, parameter = "", ""
+	}
+	b, err := h.chooseID(endpointClass, parameter, doc.ID)
+	if err != nil {
+		return nil, err
+	}
+	b.name = doc.Name
+	if err := doc.CheckReferences(n.id); err != nil {
+		return nil, err
+	}
+	settings, err := doc.Endpoint(h.profile.LaxRoutes)
+	if err != nil {
+		return nil, err
+	}
+	return &endpoint{base: b, Endpoint: settings, network: n, ownMAC: settings.MAC != ""}, nil
+}
+
 // fillAddresses takes the addresses that the client chose, or picks some. A
 // remote endpoint has its own whatever the network's subnets are: it is on
 // another node (hns.md section 4.2).
-func (e *endpoint) fillAddresses(h *Host, configs []ipConfig) error {
+func (e *endpoint) fillAddresses(h *Host, configs []schema.IPConfig) error {
 	for _, c := range configs {
 		if c.Address == "" {
 			continue
 		}
 		a, err := netip.ParseAddr(c.Address)
 		if err != nil {
-			return refuse(codeInvalidIP, "%q is not an IP address", c.Address)
+			return schema.Errorf(schema.CodeInvalidIP, "%q is not an IP address", c.Address)
 		}
 		a = a.Unmap()
 		p, err := e.claim(h, a, c.PrefixLength)
@@ -155,15 +149,15 @@ func (e *endpoint) fillAddresses(h *Host, configs []ipConfig) error {
 			return err
 		}
 		if slices.ContainsFunc(e.addresses, func(q netip.Prefix) bool { return q.Addr() == a }) {
-			return refuse(h.profile.AddressTaken, "%s is given twice", a)
+			return schema.Errorf(h.profile.AddressTaken, "%s is given twice", a)
 		}
 		e.addresses = append(e.addresses, p)
 	}
 	if len(e.addresses) > 0 {
 		return nil
 	}
-	if e.remote() {
-		return refuse(codeInvalidEndpoint, "a remote endpoint needs an address")
+	if e.Remote() {
+		return schema.Errorf(schema.CodeInvalidEndpoint, "a remote endpoint needs an address")
 	}
 	var err error
 	e.addresses, err = e.network.allocate(h)
@@ -174,16 +168,16 @@ func (e *endpoint) fillAddresses(h *Host, configs []ipConfig) error {
 // of the subnets but count as users of their address: kube-proxy makes one for
 // each remote pod.
 func (e *endpoint) claim(h *Host, a netip.Addr, length int) (netip.Prefix, error) {
-	if !e.remote() {
+	if !e.Remote() {
 		return e.network.claim(h, a, length)
 	}
 	if other := e.network.owner(h, a); other != nil {
-		return netip.Prefix{}, refuse(h.profile.AddressTaken, "%s is the address of endpoint %q", a, other.name)
+		return netip.Prefix{}, schema.Errorf(h.profile.AddressTaken, "%s is the address of endpoint %q", a, other.name)
 	}
 	if length == 0 {
 		length = a.BitLen()
-		if s := e.network.subnetFor(a); s != nil {
-			length = s.prefix.Bits()
+		if s := e.network.SubnetFor(a); s != nil {
+			length = s.Prefix.Bits()
 		}
 	}
 	return netip.PrefixFrom(a, length), nil
@@ -193,8 +187,8 @@ func (e *endpoint) claim(h *Host, a netip.Addr, length int) (netip.Prefix, error
 // which may be any: VXLAN plugins derive it from the IP address (hns.md section
 // 2.4).
 func (e *endpoint) fillMAC(h *Host) (err error) {
-	if e.mac == "" {
-		e.mac, err = e.network.freeMAC(h)
+	if e.MAC == "" {
+		e.MAC, err = e.network.freeMAC(h)
 	}
 	return err
 }
@@ -202,15 +196,15 @@ func (e *endpoint) fillMAC(h *Host) (err error) {
 // fillRoutes gives the endpoint a default route via the gateway of each family
 // that it has an address of (hns.md section 4.2).
 func (e *endpoint) fillRoutes() {
-	if len(e.routes) > 0 || e.remote() {
+	if len(e.Routes) > 0 || e.Remote() {
 		return
 	}
 	for _, p := range e.addresses {
-		s := e.network.subnetFor(p.Addr())
-		if s == nil || !s.gateway.IsValid() {
+		s := e.network.SubnetFor(p.Addr())
+		if s == nil || !s.Gateway.IsValid() {
 			continue
 		}
-		e.routes = append(e.routes, routeDoc{NextHop: s.gateway.String(), DestinationPrefix: defaultRoute(s.gateway)})
+		e.Routes = append(e.Routes, schema.Route{NextHop: s.Gateway.String(), DestinationPrefix: schema.DefaultRoute(s.Gateway)})
 	}
 }
 
@@ -218,7 +212,7 @@ func (e *endpoint) fillRoutes() {
 func removeEndpoint(h *Host, o object) error {
 	e := o.(*endpoint)
 	if h.unknowns.ReferencesBlockDelete && h.referenced(e) {
-		return refuse(codeHasReferences, "a load balancer or a route refers to endpoint %q", e.name)
+		return schema.Errorf(schema.CodeHasReferences, "a load balancer or a route refers to endpoint %q", e.name)
 	}
 	h.drop(e)
 	return nil
@@ -261,17 +255,17 @@ func (h *Host) referenced(e *endpoint) bool {
 // modifyEndpoint is HcnModifyEndpoint.
 func modifyEndpoint(h *Host, o object, text string) error {
 	e := o.(*endpoint)
-	resource, request, settings, err := parseModify(text, "Port", "Policy")
+	resource, request, settings, err := schema.ParseModify(text, "Port", "Policy")
 	if err != nil {
 		return err
 	}
-	if e.remote() {
-		return refuse(codeRemoteEndpoint, "endpoint %q is remote", e.name)
+	if e.Remote() {
+		return schema.Errorf(schema.CodeRemoteEndpoint, "endpoint %q is remote", e.name)
 	}
 	if resource == "Port" {
 		return e.modifyPort(request)
 	}
-	wanted, err := requestedPolicies(settings)
+	wanted, err := schema.ParsePolicyRequest(settings)
 	if err != nil {
 		return err
 	}
@@ -286,14 +280,14 @@ func (e *endpoint) modifyPort(request string) error {
 	case "Remove":
 		return e.detach("")
 	}
-	return refuse(codeUnsupported, "%s of a port", request)
+	return schema.Errorf(schema.CodeUnsupported, "%s of a port", request)
 }
 
 // modifyEndpointPolicies carries out a policy request on an endpoint. Add
 // appends, Remove takes off by content, Update replaces (hns.md section 2.9). A
 // request that fails changes nothing.
-func (h *Host) modifyEndpointPolicies(e *endpoint, request string, wanted []policy) error {
-	list := e.policies
+func (h *Host) modifyEndpointPolicies(e *endpoint, request string, wanted []schema.Policy) error {
+	list := e.Policies
 	var err error
 	switch request {
 	case "Add":
@@ -304,24 +298,24 @@ func (h *Host) modifyEndpointPolicies(e *endpoint, request string, wanted []poli
 		if list, err = removePolicies(list, wanted); err != nil {
 			return err
 		}
-		e.policies = list
+		e.Policies = list
 		return nil
 	default:
-		return refuse(codeUnsupported, "%s of policies", request)
+		return schema.Errorf(schema.CodeUnsupported, "%s of policies", request)
 	}
-	if err := checkList(h, e.network, endpointPolicies, wanted); err != nil {
+	if err := h.checkEndpointPolicies(e.network, wanted); err != nil {
 		return err
 	}
 	if list, err = h.placePolicies(e, list); err != nil {
 		return err
 	}
-	e.policies = list
+	e.Policies = list
 	return nil
 }
 
 // find returns the endpoint that a document refers to.
 func (h *Host) findEndpoint(id string) (*endpoint, error) {
-	normal, err := reference(id)
+	normal, err := schema.Reference(id)
 	if err != nil {
 		return nil, err
 	}
@@ -330,4 +324,62 @@ func (h *Host) findEndpoint(id string) (*endpoint, error) {
 		return nil, endpointClass.none(h, id)
 	}
 	return o.(*endpoint), nil
+}
+
+// v2 returns the endpoint in the v2 schema.
+func (e *endpoint) v2(*Host) any {
+	doc := schema.EndpointV2{
+		// An endpoint in no namespace shows the zero GUID (hns.md section 2.4).
+		ID: e.id, Name: e.name, HostComputeNetwork: e.network.id, HostComputeNamespace: hns.ZeroGUID,
+		Policies: schema.PoliciesV2(e.Policies), DNS: e.DNS, Routes: e.Routes, MacAddress: e.MAC,
+		Flags: e.Flags, State: e.state, SchemaVersion: schema.V2,
+	}
+	if e.namespace != nil {
+		doc.HostComputeNamespace = e.namespace.id
+	}
+	for _, p := range e.addresses {
+		doc.IPConfigurations = append(doc.IPConfigurations, schema.IPConfig{Address: p.Addr().String(), PrefixLength: p.Bits()})
+	}
+	doc.Health.Extra = schema.Extra{SharedContainers: e.containers(), SwitchGUID: e.network.switchID()}
+	return doc
+}
+
+// containers returns the ids of the containers that use the endpoint.
+func (e *endpoint) containers() []string {
+	ids := append([]string(nil), e.shared...)
+	if e.namespace != nil {
+		for _, m := range e.namespace.containers {
+			ids = append(ids, m.id)
+		}
+	}
+	return ids
+}
+
+// v1 returns the endpoint in the v1 schema (hns.md section 4.2).
+func (e *endpoint) v1(h *Host) any {
+	v4, v6 := e.address(true), e.address(false)
+	doc := schema.EndpointV1{
+		ID: e.upperID(), Name: e.name,
+		VirtualNetwork: e.network.upperID(), VirtualNetworkName: e.network.name, Type: e.network.Spelling,
+		Policies: schema.PoliciesV1(e.Policies), MacAddress: e.MAC,
+		IPAddress: v4.Address, PrefixLength: v4.PrefixLength,
+		IPv6Address: v6.Address, IPv6PrefixLength: v6.PrefixLength,
+		DNSSuffix: strings.Join(e.DNS.Search, ","), DNSServerList: strings.Join(e.DNS.ServerList, ","), DNSDomain: e.DNS.Domain,
+		IsRemoteEndpoint: e.Remote(), SharedContainers: e.containers(),
+		State: e.state, Version: schema.VersionNumber(h.profile.Version),
+	}
+	for _, r := range e.Routes {
+		switch r.DestinationPrefix {
+		case "0.0.0.0/0":
+			doc.GatewayAddress = r.NextHop
+		case "::/0":
+			doc.GatewayAddressV6 = r.NextHop
+		}
+	}
+	if e.namespace != nil {
+		doc.Namespace = &schema.NamespaceRefV1{
+			ID: e.namespace.upperID(), CompartmentID: e.namespace.compartment, IsDefault: e.namespace.isDefault(),
+		}
+	}
+	return doc
 }

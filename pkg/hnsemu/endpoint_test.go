@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // endpointDocuments hold what a document becomes in either schema.
@@ -236,7 +238,7 @@ func TestDualStack(t *testing.T) {
 	got := c.query("Endpoint", id, "")
 	want := `[{"IpAddress":"192.168.100.2","PrefixLength":24},{"IpAddress":"fd00::2","PrefixLength":64}]` +
 		` [{"DestinationPrefix":"0.0.0.0/0","NextHop":"192.168.100.1"},{"DestinationPrefix":"::/0","NextHop":"fd00::1"}]`
-	if diff := cmp.Diff(want, marshal(got["IpConfigurations"])+" "+marshal(got["Routes"])); diff != "" {
+	if diff := cmp.Diff(want, schema.Marshal(got["IpConfigurations"])+" "+schema.Marshal(got["Routes"])); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	v1 := c.outputV1("GET", "/endpoints/"+id, "")
@@ -287,7 +289,7 @@ func TestAllocation(t *testing.T) {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
 	handle := c.open("Network", n)
-	if code := c.call("HcnCreateEndpoint", handle, "", v2(`"Name":"one too many"`)).Code; code != codeNoSubnet {
+	if code := c.call("HcnCreateEndpoint", handle, "", v2(`"Name":"one too many"`)).Code; code != schema.CodeNoSubnet {
 		t.Errorf("used-up subnet: %s", code)
 	}
 	c.must("HcnDeleteEndpoint", first)
@@ -299,7 +301,7 @@ func TestMACPoolUsedUp(t *testing.T) {
 	n := c.create("Network", networkDocument("NAT", "n", `"MacPool":{"Ranges":[{"StartMacAddress":"00-15-5D-52-C0-00",
 		"EndMacAddress":"00-15-5D-52-C0-00"}]},`))
 	c.createEndpoint(n, v2(`"Name":"a"`))
-	if got := c.call("HcnCreateEndpoint", c.open("Network", n), "", v2(`"Name":"b"`)).Code; got != codeInvalidEndpoint {
+	if got := c.call("HcnCreateEndpoint", c.open("Network", n), "", v2(`"Name":"b"`)).Code; got != schema.CodeInvalidEndpoint {
 		t.Errorf("got %s", got)
 	}
 	c.createEndpoint(n, v2(`"Name":"b","MacAddress":"00-15-5D-52-C0-01"`))
@@ -331,7 +333,7 @@ func TestRemoteEndpoint(t *testing.T) {
 		`"Policies":[{"Type":"ProviderAddress","Settings":{"ProviderAddress":"192.168.1.6"}}]`)
 	id := c.createEndpoint(n, remote)
 	near := c.createEndpoint(n, v2(`"Name":"Ethernet","Flags":1,"IpConfigurations":[{"IpAddress":"192.168.100.9"}]`))
-	got := marshal(c.query("Endpoint", id, "")["IpConfigurations"]) + marshal(c.query("Endpoint", near, "")["IpConfigurations"])
+	got := schema.Marshal(c.query("Endpoint", id, "")["IpConfigurations"]) + schema.Marshal(c.query("Endpoint", near, "")["IpConfigurations"])
 	if want := `[{"IpAddress":"10.0.1.9","PrefixLength":32}][{"IpAddress":"192.168.100.9","PrefixLength":24}]`; got != want {
 		t.Errorf("addresses %s, want %s", got, want)
 	}
@@ -473,7 +475,7 @@ func TestAssignedPort(t *testing.T) {
 	c := newClient(t, "2025")
 	n := c.network("NAT", "n")
 	id := c.createEndpoint(n, v2(`"Policies":[`+unassigned+`,`+unassigned+`]`))
-	got := marshal(c.query("Endpoint", id, "")["Policies"])
+	got := schema.Marshal(c.query("Endpoint", id, "")["Policies"])
 	want := `[{"Settings":{"ExternalPort":49152,"InternalPort":80,"Protocol":6},"Type":"PortMapping"},` +
 		`{"Settings":{"ExternalPort":49153,"InternalPort":80,"Protocol":6},"Type":"PortMapping"}]`
 	if got != want {
@@ -522,5 +524,17 @@ func TestVanishingEndpoint(t *testing.T) {
 	c.must("HcnDeleteEndpoint", id)
 	if got := c.call("HcnOpenEndpoint", ids[0]).Code; got != 0x803b0002 {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestSettingsVerbatim: members that HNS does not know come back.
+func TestSettingsVerbatim(t *testing.T) {
+	const settings = `{"Exceptions":["10.0.0.0/8"],"Tag":{"b":1,"a":[null,1e3]},"Exceptions ":true}`
+	c := newClient(t, "2025")
+	n := c.network("L2Bridge", "n")
+	e := c.createEndpoint(n, with("OutBoundNAT", settings))
+	reply := c.must("HcnQueryEndpointProperties", c.open("Endpoint", e), "")
+	if !strings.Contains(reply.Out, `"Settings":`+settings) {
+		t.Errorf("got %s", reply.Out)
 	}
 }

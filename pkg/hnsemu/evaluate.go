@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // Evaluate says what would become of a packet: it must pass every enforcement
@@ -19,7 +20,7 @@ func (h *Host) Evaluate(p Packet) (Verdict, error) {
 	defer h.mu.Unlock()
 	e, err := h.findEndpoint(p.EndpointID)
 	if err != nil {
-		return Verdict{}, &hns.Error{Op: "evaluate", Object: p.EndpointID, Code: codeOf(err), Err: err}
+		return Verdict{}, &hns.Error{Op: "evaluate", Object: p.EndpointID, Code: schema.CodeOf(err), Err: err}
 	}
 	if err := p.complete(e); err != nil {
 		return Verdict{}, fmt.Errorf("evaluate a packet of endpoint %q: %w", e.name, err)
@@ -40,14 +41,14 @@ func (h *Host) Evaluate(p Packet) (Verdict, error) {
 // complete checks a packet and fills in the isolation.
 func (p *Packet) complete(e *endpoint) error {
 	switch {
-	case e.remote():
-		return refuse(codeNotLocal, "the endpoint is remote")
+	case e.Remote():
+		return schema.Errorf(schema.CodeNotLocal, "the endpoint is remote")
 	case p.Direction != hns.In && p.Direction != hns.Out:
-		return refuse(codeInvalidParameter, "direction %q is not In or Out", p.Direction)
+		return schema.Errorf(schema.CodeInvalidParameter, "direction %q is not In or Out", p.Direction)
 	case p.Protocol < 0 || p.Protocol > 255:
-		return refuse(codeInvalidParameter, "protocol %d is not in 0-255", p.Protocol)
+		return schema.Errorf(schema.CodeInvalidParameter, "protocol %d is not in 0-255", p.Protocol)
 	case !p.Remote.IsValid():
-		return refuse(codeInvalidParameter, "the packet has no remote address")
+		return schema.Errorf(schema.CodeInvalidParameter, "the packet has no remote address")
 	}
 	p.Remote = p.Remote.Unmap()
 	if p.Isolation == "" {
@@ -57,7 +58,7 @@ func (p *Packet) complete(e *endpoint) error {
 		}
 	}
 	if p.Isolation != hns.Process && p.Isolation != hns.HyperV {
-		return refuse(codeInvalidParameter, "isolation %q is not process or hyperv", p.Isolation)
+		return schema.Errorf(schema.CodeInvalidParameter, "isolation %q is not process or hyperv", p.Isolation)
 	}
 	return nil
 }
@@ -65,21 +66,21 @@ func (p *Packet) complete(e *endpoint) error {
 // point is an enforcement point with the rules that reached it.
 type point struct {
 	at    hns.RuleType
-	rules []acl
-	tiers []tier
+	rules []schema.ACL
+	tiers []schema.TierACL
 }
 
 // points returns the enforcement points of an endpoint, in the order that the
 // table of section 5.3 names them. The firewall of a utility VM is not among
 // them: no ACL reaches it, and it allows everything.
 func (h *Host) points(e *endpoint, isolation hns.Isolation) []point {
-	driver := hns.Driver(strings.ToLower(e.network.kind))
+	driver := hns.Driver(strings.ToLower(e.network.Type))
 	native := hns.Host
 	if driver.HasVFP() || driver == hns.NAT && h.unknowns.NATBySwitch {
 		native = hns.Switch
 	}
 	firewall, vfp := point{at: hns.Host}, point{at: hns.Switch}
-	for _, p := range slices.Concat(e.network.policies, e.policies) {
+	for _, p := range slices.Concat(e.network.Policies, e.Policies) {
 		firewall.take(p, e.network, native)
 		vfp.take(p, e.network, native)
 	}
@@ -99,21 +100,21 @@ func (h *Host) points(e *endpoint, isolation hns.Isolation) []point {
 
 // take adds a policy to the point that enforces it: the one it names, else the
 // driver's native one (hns.md section 5.2).
-func (p *point) take(policy policy, n *network, native hns.RuleType) {
-	switch policy.kind {
-	case kindACL, kindNetworkACL:
-		a, err := parseACL(policy, n.setNames())
+func (p *point) take(policy schema.Policy, n *network, native hns.RuleType) {
+	switch policy.Type {
+	case schema.PolicyACL, schema.PolicyNetworkACL:
+		a, err := schema.ParseACL(policy, n.SetIDs())
 		if err != nil {
 			return
 		}
-		if a.ruleType == "" {
-			a.ruleType = native
+		if a.RuleType == "" {
+			a.RuleType = native
 		}
-		if a.ruleType == p.at {
+		if a.RuleType == p.at {
 			p.rules = append(p.rules, a)
 		}
-	case kindTierACL:
-		t, err := parseTier(policy, n.setNames())
+	case schema.PolicyTierACL:
+		t, err := schema.ParseTierACL(policy, n.SetIDs())
 		if err == nil && p.at == hns.Switch {
 			p.tiers = append(p.tiers, t)
 		}
@@ -124,12 +125,12 @@ func (p *point) take(policy policy, n *network, native hns.RuleType) {
 // there are, what none of them allows is dropped (Windows-Containers#616).
 func (p point) judge(packet Packet, e *endpoint, perDirection bool) Verdict {
 	counts := func(d hns.Direction) bool { return !perDirection || d == packet.Direction }
-	ruled := slices.ContainsFunc(p.rules, func(a acl) bool { return counts(a.direction) }) ||
-		slices.ContainsFunc(p.tiers, func(t tier) bool { return counts(t.direction) })
+	ruled := slices.ContainsFunc(p.rules, func(a schema.ACL) bool { return counts(a.Direction) }) ||
+		slices.ContainsFunc(p.tiers, func(t schema.TierACL) bool { return counts(t.Direction) })
 	if !ruled {
 		return p.byDefault(packet)
 	}
-	matches := func(a acl) bool { return a.matches(packet, e) }
+	matches := func(a schema.ACL) bool { return matches(a, packet, e) }
 	if p.at == hns.Host {
 		return p.firewall(matches)
 	}
@@ -154,10 +155,10 @@ func (p point) byDefault(packet Packet) Verdict {
 }
 
 // firewall judges as the Windows Firewall does: a Block beats every Allow.
-func (p point) firewall(matches func(acl) bool) Verdict {
+func (p point) firewall(matches func(schema.ACL) bool) Verdict {
 	for _, block := range []bool{true, false} {
 		for _, a := range p.rules {
-			if a.block == block && matches(a) {
+			if a.Block == block && matches(a) {
 				return p.decided(a)
 			}
 		}
@@ -168,15 +169,15 @@ func (p point) firewall(matches func(acl) bool) Verdict {
 // vfp judges as the switch port does: tiers by ascending order, and in them and
 // in the plain list rules by ascending priority. Where priorities are equal HNS
 // has no defined order, so the emulator takes the one that hurts: Block first.
-func (p point) vfp(direction hns.Direction, matches func(acl) bool) Verdict {
-	tiers := slices.DeleteFunc(slices.Clone(p.tiers), func(t tier) bool { return t.direction != direction })
-	slices.SortStableFunc(tiers, func(a, b tier) int { return int(a.order) - int(b.order) })
+func (p point) vfp(direction hns.Direction, matches func(schema.ACL) bool) Verdict {
+	tiers := slices.DeleteFunc(slices.Clone(p.tiers), func(t schema.TierACL) bool { return t.Direction != direction })
+	slices.SortStableFunc(tiers, func(a, b schema.TierACL) int { return int(a.Order) - int(b.Order) })
 	for _, t := range tiers {
-		rules := slices.Clone(t.rules)
-		slices.SortStableFunc(rules, func(a, b tierRule) int { return byPriority(a.acl, b.acl) })
-		i := slices.IndexFunc(rules, func(r tierRule) bool { return matches(r.acl) })
-		if i >= 0 && !rules[i].pass {
-			return p.decided(rules[i].acl)
+		rules := slices.Clone(t.Rules)
+		slices.SortStableFunc(rules, func(a, b schema.TierRule) int { return byPriority(a.ACL, b.ACL) })
+		i := slices.IndexFunc(rules, func(r schema.TierRule) bool { return matches(r.ACL) })
+		if i >= 0 && !rules[i].Pass {
+			return p.decided(rules[i].ACL)
 		}
 	}
 	rules := slices.Clone(p.rules)
@@ -189,29 +190,29 @@ func (p point) vfp(direction hns.Direction, matches func(acl) bool) Verdict {
 
 // byPriority orders rules: the lower number first, and Block first among
 // equals.
-func byPriority(a, b acl) int {
-	if a.priority != b.priority {
-		return int(a.priority) - int(b.priority)
+func byPriority(a, b schema.ACL) int {
+	if a.Priority != b.Priority {
+		return int(a.Priority) - int(b.Priority)
 	}
 	switch {
-	case a.block == b.block:
+	case a.Block == b.Block:
 		return 0
-	case a.block:
+	case a.Block:
 		return -1
 	}
 	return 1
 }
 
 // decided is the verdict of a rule that matched.
-func (p point) decided(a acl) Verdict {
-	v := Verdict{Allowed: !a.block, At: p.at, Rule: a.id}
+func (p point) decided(a schema.ACL) Verdict {
+	v := Verdict{Allowed: !a.Block, At: p.at, Rule: a.ID}
 	verb := "allows"
-	if a.block {
+	if a.Block {
 		verb = "blocks"
 	}
-	v.Why = fmt.Sprintf("%s rule %q %s it", p.at, a.id, verb)
+	v.Why = fmt.Sprintf("%s rule %q %s it", p.at, a.ID, verb)
 	if p.at == hns.Switch {
-		v.Why = fmt.Sprintf("%s rule %q of priority %d %s it", p.at, a.id, a.priority, verb)
+		v.Why = fmt.Sprintf("%s rule %q of priority %d %s it", p.at, a.ID, a.Priority, verb)
 	}
 	return v
 }
@@ -225,8 +226,8 @@ func (p point) unmatched() Verdict {
 }
 
 // matches reports whether a rule is about a packet.
-func (a acl) matches(p Packet, e *endpoint) bool {
-	if a.direction != p.Direction || len(a.protocols) > 0 && !slices.Contains(a.protocols, p.Protocol) {
+func matches(a schema.ACL, p Packet, e *endpoint) bool {
+	if a.Direction != p.Direction || len(a.Protocols) > 0 && !slices.Contains(a.Protocols, p.Protocol) {
 		return false
 	}
 	var local netip.Addr
@@ -242,57 +243,32 @@ func (a acl) matches(p Packet, e *endpoint) bool {
 	if p.Direction == hns.In {
 		localSet, remoteSet = p.Remote, local
 	}
-	return a.local.matches(local, localSet, e.network) &&
-		a.remote.matches(p.Remote, remoteSet, e.network) &&
-		portsMatch(a.localPorts, p.Protocol, p.LocalPort) &&
-		portsMatch(a.remotePorts, p.Protocol, p.RemotePort)
+	return listMatches(a.Local, local, localSet, e.network) &&
+		listMatches(a.Remote, p.Remote, remoteSet, e.network) &&
+		portsMatch(a.LocalPorts, p.Protocol, p.LocalPort) &&
+		portsMatch(a.RemotePorts, p.Protocol, p.RemotePort)
 }
 
-// matches compares addr with the prefixes and inSet with the sets.
-func (l addrList) matches(addr, inSet netip.Addr, n *network) bool {
-	if l.isAny() {
+// listMatches compares addr with the prefixes and inSet with the sets.
+func listMatches(l schema.AddrList, addr, inSet netip.Addr, n *network) bool {
+	if l.IsAny() {
 		return true
 	}
-	if slices.ContainsFunc(l.prefixes, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+	if slices.ContainsFunc(l.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) }) {
 		return true
 	}
-	return slices.ContainsFunc(l.sets, func(id string) bool { return n.setContains(id, inSet) })
-}
-
-// setContains reports whether an address is in a set, or in one of the plain
-// sets that a nested set consists of.
-func (n *network) setContains(id string, a netip.Addr) bool {
-	i := slices.IndexFunc(n.policies, func(p policy) bool { return p.kind == kindSetPolicy && setID(p) == id })
-	if i < 0 {
-		return false
-	}
-	values := []string{readSet(n.policies[i]).Values}
-	if members := setMembers(n.policies[i]); members != nil {
-		values = n.plainValues(members)
-	}
-	return slices.ContainsFunc(values, func(text string) bool {
-		list, err := parseAddrList(text, nil)
-		return err == nil && slices.ContainsFunc(list.prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+	sets := n.Sets()
+	return slices.ContainsFunc(l.Sets, func(id string) bool {
+		return slices.ContainsFunc(sets[id], func(p netip.Prefix) bool { return p.Contains(inSet) })
 	})
 }
 
-// plainValues returns the values of those of the sets that are not nested.
-func (n *network) plainValues(ids []string) []string {
-	var values []string
-	for _, p := range n.policies {
-		if p.kind == kindSetPolicy && slices.Contains(ids, setID(p)) && setMembers(p) == nil {
-			values = append(values, readSet(p).Values)
-		}
-	}
-	return values
-}
-
 // portsMatch: a rule with ports is about protocols that have them.
-func portsMatch(ranges []portRange, protocol int, port uint16) bool {
+func portsMatch(ranges []hns.PortRange, protocol int, port uint16) bool {
 	if len(ranges) == 0 {
 		return true
 	}
-	return portful(protocol) && slices.ContainsFunc(ranges, func(r portRange) bool {
-		return r.first <= port && port <= r.last
+	return schema.HasPorts(protocol) && slices.ContainsFunc(ranges, func(r hns.PortRange) bool {
+		return r.First <= port && port <= r.Last
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 func (c client) addFault(f Fault) {
@@ -251,7 +253,7 @@ func TestLateFaultKeepsHandles(t *testing.T) {
 		if got := c.OpenHandles(c.name); got != 0 {
 			t.Errorf("%d handles outlive their process", got)
 		}
-		if got := c.call("HcnCloseNetwork", n).Code; got != codeInvalidHandle {
+		if got := c.call("HcnCloseNetwork", n).Code; got != hns.CodeInvalidHandle {
 			t.Errorf("the handle of a process that is gone: %s", got)
 		}
 		if err := c.ClearFaults(); err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // FuzzCall sends any document through any function. Whatever it is, HNS answers;
@@ -59,7 +61,7 @@ func fuzzOne(t *testing.T, proc, method, path, document string) {
 	if reply.Code == 0x8000ffff {
 		t.Errorf("%s %q: a mistake of the emulator: %s", proc, document, c.lastReason())
 	}
-	if _, known := reply.Code.Meaning(); reply.Code != 0 && !known && reply.Code != codeInvalidHandle {
+	if _, known := reply.Code.Meaning(); reply.Code != 0 && !known && reply.Code != hns.CodeInvalidHandle {
 		t.Errorf("%s %q: unknown code %s", proc, document, reply.Code)
 	}
 	refusedDeletion := proc == "HcnDeleteNamespace"

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // These are the assertions of hcsshim's integration tests (hns.md section 8),
@@ -64,7 +66,7 @@ func TestHcsshimNetworks(t *testing.T) {
 			want    bool
 		}{{"Add", true}, {"Remove", false}} {
 			c.modify("Network", overlay, `{"ResourceType":"Policy","RequestType":"`+step.request+`","Settings":{"Policies":[`+policy+`]}}`)
-			if got := strings.Contains(marshal(c.query("Network", overlay, "")), kind); got != step.want {
+			if got := strings.Contains(schema.Marshal(c.query("Network", overlay, "")), kind); got != step.want {
 				t.Errorf("%s after %s: %t (%s)", kind, step.request, got, c.lastReason())
 			}
 		}

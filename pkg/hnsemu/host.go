@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // Host is an emulated Windows node with its HNS. Many processes may call it at
@@ -45,7 +46,7 @@ var _ Caller = (*Host)(nil)
 // New returns a node with one network adapter and nothing on it.
 func New(p Profile) *Host {
 	if p.AddressTaken == 0 {
-		p.AddressTaken = codeAddressTaken
+		p.AddressTaken = hns.CodeAddressReserved
 	}
 	return &Host{
 		profile: p,
@@ -135,7 +136,7 @@ func (h *Host) execute(c Call, run int) (Reply, string, error) {
 	}
 	reply, err := h.dispatch(c)
 	if err != nil {
-		return h.failed(c.Proc, codeOf(err)), reasonOf(err), nil
+		return h.failed(c.Proc, schema.CodeOf(err)), schema.ReasonOf(err), nil
 	}
 	return reply, "", nil
 }
@@ -146,11 +147,11 @@ func (h *Host) dispatch(c Call) (Reply, error) {
 	p, ok := procs[c.Proc]
 	switch {
 	case !ok:
-		return Reply{}, refuse(codeNotImplemented, "no function %s", c.Proc)
+		return Reply{}, schema.Errorf(schema.CodeNotImplemented, "no function %s", c.Proc)
 	case h.stopped:
-		return Reply{}, refuse(hns.CodeServiceNotActive, "the service is stopped")
+		return Reply{}, schema.Errorf(hns.CodeServiceNotActive, "the service is stopped")
 	case len(c.Args) != p.args:
-		return Reply{}, refuse(codeInvalidParameter, "%s takes %d arguments, got %d", c.Proc, p.args, len(c.Args))
+		return Reply{}, schema.Errorf(schema.CodeInvalidParameter, "%s takes %d arguments, got %d", c.Proc, p.args, len(c.Args))
 	}
 	return p.run(h, c)
 }
@@ -161,9 +162,9 @@ func (h *Host) dispatch(c Call) (Reply, error) {
 func (h *Host) failed(proc string, code hns.HRESULT) Reply {
 	switch {
 	case proc != procHNSCall:
-		return Reply{Code: code, Record: record(code)}
+		return Reply{Code: code, Record: schema.ErrorRecord(code)}
 	case h.profile.ErrorsInBody:
-		return Reply{Out: marshal(answerV1{Error: textOf(code)})}
+		return Reply{Out: schema.Marshal(schema.AnswerV1{Error: schema.Text(code)})}
 	}
 	return Reply{Code: code}
 }
@@ -251,7 +252,7 @@ func (h *Host) sameName(a, b string) bool {
 func parseHandle(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return 0, refuse(codeInvalidHandle, "%q is not a handle", s)
+		return 0, schema.Errorf(hns.CodeInvalidHandle, "%q is not a handle", s)
 	}
 	return n, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // client is a process that calls an emulated node.
@@ -109,7 +110,7 @@ func (c client) enumerate(plural, filter string) []string {
 	c.Helper()
 	query := ""
 	if filter != "" {
-		query = marshal(map[string]any{"SchemaVersion": schemaV2, "Filter": filter})
+		query = schema.Marshal(map[string]any{"SchemaVersion": schema.V2, "Filter": filter})
 	}
 	var ids []string
 	c.decode(c.must("HcnEnumerate"+plural, query).Out, &ids)
@@ -244,19 +245,13 @@ func TestErrorRecord(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tc.proc, diff)
 		}
 	}
-	if got := textOf(0xdeadbeef); got != "Unspecified error. " {
-		t.Errorf("text of an unknown code is %q", got)
-	}
-	if got := codeOf(errors.New("own mistake")); got != 0x8000ffff {
-		t.Errorf("code of a foreign error is %s", got)
-	}
 }
 
 // TestBadArguments calls each function with what it cannot digest.
 func TestBadArguments(t *testing.T) {
 	c := newClient(t, "2025")
 	for name, p := range procs {
-		if got := c.call(name).Code; got != codeInvalidParameter {
+		if got := c.call(name).Code; got != schema.CodeInvalidParameter {
 			t.Errorf("%s without arguments: %s", name, got)
 		}
 		if name == procHNSCall {
@@ -279,18 +274,18 @@ func TestHandles(t *testing.T) {
 	id := c.network("NAT", "n")
 	handle := c.open("Network", id)
 
-	if got := other.call("HcnQueryNetworkProperties", handle, "").Code; got != codeInvalidHandle {
+	if got := other.call("HcnQueryNetworkProperties", handle, "").Code; got != hns.CodeInvalidHandle {
 		t.Errorf("another client's handle: %s", got)
 	}
-	if got := c.call("HcnQueryEndpointProperties", handle, "").Code; got != codeInvalidHandle {
+	if got := c.call("HcnQueryEndpointProperties", handle, "").Code; got != hns.CodeInvalidHandle {
 		t.Errorf("a handle of another class: %s", got)
 	}
 	other.must("HcnDeleteNetwork", id)
-	if got := c.call("HcnQueryNetworkProperties", handle, "").Code; got != codeTornDown {
+	if got := c.call("HcnQueryNetworkProperties", handle, "").Code; got != hns.CodeTornDown {
 		t.Errorf("a handle of a deleted object: %s", got)
 	}
 	c.must("HcnCloseNetwork", handle)
-	if got := c.call("HcnCloseNetwork", handle).Code; got != codeInvalidHandle {
+	if got := c.call("HcnCloseNetwork", handle).Code; got != hns.CodeInvalidHandle {
 		t.Errorf("closing twice: %s", got)
 	}
 }
@@ -303,7 +298,7 @@ func TestHandleOfNewObject(t *testing.T) {
 	handle := c.open("Namespace", unknownID)
 	c.must("HcnDeleteNamespace", unknownID)
 	c.create("Namespace", doc)
-	if got := c.call("HcnQueryNamespaceProperties", handle, "").Code; got != codeTornDown {
+	if got := c.call("HcnQueryNamespaceProperties", handle, "").Code; got != hns.CodeTornDown {
 		t.Errorf("the old handle: %s", got)
 	}
 }
@@ -322,7 +317,7 @@ func TestForgetClient(t *testing.T) {
 	if got := c.OpenHandles("test"); got != 0 {
 		t.Errorf("open handles afterwards: got %d, want 0", got)
 	}
-	if got := c.call("HcnQueryNetworkProperties", handle, "").Code; got != codeInvalidHandle {
+	if got := c.call("HcnQueryNetworkProperties", handle, "").Code; got != hns.CodeInvalidHandle {
 		t.Errorf("handle of a forgotten client: %s", got)
 	}
 	other.must("HcnQueryNetworkProperties", theirs, "")

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // populate puts networks that survive a reboot and such that do not on a node,
@@ -65,7 +66,7 @@ func TestServiceStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := c.call("HcnQueryNetworkProperties", handle, "").Code; got != codeTornDown {
+	if got := c.call("HcnQueryNetworkProperties", handle, "").Code; got != hns.CodeTornDown {
 		t.Errorf("old handle: %s", got)
 	}
 	c.must("HcnCloseNetwork", handle)
@@ -82,7 +83,7 @@ func TestContainerEndsUnseen(t *testing.T) {
 	if err := c.StartService(); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.call("HcnDeleteNamespace", s[0]).Code; got != codeUnsupported {
+	if got := c.call("HcnDeleteNamespace", s[0]).Code; got != schema.CodeUnsupported {
 		t.Errorf("delete: %s", got)
 	}
 }
@@ -205,9 +206,9 @@ func TestDegraded(t *testing.T) {
 	c.attach(s, e)
 	c.attach(t2, fine)
 	err := c.StartContainer(Container{ID: "c", NamespaceID: s})
-	if got := asError(err).Code; got != codeAttachFailed {
+	if got := asError(err).Code; got != schema.CodeAttachFailed {
 		t.Errorf("start: %v", err)
 	}
-	c.expect("afterwards", s, 0, e, stateDegraded)
+	c.expect("afterwards", s, 0, e, schema.StateDegraded)
 	c.start(Container{ID: "d", NamespaceID: t2})
 }

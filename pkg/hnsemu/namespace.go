@@ -8,15 +8,8 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
-
-// Types of namespaces in the order of their numbers (hns.md section 2.5).
-const (
-	typeHost        = "Host"
-	typeHostDefault = "HostDefault"
-)
-
-var namespaceTypes = []string{typeHost, typeHostDefault, "Guest", "GuestDefault"}
 
 // stateRefused is the state of a namespace that a container kept from being
 // deleted (hns.md section 4.3).
@@ -49,7 +42,7 @@ type member struct {
 }
 
 // isDefault reports whether the namespace is the node's own compartment.
-func (s *namespace) isDefault() bool { return s.kind == typeHostDefault }
+func (s *namespace) isDefault() bool { return s.kind == schema.NamespaceHostDefault }
 
 // property returns the v1 property that a query filter names.
 func (s *namespace) property(key string) (string, bool) {
@@ -62,32 +55,22 @@ func (s *namespace) property(key string) (string, bool) {
 // createNamespace is HcnCreateNamespace. The NamespaceId that hcsshim's tests
 // send is not honoured: it is the compartment, which HNS chooses.
 func createNamespace(h *Host, id, settings string) (object, error) {
-	var doc struct {
-		ID                    string
-		Type                  word
-		IsDefault             bool
-		CreateWithCompartment bool
-	}
-	if err := decode(settings, &doc); err != nil {
+	var doc schema.NamespaceDoc
+	if err := schema.Decode(settings, &doc); err != nil {
 		return nil, err
 	}
-	if err := checkID(doc.ID); err != nil {
+	if err := schema.CheckID(doc.ID); err != nil {
 		return nil, err
 	}
 	b, err := h.chooseID(namespaceClass, id, doc.ID)
 	if err != nil {
 		return nil, err
 	}
-	s := &namespace{base: b, kind: typeHost, keepsCompartment: doc.CreateWithCompartment}
-	if doc.Type != "" {
-		kind, ok := doc.Type.oneOf(namespaceTypes...)
-		if !ok {
-			return nil, refuse(codeInvalidJSON, "namespace type %q", doc.Type)
-		}
-		s.kind = kind
-	} else if doc.IsDefault {
-		s.kind = typeHostDefault
+	kind, err := doc.TypeName()
+	if err != nil {
+		return nil, err
 	}
+	s := &namespace{base: b, kind: kind, keepsCompartment: doc.CreateWithCompartment}
 	switch {
 	case s.isDefault():
 		s.compartment = hostCompartment
@@ -117,7 +100,7 @@ func removeNamespace(h *Host, o object) error {
 	s := o.(*namespace)
 	if len(s.containers) > 0 {
 		s.state = stateRefused
-		return refuse(codeUnsupported, "container %s is in the namespace", s.containers[0].id)
+		return schema.Errorf(schema.CodeUnsupported, "container %s is in the namespace", s.containers[0].id)
 	}
 	for _, e := range slices.Clone(s.endpoints) {
 		s.drop(e)
@@ -129,15 +112,12 @@ func removeNamespace(h *Host, o object) error {
 // modifyNamespace is HcnModifyNamespace.
 func modifyNamespace(h *Host, o object, text string) error {
 	s := o.(*namespace)
-	resource, request, settings, err := parseModify(text, "Container", "Endpoint")
+	resource, request, settings, err := schema.ParseModify(text, "Container", "Endpoint")
 	if err != nil {
 		return err
 	}
-	var doc struct {
-		EndpointID  string `json:"EndpointId"`
-		ContainerID string `json:"ContainerId"`
-	}
-	if err := decode(string(settings), &doc); err != nil {
+	var doc schema.ResourceRequest
+	if err := schema.Decode(string(settings), &doc); err != nil {
 		return err
 	}
 	id := doc.EndpointID
@@ -150,11 +130,11 @@ func modifyNamespace(h *Host, o object, text string) error {
 // modify adds or removes a resource.
 func (s *namespace) modify(h *Host, resource, request, id string) error {
 	if request != "Add" && request != "Remove" {
-		return refuse(codeUnsupported, "%s of a namespace resource", request)
+		return schema.Errorf(schema.CodeUnsupported, "%s of a namespace resource", request)
 	}
 	if resource == "Container" {
 		if id == "" {
-			return refuse(codeInvalidParameter, "container without an id")
+			return schema.Errorf(schema.CodeInvalidParameter, "container without an id")
 		}
 		if request == "Add" {
 			s.addContainer(h, member{id, hns.Process})
@@ -175,14 +155,14 @@ func (s *namespace) modify(h *Host, resource, request, id string) error {
 // addEndpoint puts an endpoint into the namespace.
 func (s *namespace) addEndpoint(h *Host, e *endpoint) error {
 	switch {
-	case e.remote():
-		return refuse(codeNotLocal, "endpoint %q is remote", e.name)
+	case e.Remote():
+		return schema.Errorf(schema.CodeNotLocal, "endpoint %q is remote", e.name)
 	case e.system != "":
-		return refuse(codeAlreadyAttached, "endpoint %q is attached by v1", e.name)
+		return schema.Errorf(schema.CodeAlreadyAttached, "endpoint %q is attached by v1", e.name)
 	case e.namespace == s && !h.unknowns.ReAddFails:
 		return nil
 	case e.namespace != nil:
-		return refuse(hns.CodeEndpointInANetns, "endpoint %q is in namespace %s", e.name, e.namespace.id)
+		return schema.Errorf(hns.CodeEndpointInANetns, "endpoint %q is in namespace %s", e.name, e.namespace.id)
 	}
 	e.namespace = s
 	s.endpoints = append(s.endpoints, e)
@@ -191,7 +171,7 @@ func (s *namespace) addEndpoint(h *Host, e *endpoint) error {
 		// HNS hot-adds the interface to what runs (hns.md section 4.4).
 		e.state = attachedState(s.containers[0].isolation)
 	case s.isDefault(), h.unknowns.AttachedOnAdd:
-		e.state = stateAttached
+		e.state = schema.StateAttached
 	}
 	return nil
 }
@@ -199,7 +179,7 @@ func (s *namespace) addEndpoint(h *Host, e *endpoint) error {
 // removeEndpoint takes an endpoint out of the namespace.
 func (s *namespace) removeEndpoint(e *endpoint) error {
 	if e.namespace != s {
-		return refuse(hns.CodeNotFound, "endpoint %q is not in namespace %s", e.name, s.id)
+		return schema.Errorf(hns.CodeNotFound, "endpoint %q is not in namespace %s", e.name, s.id)
 	}
 	s.drop(e)
 	return nil
@@ -215,8 +195,8 @@ func (s *namespace) drop(e *endpoint) {
 // lose is what happens to an endpoint when its container or its namespace goes:
 // one that was attached is detached now.
 func (e *endpoint) lose() {
-	if e.state == stateAttached || e.state == stateShared {
-		e.state = stateDetached
+	if e.state == schema.StateAttached || e.state == schema.StateAttachedSharing {
+		e.state = schema.StateDetached
 	}
 }
 
@@ -224,9 +204,9 @@ func (e *endpoint) lose() {
 // isolation and 2 for Hyper-V (hns.md section 4.3).
 func attachedState(isolation hns.Isolation) uint16 {
 	if isolation == hns.HyperV {
-		return stateAttached
+		return schema.StateAttached
 	}
-	return stateShared
+	return schema.StateAttachedSharing
 }
 
 // addContainer lets a container use the namespace, which then gets its
@@ -253,7 +233,7 @@ func (s *namespace) has(container string) bool {
 // with it.
 func (s *namespace) removeContainer(id string) error {
 	if !s.has(id) {
-		return refuse(hns.CodeNotFound, "container %q is not in namespace %s", id, s.id)
+		return schema.Errorf(hns.CodeNotFound, "container %q is not in namespace %s", id, s.id)
 	}
 	s.containers = slices.DeleteFunc(s.containers, func(m member) bool { return m.id == id })
 	if len(s.containers) > 0 {
@@ -271,41 +251,25 @@ func (s *namespace) removeContainer(id string) error {
 	return nil
 }
 
-// resourceDoc is a resource of a namespace in either schema.
-type resourceDoc struct {
-	Type string
-	Data json.RawMessage
-}
-
 // resources lists the endpoints, with ids in upper case (hns.md section 4.4),
 // and the containers.
-func (s *namespace) resources() []resourceDoc {
-	var docs []resourceDoc
-	add := func(kind, id string) {
-		data := struct {
-			ID string `json:"Id"`
-		}{id}
-		docs = append(docs, resourceDoc{kind, json.RawMessage(marshal(data))})
-	}
+func (s *namespace) resources() []schema.Resource {
+	var docs []schema.Resource
 	for _, e := range s.endpoints {
-		add("Endpoint", e.upperID())
+		docs = append(docs, schema.NewResource("Endpoint", e.upperID()))
 	}
 	for _, m := range s.containers {
-		add("Container", m.id)
+		docs = append(docs, schema.NewResource("Container", m.id))
 	}
 	return docs
 }
 
 // v2 returns the namespace in the v2 schema.
 func (s *namespace) v2(*Host) any {
-	return struct {
-		ID            string
-		Compartment   uint32 `json:"NamespaceId,omitempty"`
-		Type          string
-		Resources     []resourceDoc `json:",omitempty"`
-		State         uint16
-		SchemaVersion schemaVersion
-	}{s.id, s.compartment, s.kind, s.resources(), s.state, schemaV2}
+	return schema.NamespaceV2{
+		ID: s.id, Compartment: s.compartment, Type: s.kind,
+		Resources: s.resources(), State: s.state, SchemaVersion: schema.V2,
+	}
 }
 
 // v1 returns the namespace in the v1 schema (hns.md section 4.4).
@@ -314,19 +278,9 @@ func (s *namespace) v1(h *Host) any {
 	for _, m := range s.containers {
 		ids = append(ids, m.id)
 	}
-	doc := struct {
-		ID              string
-		CompartmentID   uint32 `json:"CompartmentId"`
-		CompartmentGUID string `json:"CompartmentGuid,omitempty"`
-		IsDefault       bool
-		Containers      []string
-		ResourceList    []resourceDoc
-		Policies        []json.RawMessage
-		State           uint16
-		Version         uint64
-	}{
+	doc := schema.NamespaceV1{
 		ID: s.upperID(), CompartmentID: s.compartment, IsDefault: s.isDefault(), Containers: ids,
-		ResourceList: []resourceDoc{}, Policies: []json.RawMessage{}, State: s.state, Version: versionNumber(h.profile.Version),
+		ResourceList: []schema.Resource{}, Policies: []json.RawMessage{}, State: s.state, Version: schema.VersionNumber(h.profile.Version),
 	}
 	doc.ResourceList = append(doc.ResourceList, s.resources()...)
 	if s.compartment != 0 {

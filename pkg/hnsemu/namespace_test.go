@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // namespaceDocuments hold what a document becomes in either schema.
@@ -154,20 +155,20 @@ func TestNamespaceResources(t *testing.T) {
 			t.Errorf("%s %s %s: %s, want %s", tc.request, tc.resource, tc.id, got, tc.want)
 		}
 	}
-	if got := c.modify("Namespace", s, `{"ResourceType":"Endpoint","RequestType":"Add","Settings":[]}`); got != codeInvalidJSON {
+	if got := c.modify("Namespace", s, `{"ResourceType":"Endpoint","RequestType":"Add","Settings":[]}`); got != schema.CodeInvalidJSON {
 		t.Errorf("garbage: %s", got)
 	}
 	want := fmt.Sprintf(`[{"Data":{"Id":%q},"Type":"Endpoint"},{"Data":{"Id":"c"},"Type":"Container"}]`, strings.ToUpper(e))
-	if got := marshal(c.query("Namespace", s, "")["Resources"]); got != want {
+	if got := schema.Marshal(c.query("Namespace", s, "")["Resources"]); got != want {
 		t.Errorf("resources %s, want %s", got, want)
 	}
-	if got := marshal(c.outputV1("GET", "/namespaces/"+s, "")["ResourceList"]); got != want {
+	if got := schema.Marshal(c.outputV1("GET", "/namespaces/"+s, "")["ResourceList"]); got != want {
 		t.Errorf("v1 resources %s, want %s", got, want)
 	}
 	if got := c.query("Endpoint", e, "")["HostComputeNamespace"]; got != s {
 		t.Errorf("namespace of the endpoint: %v", got)
 	}
-	v1 := marshal(c.outputV1("GET", "/endpoints/"+e, "")["Namespace"])
+	v1 := schema.Marshal(c.outputV1("GET", "/endpoints/"+e, "")["Namespace"])
 	if want := fmt.Sprintf(`{"CompartmentId":2,"ID":%q}`, strings.ToUpper(s)); v1 != want {
 		t.Errorf("v1 namespace of the endpoint %s, want %s", v1, want)
 	}
@@ -179,14 +180,14 @@ func TestContainerLife(t *testing.T) {
 	for _, tc := range []struct {
 		isolation hns.Isolation
 		running   uint16
-	}{{"", stateShared}, {hns.Process, stateShared}, {hns.HyperV, stateAttached}} {
+	}{{"", schema.StateAttachedSharing}, {hns.Process, schema.StateAttachedSharing}, {hns.HyperV, schema.StateAttached}} {
 		t.Run(string(tc.isolation), func(t *testing.T) {
 			c := newClient(t, "2025")
 			n := c.network("L2Bridge", "n")
 			e, late := c.createEndpoint(n, v2(`"Name":"e"`)), c.createEndpoint(n, v2(`"Name":"late"`))
 			s := c.create("Namespace", `{}`)
 			c.attach(s, e)
-			c.expect("added", s, 0, e, stateCreated)
+			c.expect("added", s, 0, e, schema.StateCreated)
 			c.start(Container{ID: "sandbox", NamespaceID: strings.ToUpper(s), Isolation: tc.isolation})
 			c.expect("sandbox started", s, 2, e, tc.running)
 			c.start(Container{ID: "worker", NamespaceID: s, Isolation: tc.isolation})
@@ -197,7 +198,7 @@ func TestContainerLife(t *testing.T) {
 			if got := c.resource(s, "Endpoint", "Remove", late); got != 0 {
 				t.Errorf("remove: %s", got)
 			}
-			c.expect("hot-removed", s, 2, late, stateDetached)
+			c.expect("hot-removed", s, 2, late, schema.StateDetached)
 			if got := c.call("HcnDeleteNamespace", s).Code; got != 0x803b0015 {
 				t.Errorf("deleting a namespace in use: %s", got)
 			}
@@ -205,7 +206,7 @@ func TestContainerLife(t *testing.T) {
 				t.Errorf("state after the refusal: %v", got)
 			}
 			c.stop("sandbox")
-			c.expect("sandbox stopped", s, 0, e, stateDetached)
+			c.expect("sandbox stopped", s, 0, e, schema.StateDetached)
 			c.must("HcnDeleteNamespace", s)
 			if got := c.query("Endpoint", e, "")["HostComputeNamespace"]; got != hns.ZeroGUID {
 				t.Errorf("namespace of the endpoint afterwards: %v", got)
@@ -263,12 +264,12 @@ func TestHostDefault(t *testing.T) {
 	e := c.createEndpoint(c.network("NAT", "n"), v2(`"Name":"e"`))
 	s := c.create("Namespace", v2(`"Type":"HostDefault"`))
 	c.attach(s, e)
-	c.expect("added", s, 1, e, stateAttached)
+	c.expect("added", s, 1, e, schema.StateAttached)
 	c.start(Container{ID: "job", NamespaceID: s})
 	c.stop("job")
-	c.expect("a container came and went", s, 1, e, stateShared)
+	c.expect("a container came and went", s, 1, e, schema.StateAttachedSharing)
 	c.must("HcnDeleteNamespace", s)
-	if got := c.query("Endpoint", e, "")["State"]; got != float64(stateDetached) {
+	if got := c.query("Endpoint", e, "")["State"]; got != float64(schema.StateDetached) {
 		t.Errorf("state afterwards: %v", got)
 	}
 	c.create("Namespace", v2(`"Type":"HostDefault"`))
@@ -322,7 +323,7 @@ func TestLeak(t *testing.T) {
 	c.attach(s, e)
 	c.start(Container{ID: "c", NamespaceID: s, Leaks: true})
 	c.stop("c")
-	c.expect("leaked", s, 2, e, stateShared)
+	c.expect("leaked", s, 2, e, schema.StateAttachedSharing)
 	if got := c.call("HcnDeleteNamespace", s).Code; got != 0x803b0015 {
 		t.Errorf("delete: %s", got)
 	}

@@ -8,53 +8,17 @@ import (
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
-
-// Network types in the order of their numbers (hns.md section 2.3).
-const (
-	typeNAT         = "NAT"
-	typeICS         = "ICS"
-	typeTransparent = "Transparent"
-	typeL2Bridge    = "L2Bridge"
-	typeL2Tunnel    = "L2Tunnel"
-	typeOverlay     = "Overlay"
-)
-
-var networkTypes = []string{
-	typeNAT, typeICS, typeTransparent, typeL2Bridge, typeL2Tunnel, typeOverlay,
-	"Private", "Internal", "Mirrored", "Infiniband", "ConstrainedICS",
-}
-
-// Bits of Flags of networks (hns.md section 2.3).
-const flagNonPersistent = 8
-
-var networkFlags = map[string]uint32{
-	"None": 0, "EnableDnsProxy": 1, "EnableDhcpServer": 2, "EnableMirroring": 4,
-	"EnableNonPersistent": flagNonPersistent, "DisableHostPort": 1024, "EnableIov": 8192,
-}
-
-// subnetNoGateway is the flag DoNotReserveGatewayAddress of a subnet.
-const subnetNoGateway = 1
 
 // network is a network with its subnets. Endpoints point to it.
 type network struct {
 	base
-	// kind is one of networkTypes, in Microsoft's spelling.
-	kind string
-	// spelling is the type as the client wrote it, which v1 gives back.
-	spelling string
-	flags    uint32
-	subnets  []*subnet
-	// pool is where MAC addresses of endpoints come from.
-	pool []macRange
+	schema.Network
 	// ownPool is true when the client gave the MAC pool.
 	ownPool bool
-	// dns is what endpoints get that have none of their own.
-	dns      dnsDoc
-	policies []policy
-	// adapter is the uplink of an external network, asked the one that a client
-	// of v1 named.
-	adapter, asked string
+	// adapter is the uplink of an external network.
+	adapter string
 	// managementIP is the node's address on the uplink, which shows up some
 	// time after the network was created.
 	managementIP netip.Addr
@@ -62,47 +26,12 @@ type network struct {
 	extensions   map[string]bool
 }
 
-// subnet is a range of addresses of a network.
-type subnet struct {
-	id string
-	// ipamType is "Static" or "DHCP".
-	ipamType string
-	prefix   netip.Prefix
-	// gateway is the next hop of the default route: v1 has it as such, v2 as a
-	// route.
-	gateway netip.Addr
-	// routes are those besides the default route.
-	routes []routeDoc
-	// policies are the VLAN or the VSID.
-	policies []policy
-	flags    uint32
-}
-
-// external reports whether the network needs an uplink.
-func (n *network) external() bool {
-	switch n.kind {
-	case typeTransparent, typeL2Bridge, typeL2Tunnel, typeOverlay:
-		return true
-	}
-	return false
-}
-
 // property returns the v1 property that a query filter names.
 func (n *network) property(key string) (string, bool) {
 	if key == "Type" {
-		return n.spelling, true
+		return n.Spelling, true
 	}
 	return "", false
-}
-
-// subnetFor returns the subnet that holds an address.
-func (n *network) subnetFor(a netip.Addr) *subnet {
-	for _, s := range n.subnets {
-		if s.prefix.Contains(a) {
-			return s
-		}
-	}
-	return nil
 }
 
 // managed returns the node's address on the network's uplink, once the network
@@ -123,11 +52,11 @@ func (n *network) endpoints(h *Host) []*endpoint {
 
 // createNetwork is HcnCreateNetwork.
 func createNetwork(h *Host, id, settings string) (object, error) {
-	var doc networkDoc
-	if err := decode(settings, &doc); err != nil {
+	var doc schema.NetworkDoc
+	if err := schema.Decode(settings, &doc); err != nil {
 		return nil, err
 	}
-	n, err := doc.network(h, id)
+	n, err := h.newNetwork(doc, id)
 	if err != nil {
 		return nil, err
 	}
@@ -142,12 +71,33 @@ func createNetwork(h *Host, id, settings string) (object, error) {
 	return n, nil
 }
 
+// newNetwork returns the network that a document describes; nothing is checked
+// yet that needs a look at the node.
+func (h *Host) newNetwork(doc schema.NetworkDoc, parameter string) (*network, error) {
+	if err := schema.CheckID(doc.ID); err != nil {
+		return nil, err
+	}
+	if h.unknowns.IgnoreID {
+		doc.ID, parameter = "", ""
+	}
+	b, err := h.chooseID(networkClass, parameter, doc.ID)
+	if err != nil {
+		return nil, err
+	}
+	b.name = doc.Name
+	settings, err := doc.Network()
+	if err != nil {
+		return nil, err
+	}
+	return &network{base: b, Network: settings, ownPool: len(settings.MACPool) > 0}, nil
+}
+
 // checkName: names of networks are unique on the node, those of endpoints are
 // not (hns.md section 4.1).
 func (n *network) checkName(h *Host) error {
 	for _, other := range all[*network](&h.store, networkClass) {
 		if n.name != "" && h.sameName(other.name, n.name) {
-			return refuse(hns.CodeNetworkExists, "network %s is called %q", other.id, n.name)
+			return schema.Errorf(hns.CodeNetworkExists, "network %s is called %q", other.id, n.name)
 		}
 	}
 	return nil
@@ -167,7 +117,7 @@ func removeNetwork(h *Host, o object) error {
 // modifyNetwork is HcnModifyNetwork.
 func modifyNetwork(h *Host, o object, text string) error {
 	n := o.(*network)
-	resource, request, settings, err := parseModify(text, "DNS", "Extension", "Policy", "Subnet", "IPSubnet")
+	resource, request, settings, err := schema.ParseModify(text, "DNS", "Extension", "Policy", "Subnet", "IPSubnet")
 	if err != nil {
 		return err
 	}
@@ -181,20 +131,20 @@ func modifyNetwork(h *Host, o object, text string) error {
 	case "Subnet":
 		return n.modifySubnets(h, request, settings)
 	}
-	return refuse(codeUnsupported, "resource type %s", resource)
+	return schema.Errorf(schema.CodeUnsupported, "resource type %s", resource)
 }
 
 // modifyDNS replaces the name service configuration; endpoints that took it
 // over keep what they have.
 func (n *network) modifyDNS(request string, settings []byte) error {
-	var dns dnsDoc
-	if err := decode(string(settings), &dns); err != nil {
+	var dns schema.DNS
+	if err := schema.Decode(string(settings), &dns); err != nil {
 		return err
 	}
 	if request != "Update" {
-		return refuse(codeUnsupported, "%s of DNS", request)
+		return schema.Errorf(schema.CodeUnsupported, "%s of DNS", request)
 	}
-	n.dns = dns
+	n.DNS = dns
 	return nil
 }
 
@@ -213,15 +163,15 @@ func (n *network) modifyExtension(settings []byte) error {
 		ID        string
 		IsEnabled bool
 	}
-	if err := decode(string(settings), &doc); err != nil {
+	if err := schema.Decode(string(settings), &doc); err != nil {
 		return err
 	}
-	id, err := reference(doc.ID)
+	id, err := schema.Reference(doc.ID)
 	if err != nil {
 		return err
 	}
 	if !slices.Contains(switchExtensions, id) {
-		return refuse(codeNoExtension, "switch extension %q", doc.ID)
+		return schema.Errorf(schema.CodeNoExtension, "switch extension %q", doc.ID)
 	}
 	if n.extensions == nil {
 		n.extensions = map[string]bool{}
@@ -234,29 +184,29 @@ func (n *network) modifyExtension(settings []byte) error {
 // Windows 2004.
 func (n *network) modifySubnets(h *Host, request string, settings []byte) error {
 	if !h.profile.Version.AtLeast(11, 0) {
-		return refuse(codeUnsupported, "subnets cannot be modified before HNS 11")
+		return schema.Errorf(schema.CodeUnsupported, "subnets cannot be modified before HNS 11")
 	}
-	var doc struct{ Subnets []subnetDoc }
-	if err := decode(string(settings), &doc); err != nil {
+	var doc struct{ Subnets []schema.SubnetV2 }
+	if err := schema.Decode(string(settings), &doc); err != nil {
 		return err
 	}
 	changed := *n
 	for _, d := range doc.Subnets {
-		s, err := d.subnet("Static")
+		s, err := d.Subnet("Static")
 		if err != nil {
 			return err
 		}
 		switch request {
 		case "Add":
-			changed.subnets = append(slices.Clone(changed.subnets), s)
+			changed.Subnets = append(slices.Clone(changed.Subnets), s)
 		case "Remove":
-			kept := slices.DeleteFunc(slices.Clone(changed.subnets), func(old *subnet) bool { return old.prefix == s.prefix })
-			if len(kept) == len(changed.subnets) {
-				return refuse(codeNoSubnet, "no subnet %s", s.prefix)
+			kept := slices.DeleteFunc(slices.Clone(changed.Subnets), func(old *schema.Subnet) bool { return old.Prefix == s.Prefix })
+			if len(kept) == len(changed.Subnets) {
+				return schema.Errorf(schema.CodeNoSubnet, "no subnet %s", s.Prefix)
 			}
-			changed.subnets = kept
+			changed.Subnets = kept
 		default:
-			return refuse(codeUnsupported, "%s of subnets", request)
+			return schema.Errorf(schema.CodeUnsupported, "%s of subnets", request)
 		}
 	}
 	for _, step := range []func(*Host) error{changed.checkSubnets, changed.checkStrays, changed.fillSubnets} {
@@ -264,21 +214,42 @@ func (n *network) modifySubnets(h *Host, request string, settings []byte) error 
 			return err
 		}
 	}
-	n.subnets = changed.subnets
+	n.Subnets = changed.Subnets
 	return nil
 }
 
 // checkStrays refuses to leave endpoints without the subnet of their address.
 func (n *network) checkStrays(h *Host) error {
 	for _, e := range all[*endpoint](&h.store, endpointClass) {
-		if e.network.id != n.id || e.remote() {
+		if e.network.id != n.id || e.Remote() {
 			continue
 		}
 		for _, p := range e.addresses {
-			if n.subnetFor(p.Addr()) == nil {
-				return refuse(codeHasReferences, "endpoint %q has address %s", e.name, p)
+			if n.SubnetFor(p.Addr()) == nil {
+				return schema.Errorf(schema.CodeHasReferences, "endpoint %q has address %s", e.name, p)
 			}
 		}
 	}
 	return nil
+}
+
+// v2 returns the network in the v2 schema.
+func (n *network) v2(*Host) any {
+	doc := schema.NetworkV2{
+		ID: n.id, Name: n.name, Type: n.Type, Policies: schema.PoliciesV2(n.Policies), DNS: n.DNS,
+		Ipams: n.IPAMs(), Flags: n.Flags, State: n.state, SchemaVersion: schema.V2,
+	}
+	// NAT is number 0 of the enumeration, and zero members are omitted (hns.md
+	// section 2.1).
+	if n.Type == schema.TypeNAT {
+		doc.Type = ""
+	}
+	doc.MacPool.Ranges = n.MACRanges()
+	doc.Health.Extra.SwitchGUID = n.switchID()
+	return doc
+}
+
+// switchID is the id of the network's virtual switch: as good as any.
+func (n *network) switchID() string {
+	return "5" + n.upperID()[1:]
 }

@@ -5,53 +5,101 @@ package hnsemu
 import (
 	"encoding/json"
 	"slices"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
+
+// policyContext returns what the checks of policies on a network depend on.
+func (h *Host) policyContext(n *network) schema.PolicyContext {
+	return schema.PolicyContext{
+		Version: h.profile.Version, NetworkType: n.Type, Sets: n.SetIDs(),
+		LaxExceptions: h.profile.LaxExceptions, LaxPortMapping: h.unknowns.LaxPortMapping,
+	}
+}
 
 // checkPolicies checks the policies that a network is made with.
 func (n *network) checkPolicies(h *Host) error {
-	return checkList(h, n, networkPolicies, n.policies)
+	return h.checkNetworkPolicies(n, n.Policies)
+}
+
+// checkNetworkPolicies checks policies that a network is to have.
+func (h *Host) checkNetworkPolicies(n *network, list []schema.Policy) error {
+	c := h.policyContext(n)
+	for _, p := range list {
+		if err := c.CheckNetworkPolicy(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkEndpointPolicies checks policies that an endpoint of a network is to have.
+func (h *Host) checkEndpointPolicies(n *network, list []schema.Policy) error {
+	c := h.policyContext(n)
+	for _, p := range list {
+		if err := c.CheckEndpointPolicy(p); err != nil {
+			return err
+		}
+		if err := h.checkBoundPorts(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBoundPorts refuses a port mapping of a port that a process of the node
+// listens on.
+func (h *Host) checkBoundPorts(p schema.Policy) error {
+	for _, m := range mappings([]schema.Policy{p}) {
+		for _, b := range h.node.BoundPorts {
+			if b.Protocol == int(m.Protocol) && b.Port == m.ExternalPort && m.ExternalPort != 0 {
+				return schema.Errorf(schema.CodeSharingViolation, "a process listens on port %d", b.Port)
+			}
+		}
+	}
+	return nil
 }
 
 // modifyPolicies carries out a policy request on a network.
 func (n *network) modifyPolicies(h *Host, request string, settings json.RawMessage) error {
-	wanted, err := requestedPolicies(settings)
+	wanted, err := schema.ParsePolicyRequest(settings)
 	if err != nil {
 		return err
 	}
-	list := slices.Clone(n.policies)
+	list := slices.Clone(n.Policies)
 	switch request {
 	case "Add", "Update":
 		// Sets may refer to others of the same request.
 		after := *n
-		after.policies = putPolicies(list, wanted, request == "Update")
-		err = checkList(h, &after, networkPolicies, wanted)
-		list = after.policies
+		after.Policies = putPolicies(list, wanted, request == "Update")
+		err = h.checkNetworkPolicies(&after, wanted)
+		list = after.Policies
 	case "Remove":
 		list, err = takePolicies(list, wanted)
 	default:
-		err = refuse(codeUnsupported, "%s of policies", request)
+		err = schema.Errorf(schema.CodeUnsupported, "%s of policies", request)
 	}
 	if err != nil {
 		return err
 	}
-	n.policies = list
+	n.Policies = list
 	return nil
 }
 
 // putPolicies adds policies, or replaces those of the kinds that it is given. A
 // set takes the place of the one with its id; an update of a set that does not
 // exist is ignored (hns.md section 2.9).
-func putPolicies(list, wanted []policy, update bool) []policy {
-	list = without(list, func(old policy) bool {
-		return update && old.kind != kindSetPolicy &&
-			slices.ContainsFunc(wanted, func(p policy) bool { return p.kind == old.kind })
+func putPolicies(list, wanted []schema.Policy, update bool) []schema.Policy {
+	list = without(list, func(old schema.Policy) bool {
+		return update && old.Type != schema.PolicySet &&
+			slices.ContainsFunc(wanted, func(p schema.Policy) bool { return p.Type == old.Type })
 	})
 	for _, p := range wanted {
-		if p.kind != kindSetPolicy {
+		if p.Type != schema.PolicySet {
 			list = append(list, p)
 			continue
 		}
-		i := slices.IndexFunc(list, func(old policy) bool { return old.kind == p.kind && setID(old) == setID(p) })
+		i := slices.IndexFunc(list, func(old schema.Policy) bool { return old.Type == p.Type && old.Set().ID == p.Set().ID })
 		switch {
 		case i >= 0:
 			list[i] = p
@@ -64,98 +112,61 @@ func putPolicies(list, wanted []policy, update bool) []policy {
 
 // takePolicies removes policies: sets by their id, unless one refers to them,
 // others by their content.
-func takePolicies(list, gone []policy) ([]policy, error) {
+func takePolicies(list, gone []schema.Policy) ([]schema.Policy, error) {
 	for _, p := range gone {
-		if p.kind != kindSetPolicy {
+		if p.Type != schema.PolicySet {
 			continue
 		}
 		for _, other := range list {
-			if other.kind == kindSetPolicy && slices.Contains(setMembers(other), setID(p)) {
-				return nil, refuse(codeHasReferences, "set %q refers to %q", setID(other), setID(p))
+			if other.Type == schema.PolicySet && slices.Contains(other.Set().Members(), p.Set().ID) {
+				return nil, schema.Errorf(schema.CodeHasReferences, "set %q refers to %q", other.Set().ID, p.Set().ID)
 			}
 		}
 	}
 	for _, p := range gone {
-		if p.kind != kindSetPolicy {
+		if p.Type != schema.PolicySet {
 			var err error
-			if list, err = removePolicies(list, []policy{p}); err != nil {
+			if list, err = removePolicies(list, []schema.Policy{p}); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		kept := without(list, func(old policy) bool { return old.kind == kindSetPolicy && setID(old) == setID(p) })
+		kept := without(list, func(old schema.Policy) bool {
+			return old.Type == schema.PolicySet && old.Set().ID == p.Set().ID
+		})
 		if len(kept) == len(list) {
-			return nil, refuse(codeNoPolicy, "no set %q", setID(p))
+			return nil, schema.Errorf(schema.CodeNoPolicy, "no set %q", p.Set().ID)
 		}
 		list = kept
 	}
 	return list, nil
 }
 
-// setDoc holds the settings of a SetPolicy (hns.md section 2.8).
-type setDoc struct {
-	ID         string `json:"Id"`
-	Name       string
-	PolicyType string
-	Values     string
+// without returns the policies of which drop is false.
+func without(list []schema.Policy, drop func(schema.Policy) bool) []schema.Policy {
+	return slices.DeleteFunc(slices.Clone(list), drop)
 }
 
-// readSet returns the settings of a set, which were checked when it was added.
-func readSet(p policy) setDoc {
-	var s setDoc
-	if p.read(&s) != nil {
-		return setDoc{}
-	}
-	return s
-}
-
-// setID returns the id by which ACLs and other sets refer to a set.
-func setID(p policy) string { return readSet(p).ID }
-
-// setMembers returns the sets that a nested set consists of.
-func setMembers(p policy) []string {
-	if s := readSet(p); s.PolicyType == "NESTEDIPSET" {
-		return splitList(s.Values)
-	}
-	return nil
-}
-
-// setNames returns the ids of the network's sets, which ACLs may use for
-// addresses.
-func (n *network) setNames() []string {
-	var names []string
-	for _, p := range n.policies {
-		if p.kind == kindSetPolicy {
-			names = append(names, setID(p))
+// removePolicies takes policies off a list by their content (hns.md section
+// 2.9).
+func removePolicies(list, gone []schema.Policy) ([]schema.Policy, error) {
+	for _, p := range gone {
+		kept := without(list, p.Equal)
+		if len(kept) == len(list) {
+			return nil, schema.Errorf(schema.CodeNoPolicy, "no policy %s %s", p.Type, p.Canonical())
 		}
+		list = kept
 	}
-	return names
+	return list, nil
 }
 
-// checkSetPolicy refuses sets of anything but addresses, and nested sets of
-// unknown members (hns.md section 2.9).
-func checkSetPolicy(h *Host, n *network, p policy) error {
-	var s setDoc
-	if err := p.read(&s); err != nil {
-		return err
-	}
-	if s.ID == "" {
-		return refuse(codeInvalidPolicy, "set without an Id")
-	}
-	switch s.PolicyType {
-	case "IPSET":
-		_, err := parseAddrList(s.Values, nil)
-		return err
-	case "NESTEDIPSET":
-		if !h.profile.Version.AtLeast(15, 0) {
-			return refuse(codeInvalidPolicy, "nested sets came with HNS 15.0")
-		}
-		for _, member := range splitList(s.Values) {
-			if !slices.Contains(n.setNames(), member) {
-				return refuse(codeInvalidPolicy, "set %q has no member %q", s.ID, member)
-			}
-		}
-		return nil
-	}
-	return refuse(codeInvalidPolicy, "set of type %q", s.PolicyType)
+// replaceKinds replaces the policies of every kind that wanted mentions, and the
+// ACLs in any case; the rest stays. What HNS does with the rest is not known:
+// unknown 6 of DESIGN.md section 12.
+func replaceKinds(list, wanted []schema.Policy, everything bool) []schema.Policy {
+	kept := without(list, func(p schema.Policy) bool {
+		mentioned := slices.ContainsFunc(wanted, func(w schema.Policy) bool { return w.Type == p.Type })
+		return everything || mentioned || p.Type == schema.PolicyACL
+	})
+	return append(kept, wanted...)
 }

@@ -3,10 +3,10 @@
 package hnsemu
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // ephemeralPort is where HNS starts to look for a host port when the client
@@ -16,27 +16,27 @@ const ephemeralPort = 49152
 // placePolicies checks the policies that an endpoint is to have against each
 // other and against those of the other endpoints of the network, and fills in
 // what the client left to HNS.
-func (h *Host) placePolicies(e *endpoint, list []policy) ([]policy, error) {
-	var taken []portMapping
-	if slices.ContainsFunc(list, func(p policy) bool { return p.kind == kindPortMapping }) {
+func (h *Host) placePolicies(e *endpoint, list []schema.Policy) ([]schema.Policy, error) {
+	var taken []schema.PortMapping
+	if slices.ContainsFunc(list, func(p schema.Policy) bool { return p.Type == schema.PolicyPortMapping }) {
 		taken = h.takenPorts(e)
 	}
 	parameters := 0
-	placed := make([]policy, 0, len(list))
+	placed := make([]schema.Policy, 0, len(list))
 	for _, p := range list {
-		switch p.kind {
-		case kindPortMapping:
-			m := mappings([]policy{p})[0]
+		switch p.Type {
+		case schema.PolicyPortMapping:
+			m := mappings([]schema.Policy{p})[0]
 			if m.ExternalPort == 0 {
 				p, m = assignPort(p, m, taken)
 			}
-			if slices.ContainsFunc(taken, m.collides) {
-				return nil, refuse(hns.CodePortExists, "port %d of protocol %d is mapped on network %q", m.ExternalPort, m.Protocol, e.network.name)
+			if slices.ContainsFunc(taken, m.Collides) {
+				return nil, schema.Errorf(hns.CodePortExists, "port %d of protocol %d is mapped on network %q", m.ExternalPort, m.Protocol, e.network.name)
 			}
 			taken = append(taken, m)
 		case "InterfaceParameters":
 			if parameters++; parameters > 1 {
-				return nil, refuse(codeOneInterface, "two InterfaceParameters")
+				return nil, schema.Errorf(schema.CodeOneInterface, "two InterfaceParameters")
 			}
 		}
 		placed = append(placed, p)
@@ -45,51 +45,36 @@ func (h *Host) placePolicies(e *endpoint, list []policy) ([]policy, error) {
 }
 
 // takenPorts returns the port mappings of the other endpoints of the network.
-func (h *Host) takenPorts(e *endpoint) []portMapping {
-	var taken []portMapping
+func (h *Host) takenPorts(e *endpoint) []schema.PortMapping {
+	var taken []schema.PortMapping
 	for _, other := range e.network.endpoints(h) {
 		if other != e {
-			taken = append(taken, mappings(other.policies)...)
+			taken = append(taken, mappings(other.Policies)...)
 		}
 	}
 	return taken
 }
 
 // mappings returns the port mappings among policies.
-func mappings(list []policy) []portMapping {
-	var found []portMapping
+func mappings(list []schema.Policy) []schema.PortMapping {
+	var found []schema.PortMapping
 	for _, p := range list {
-		var m portMapping
-		if p.kind == kindPortMapping && p.read(&m) == nil {
+		var m schema.PortMapping
+		if p.Type == schema.PolicyPortMapping && p.Read(&m) == nil {
 			found = append(found, m)
 		}
 	}
 	return found
 }
 
-// collides reports whether two mappings want the same port of the node: on the
-// same address, or one of them on all.
-func (m portMapping) collides(other portMapping) bool {
-	if m.Protocol != other.Protocol || m.ExternalPort != other.ExternalPort || m.Flags&natIPv6 != other.Flags&natIPv6 {
-		return false
-	}
-	return m.anyVIP() || other.anyVIP() || m.VIP == other.VIP
-}
-
-// anyVIP reports whether the mapping is for all addresses of the node.
-func (m portMapping) anyVIP() bool {
-	a, err := netip.ParseAddr(m.VIP)
-	return err != nil || a.IsUnspecified()
-}
-
 // assignPort picks the host port of a mapping that has none; docker reads it
 // back from the endpoint (hns.md section 4.2).
-func assignPort(p policy, m portMapping, taken []portMapping) (policy, portMapping) {
+func assignPort(p schema.Policy, m schema.PortMapping, taken []schema.PortMapping) (schema.Policy, schema.PortMapping) {
 	m.ExternalPort = ephemeralPort
-	for slices.ContainsFunc(taken, m.collides) {
+	for slices.ContainsFunc(taken, m.Collides) {
 		m.ExternalPort++
 	}
-	members := p.members()
+	members := p.Members()
 	members["ExternalPort"] = m.ExternalPort
-	return newPolicy(p.kind, members), m
+	return schema.NewPolicy(p.Type, members), m
 }

@@ -50,17 +50,17 @@ func Profiles() []Profile {
 	return []Profile{
 		{
 			Name: "2019", Version: hns.Version{Major: 9, Minor: 5}, Build: 17763,
-			AddressTaken:  codeObjectExists,
+			AddressTaken:  hns.CodeObjectExists,
 			LaxExceptions: true, LaxRoutes: true,
 			ReattachFails: true, RestartKeepsEndpoints: true,
 		},
 		{
 			Name: "2022", Version: hns.Version{Major: 13, Minor: 3}, Build: 20348,
-			AddressTaken: codeAddressTaken,
+			AddressTaken: hns.CodeAddressReserved,
 		},
 		{
 			Name: "2025", Version: hns.Version{Major: 15, Minor: 4}, Build: 26100,
-			AddressTaken: codeAddressTaken,
+			AddressTaken: hns.CodeAddressReserved,
 		},
 	}
 }

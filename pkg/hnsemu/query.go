@@ -3,42 +3,16 @@
 package hnsemu
 
 import (
-	"encoding/json"
+	"strconv"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// query is the document of Enumerate and Query (hns.md section 2.2).
-type query struct {
-	SchemaVersion schemaVersion
-	Flags         word
-	Filter        string
-
-	filter map[string]word
-}
-
-// parseQuery reads a query. The empty string asks for everything
-// (TestNotFoundError).
-func parseQuery(text string) (query, error) {
-	var q query
-	if text == "" {
-		return q, nil
-	}
-	if err := decode(text, &q); err != nil {
-		return query{}, err
-	}
-	if q.Filter == "" {
-		return q, nil
-	}
-	if err := json.Unmarshal([]byte(q.Filter), &q.filter); err != nil {
-		return query{}, refuse(codeInvalidJSON, "filter: %v", err)
-	}
-	return q, nil
-}
-
-// matches reports whether an object passes the filter: all its properties must
+// passes reports whether an object passes the filter: all its properties must
 // be as given. An object without such a property does not pass; hcsshim notes
 // that the v2 name HostComputeNetwork finds nothing.
-func (q query) matches(h *Host, o object) bool {
-	for key, want := range q.filter {
+func (h *Host) passes(o object, filter map[string]schema.Word) bool {
+	for key, want := range filter {
 		got, ok := filterProperty(o, key)
 		if !ok {
 			return false
@@ -71,3 +45,6 @@ func filterProperty(o object, key string) (string, bool) {
 	}
 	return o.property(key)
 }
+
+// itoa writes a number of a document.
+func itoa[T ~int | ~uint16 | ~uint32](n T) string { return strconv.FormatInt(int64(n), 10) }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // refRule is an ACL as documents have it: texts.
@@ -40,7 +41,7 @@ func (r refRule) json() string {
 	if r.priority != 0 {
 		members["Priority"] = r.priority
 	}
-	return marshal(map[string]any{"Type": "ACL", "Settings": members})
+	return schema.Marshal(map[string]any{"Type": "ACL", "Settings": members})
 }
 
 // refPacket is a packet with the endpoint's own address.
@@ -226,7 +227,7 @@ func randomPacket(r *rand.Rand) refPacket {
 	if strings.Contains(p.remote, ":") {
 		p.local = "fd01::2"
 	}
-	if portful(p.protocol) {
+	if schema.HasPorts(p.protocol) {
 		p.localPort, p.remotePort = pick(r, poolNumbers), pick(r, poolNumbers)
 	}
 	return p

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // State is everything on the node, as data. Ids are in lower case, names are
@@ -184,18 +185,18 @@ func (h *Host) State() (State, error) {
 // others.
 func (n *network) snapshot(h *Host) NetworkState {
 	s := NetworkState{
-		ID: n.id, Name: n.name, NamedID: n.named, Type: n.kind, Driver: hns.Driver(strings.ToLower(n.kind)),
-		Flags: n.flags, Adapter: n.adapter, ManagementIP: n.managed(h), OwnMACPool: n.ownPool,
-		DNS: n.dns.snapshot(), Policies: snapshots(n.policies),
+		ID: n.id, Name: n.name, NamedID: n.named, Type: n.Type, Driver: hns.Driver(strings.ToLower(n.Type)),
+		Flags: n.Flags, Adapter: n.adapter, ManagementIP: n.managed(h), OwnMACPool: n.ownPool,
+		DNS: dnsState(n.DNS), Policies: snapshots(n.Policies),
 	}
-	for _, sub := range n.subnets {
+	for _, sub := range n.Subnets {
 		s.Subnets = append(s.Subnets, SubnetState{
-			Prefix: sub.prefix, Gateway: sub.gateway, Flags: sub.flags, Routes: routesOf(sub.routes),
-			VLAN: sub.isolation("VLAN"), VSID: sub.isolation("VSID"),
+			Prefix: sub.Prefix, Gateway: sub.Gateway, Flags: sub.Flags, Routes: routesOf(sub.Routes),
+			VLAN: sub.Isolation(schema.PolicyVLAN), VSID: sub.Isolation(schema.PolicyVSID),
 		})
 	}
-	for _, r := range n.pool {
-		s.MACPool = append(s.MACPool, MACRangeState{formatMAC(r.first), formatMAC(r.last)})
+	for _, r := range n.MACPool {
+		s.MACPool = append(s.MACPool, MACRangeState{schema.FormatMAC(r.First), schema.FormatMAC(r.Last)})
 	}
 	return s
 }
@@ -204,8 +205,8 @@ func (n *network) snapshot(h *Host) NetworkState {
 func (e *endpoint) snapshot() EndpointState {
 	s := EndpointState{
 		ID: e.id, Name: e.name, NamedID: e.named, NetworkID: e.network.id, NetworkName: e.network.name,
-		State: e.state, Addresses: slices.Clone(e.addresses), MAC: e.mac, OwnMAC: e.ownMAC, Remote: e.remote(),
-		Routes: routesOf(e.routes), DNS: e.dns.snapshot(), Policies: snapshots(e.policies),
+		State: e.state, Addresses: slices.Clone(e.addresses), MAC: e.MAC, OwnMAC: e.ownMAC, Remote: e.Remote(),
+		Routes: routesOf(e.Routes), DNS: dnsState(e.DNS), Policies: snapshots(e.Policies),
 		System: e.system, SharedContainers: slices.Clone(e.shared),
 	}
 	if e.namespace != nil {
@@ -247,13 +248,13 @@ func (r *route) snapshot() RouteState {
 	return s
 }
 
-// snapshot returns the configuration as data.
-func (d dnsDoc) snapshot() DNSState {
+// dnsState returns the configuration as data.
+func dnsState(d schema.DNS) DNSState {
 	return DNSState{d.Domain, slices.Clone(d.Search), slices.Clone(d.ServerList), slices.Clone(d.Options)}
 }
 
 // routesOf returns routes as data.
-func routesOf(docs []routeDoc) []RouteOf {
+func routesOf(docs []schema.Route) []RouteOf {
 	var list []RouteOf
 	for _, r := range docs {
 		list = append(list, RouteOf{r.DestinationPrefix, r.NextHop})
@@ -262,10 +263,10 @@ func routesOf(docs []routeDoc) []RouteOf {
 }
 
 // snapshots returns policies as data, in the v2 schema whichever they came in.
-func snapshots(list []policy) []PolicyState {
+func snapshots(list []schema.Policy) []PolicyState {
 	var states []PolicyState
 	for _, p := range list {
-		states = append(states, PolicyState{p.kind, slices.Clone(p.settings), p.generated})
+		states = append(states, PolicyState{p.Type, slices.Clone(p.Settings), p.Generated})
 	}
 	return states
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // object is a network, an endpoint, a namespace, a load balancer or a route.
@@ -55,7 +56,7 @@ type store struct {
 	lastHandle uint64
 	// containers are those that run, whatever HNS believes.
 	containers map[string]*container
-	managed    []managementMAC
+	managed    []schema.ManagementMAC
 }
 
 // container is one that runs, as the compute service knows it.
@@ -106,10 +107,10 @@ func (s *store) resolve(client string, c *class, text string) (object, error) {
 	}
 	found, ok := s.handles[n]
 	if !ok || found.client != client || found.class != c {
-		return nil, refuse(codeInvalidHandle, "%s is not a %s handle of client %q", text, c.name, client)
+		return nil, schema.Errorf(hns.CodeInvalidHandle, "%s is not a %s handle of client %q", text, c.name, client)
 	}
 	if found.object.common().gone {
-		return nil, refuse(codeTornDown, "%s %s was deleted", c.name, found.object.common().id)
+		return nil, schema.Errorf(hns.CodeTornDown, "%s %s was deleted", c.name, found.object.common().id)
 	}
 	return found.object, nil
 }
@@ -132,7 +133,7 @@ func (h *Host) chooseID(c *class, parameter, document string) (base, error) {
 			continue
 		}
 		if h.store.find(c, id) != nil {
-			return base{}, refuse(codeObjectExists, "%s %s exists", c.name, id)
+			return base{}, schema.Errorf(hns.CodeObjectExists, "%s %s exists", c.name, id)
 		}
 		return base{id: id, named: true, state: 1}, nil
 	}

@@ -3,18 +3,11 @@
 package hnsemu
 
 import (
-	"encoding/json"
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
-
-// answerV1 is what HNSCall answers (hns.md section 1.4).
-type answerV1 struct {
-	Success bool
-	Error   string `json:",omitempty"`
-	Output  any    `json:",omitempty"`
-}
 
 // requestV1 is one request of the v1 API: "POST /endpoints/{id}/attach".
 type requestV1 struct {
@@ -39,7 +32,7 @@ func runHNSCall(h *Host, c Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	return Reply{Out: marshal(answerV1{Success: true, Output: output})}, nil
+	return Reply{Out: schema.Marshal(schema.AnswerV1{Success: true, Output: output})}, nil
 }
 
 // serveV1 finds the handler of a request. SDN's scripts also read /activities,
@@ -68,7 +61,7 @@ func (h *Host) serveV1(r requestV1) (any, error) {
 
 // unknown is the answer to a request that HNS has no handler for.
 func (r requestV1) unknown() error {
-	return refuse(hns.CodeNotFound, "no handler for %s /%s/%s/%s", r.method, r.kind, r.id, r.verb)
+	return schema.Errorf(hns.CodeNotFound, "no handler for %s /%s/%s/%s", r.method, r.kind, r.id, r.verb)
 }
 
 // globalsV1 answers the version, which 1803 was the first to do (hns.md section
@@ -95,7 +88,7 @@ func (h *Host) listV1(classes ...*class) []any {
 // lookUpV1 returns the object that a path names.
 func (h *Host) lookUpV1(c *class, r requestV1) (object, error) {
 	if _, err := hns.ParseGUID(r.id); err != nil {
-		return nil, refuse(c.missing, "%v", err)
+		return nil, schema.Errorf(c.missing, "%v", err)
 	}
 	return c.lookUp(h, r.id)
 }
@@ -134,93 +127,40 @@ func (h *Host) madeV1(o object, err error) (any, error) {
 
 // v1 returns the network in the v1 schema (hns.md section 4.1).
 func (n *network) v1(h *Host) any {
-	doc := struct {
-		ID                   string
-		Name                 string `json:",omitempty"`
-		Type                 string
-		Policies             []json.RawMessage
-		MacPools             []macRangeDoc
-		Subnets              []subnetV1
-		DNSSuffix            string `json:",omitempty"`
-		DNSServerList        string `json:",omitempty"`
-		ManagementIP         string `json:",omitempty"`
-		NetworkAdapterName   string `json:",omitempty"`
-		DrMacAddress         string `json:",omitempty"`
-		SwitchGUID           string `json:"SwitchGuid"`
-		CurrentEndpointCount int
-		TotalEndpoints       int
-		Flags                uint32
-		State                uint16
-		Version              uint64
-	}{
-		ID: n.upperID(), Name: n.name, Type: n.spelling, Policies: policiesV1(n.policies),
-		MacPools: n.poolDocs(), DNSSuffix: n.dns.suffix(), DNSServerList: strings.Join(n.dns.ServerList, ","),
-		NetworkAdapterName: n.namedAdapter(), SwitchGUID: n.switchID(), Flags: n.flags, State: n.state,
-		Version: versionNumber(h.profile.Version), Subnets: []subnetV1{},
+	doc := schema.NetworkV1{
+		ID: n.upperID(), Name: n.name, Type: n.Spelling, Policies: schema.PoliciesV1(n.Policies),
+		MacPools: n.MACRanges(), DNSSuffix: n.DNS.Suffix(), DNSServerList: strings.Join(n.DNS.ServerList, ","),
+		NetworkAdapterName: n.NamedAdapter(), SwitchGUID: n.switchID(), Flags: n.Flags, State: n.state,
+		Version: schema.VersionNumber(h.profile.Version), Subnets: []schema.SubnetV1{},
 	}
 	if ip := n.managed(h); ip.IsValid() {
 		doc.ManagementIP = ip.String()
 	}
-	if n.kind == typeOverlay {
+	if n.Type == schema.TypeOverlay {
 		doc.DrMacAddress = n.routerMAC()
 	}
 	doc.CurrentEndpointCount = len(n.endpoints(h))
 	doc.TotalEndpoints = doc.CurrentEndpointCount
-	for _, s := range n.subnets {
-		doc.Subnets = append(doc.Subnets, s.v1())
+	for _, s := range n.Subnets {
+		doc.Subnets = append(doc.Subnets, s.V1())
 	}
 	return doc
-}
-
-// namedAdapter returns the adapter that the client named. One that HNS chose is
-// not said: dumps of such networks have no NetworkAdapterName (microsoft/SDN#269,
-// moby/moby#38306).
-func (n *network) namedAdapter() string {
-	for _, p := range n.policies {
-		var s struct{ NetworkAdapterName string }
-		if p.kind == "NetAdapterName" && p.read(&s) == nil {
-			return s.NetworkAdapterName
-		}
-	}
-	return n.asked
-}
-
-// subnetObject is the ObjectType of subnets.
-const subnetObject = 5
-
-// v1 returns the subnet in the v1 schema.
-func (s *subnet) v1() subnetV1 {
-	doc := subnetV1{
-		ID: strings.ToUpper(s.id), AddressPrefix: s.prefix.String(), Flags: s.flags,
-		Policies: policiesV1(s.policies), ObjectType: subnetObject,
-	}
-	if s.gateway.IsValid() {
-		doc.GatewayAddress = s.gateway.String()
-	}
-	return doc
-}
-
-// managementMAC is a MAC address that acceleration is to leave alone.
-type managementMAC struct {
-	MacAddress string
 }
 
 // accelnetV1 serves /accelnet, new in 15.4.
 func (h *Host) accelnetV1(r requestV1) (any, error) {
 	if !h.profile.Version.AtLeast(15, 4) {
-		return nil, refuse(codeNotImplemented, "accelnet came with HNS 15.4")
+		return nil, schema.Errorf(schema.CodeNotImplemented, "accelnet came with HNS 15.4")
 	}
-	var doc struct {
-		MacAddressList []managementMAC `json:",omitempty"`
-	}
+	var doc schema.AccelNet
 	switch r.method {
 	case "GET":
 	case "POST":
-		if err := decode(r.body, &doc); err != nil {
+		if err := schema.Decode(r.body, &doc); err != nil {
 			return nil, err
 		}
 		for _, m := range doc.MacAddressList {
-			if _, err := parseMAC(m.MacAddress); err != nil {
+			if _, err := schema.ParseMAC(m.MacAddress); err != nil {
 				return nil, err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // endpointsV1 serves /endpoints.
@@ -43,11 +44,11 @@ func (h *Host) endpointsV1(r requestV1) (any, error) {
 // createEndpointV1 finds the network that the document names by id, or else by
 // name.
 func (h *Host) createEndpointV1(body string) (object, error) {
-	var doc endpointDoc
-	if err := decode(body, &doc); err != nil {
+	var doc schema.EndpointDoc
+	if err := schema.Decode(body, &doc); err != nil {
 		return nil, err
 	}
-	id, err := reference(doc.VirtualNetwork)
+	id, err := schema.Reference(doc.VirtualNetwork)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (h *Host) createEndpointV1(body string) (object, error) {
 	}
 	o := h.store.find(networkClass, id)
 	if o == nil {
-		return nil, refuse(hns.CodeNetworkNotFound, "no network %q %q", doc.VirtualNetwork, doc.VirtualNetworkName)
+		return nil, schema.Errorf(hns.CodeNetworkNotFound, "no network %q %q", doc.VirtualNetwork, doc.VirtualNetworkName)
 	}
 	e, err := h.makeEndpoint(o.(*network), "", doc)
 	if err != nil {
@@ -72,14 +73,14 @@ func (h *Host) createEndpointV1(body string) (object, error) {
 // updateEndpointV1 replaces the policies: the document is a whole endpoint, and
 // its list takes the place of the current one (hns.md section 4.7).
 func (h *Host) updateEndpointV1(e *endpoint, body string) (any, error) {
-	var doc endpointDoc
-	if err := decode(body, &doc); err != nil {
+	var doc schema.EndpointDoc
+	if err := schema.Decode(body, &doc); err != nil {
 		return nil, err
 	}
-	if e.remote() {
-		return nil, refuse(codeRemoteEndpoint, "endpoint %q is remote", e.name)
+	if e.Remote() {
+		return nil, schema.Errorf(schema.CodeRemoteEndpoint, "endpoint %q is remote", e.name)
 	}
-	wanted := []policy{}
+	wanted := []schema.Policy{}
 	for _, raw := range doc.Policies {
 		p, err := e.recognise(raw)
 		if err != nil {
@@ -87,30 +88,30 @@ func (h *Host) updateEndpointV1(e *endpoint, body string) (any, error) {
 		}
 		wanted = append(wanted, p)
 	}
-	if err := checkList(h, e.network, endpointPolicies, wanted); err != nil {
+	if err := h.checkEndpointPolicies(e.network, wanted); err != nil {
 		return nil, err
 	}
 	placed, err := h.placePolicies(e, wanted)
 	if err != nil {
 		return nil, err
 	}
-	e.policies = placed
+	e.Policies = placed
 	return e.v1(h), nil
 }
 
 // recognise returns the endpoint's own policy that a client read as v1 and now
 // sends back, so that its v2 form stays as it was written; or a new one.
-func (e *endpoint) recognise(raw json.RawMessage) (policy, error) {
+func (e *endpoint) recognise(raw json.RawMessage) (schema.Policy, error) {
 	var compact bytes.Buffer
 	if json.Compact(&compact, raw) == nil {
-		for _, p := range e.policies {
+		for _, p := range e.Policies {
 			var own bytes.Buffer
-			if json.Compact(&own, p.v1()) == nil && bytes.Equal(own.Bytes(), compact.Bytes()) {
+			if json.Compact(&own, p.V1()) == nil && bytes.Equal(own.Bytes(), compact.Bytes()) {
 				return p, nil
 			}
 		}
 	}
-	return parsePolicyV1(raw)
+	return schema.ParsePolicyV1(raw)
 }
 
 // attachV1 serves attach and detach.
@@ -119,15 +120,15 @@ func (h *Host) attachV1(e *endpoint, r requestV1) error {
 		SystemType  string
 		ContainerID string `json:"ContainerId"`
 	}
-	if err := decode(r.body, &doc); err != nil {
+	if err := schema.Decode(r.body, &doc); err != nil {
 		return err
 	}
 	i := slices.IndexFunc([]string{"Container", "VirtualMachine", "Host"}, func(s string) bool { return s == doc.SystemType })
 	if i < 0 {
-		return refuse(codeInvalidJSON, "system type %q", doc.SystemType)
+		return schema.Errorf(schema.CodeInvalidJSON, "system type %q", doc.SystemType)
 	}
-	if e.remote() {
-		return refuse(codeRemoteEndpoint, "endpoint %q is remote", e.name)
+	if e.Remote() {
+		return schema.Errorf(schema.CodeRemoteEndpoint, "endpoint %q is remote", e.name)
 	}
 	if r.verb == "detach" {
 		return e.detach(doc.ContainerID)
@@ -140,12 +141,12 @@ func (h *Host) attachV1(e *endpoint, r requestV1) error {
 func (e *endpoint) attach(system, container string) error {
 	share := system == "Container" && e.system == system && !e.sharedWith(container)
 	if (e.system != "" || e.namespace != nil) && !share {
-		return refuse(codeAlreadyAttached, "endpoint %q is attached", e.name)
+		return schema.Errorf(schema.CodeAlreadyAttached, "endpoint %q is attached", e.name)
 	}
-	e.system, e.state = system, stateAttached
+	e.system, e.state = system, schema.StateAttached
 	if system == "Container" {
 		e.shared = append(e.shared, container)
-		e.state = stateShared
+		e.state = schema.StateAttachedSharing
 	}
 	return nil
 }
@@ -160,18 +161,18 @@ func (e *endpoint) sharedWith(container string) bool {
 // that leaves detaches it.
 func (e *endpoint) detach(container string) error {
 	if e.system == "" {
-		return refuse(codeNotAttached, "endpoint %q is not attached", e.name)
+		return schema.Errorf(schema.CodeNotAttached, "endpoint %q is not attached", e.name)
 	}
 	if e.system == "Container" {
 		if !e.sharedWith(container) {
-			return refuse(codeNotAttached, "endpoint %q is not attached to container %q", e.name, container)
+			return schema.Errorf(schema.CodeNotAttached, "endpoint %q is not attached to container %q", e.name, container)
 		}
 		e.shared = slices.DeleteFunc(e.shared, func(id string) bool { return strings.EqualFold(id, container) })
 		if len(e.shared) > 0 {
 			return nil
 		}
 	}
-	e.system, e.state = "", stateDetached
+	e.system, e.state = "", schema.StateDetached
 	return nil
 }
 

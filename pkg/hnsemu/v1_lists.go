@@ -2,9 +2,7 @@
 
 package hnsemu
 
-import (
-	"encoding/json"
-)
+import "github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 
 // namespacesV1 serves /namespaces. What is missing answers "Element not
 // found.", which hcsshim turns into os.ErrNotExist (hns.md section 1.4).
@@ -40,27 +38,20 @@ func (h *Host) namespacesV1(r requestV1) (any, error) {
 // HcnModifyNamespace.
 func (h *Host) resourceV1(s *namespace, request, body string) (any, error) {
 	var doc struct {
-		Type word
+		Type schema.Word
 		Data struct{ ID string }
 	}
-	if err := decode(body, &doc); err != nil {
+	if err := schema.Decode(body, &doc); err != nil {
 		return nil, err
 	}
-	kind, ok := doc.Type.oneOf("Container", "Endpoint")
+	kind, ok := doc.Type.OneOf("Container", "Endpoint")
 	if !ok {
-		return nil, refuse(codeUnsupported, "resource type %q", doc.Type)
+		return nil, schema.Errorf(schema.CodeUnsupported, "resource type %q", doc.Type)
 	}
 	if err := s.modify(h, kind, request, doc.Data.ID); err != nil {
 		return nil, err
 	}
 	return s.v1(h), nil
-}
-
-// policyListDoc is a policy list: a load balancer or a route of the v1 schema.
-type policyListDoc struct {
-	ID         string
-	References []string
-	Policies   []json.RawMessage
 }
 
 // references returns endpoints as v1 refers to them: by path, in upper case.
@@ -102,25 +93,25 @@ func (h *Host) policyListsV1(r requestV1) (any, error) {
 
 // createPolicyList makes a load balancer or a route of a list with one policy.
 func (h *Host) createPolicyList(body string) (object, error) {
-	var doc policyListDoc
-	if err := decode(body, &doc); err != nil {
+	var doc schema.PolicyList
+	if err := schema.Decode(body, &doc); err != nil {
 		return nil, err
 	}
 	if len(doc.Policies) != 1 {
-		return nil, refuse(codeInvalidPolicy, "a policy list of %d policies", len(doc.Policies))
+		return nil, schema.Errorf(schema.CodeInvalidPolicy, "a policy list of %d policies", len(doc.Policies))
 	}
-	if _, err := policyMembers(doc.Policies[0]); err != nil {
+	if _, err := schema.PolicyMembers(doc.Policies[0]); err != nil {
 		return nil, err
 	}
-	var elb elbDoc
-	if err := decode(string(doc.Policies[0]), &elb); err != nil {
+	var elb schema.ELBPolicy
+	if err := schema.Decode(string(doc.Policies[0]), &elb); err != nil {
 		return nil, err
 	}
 	switch elb.Type {
 	case "ELB":
-		b := elb.doc(doc.References)
+		b := elb.LoadBalancer(doc.References)
 		b.ID = doc.ID
-		o, err := createBalancer(h, "", marshal(b))
+		o, err := createBalancer(h, "", schema.Marshal(b))
 		if err != nil {
 			return nil, err
 		}
@@ -129,17 +120,17 @@ func (h *Host) createPolicyList(body string) (object, error) {
 	case "ROUTE":
 		return h.createRouteV1(doc)
 	}
-	return nil, refuse(codeInvalidPolicyType, "policy list of type %q", elb.Type)
+	return nil, schema.Errorf(schema.CodeInvalidPolicyType, "policy list of type %q", elb.Type)
 }
 
 // createRouteV1 makes a route of a policy list.
-func (h *Host) createRouteV1(doc policyListDoc) (object, error) {
-	var policy routePolicyDoc
-	if err := decode(string(doc.Policies[0]), &policy); err != nil {
+func (h *Host) createRouteV1(doc schema.PolicyList) (object, error) {
+	var policy schema.RoutePolicy
+	if err := schema.Decode(string(doc.Policies[0]), &policy); err != nil {
 		return nil, err
 	}
-	o, err := createRoute(h, "", marshal(sdnRouteDoc{
-		ID: doc.ID, HostComputeEndpoints: doc.References, Setting: []routeSetting{policy.routeSetting},
+	o, err := createRoute(h, "", schema.Marshal(schema.SDNRoute{
+		ID: doc.ID, HostComputeEndpoints: doc.References, Setting: []schema.SDNRouteSetting{policy.SDNRouteSetting},
 	}))
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // versioned are behaviours that came with a version of HNS (hns.md section
@@ -255,7 +256,7 @@ func TestStrayEndpoints(t *testing.T) {
 	}
 	e := c.createEndpoint(n, v2(`"Name":"e","IpConfigurations":[{"IpAddress":"10.9.0.9"}]`))
 	c.createEndpoint(n, v2(`"Name":"far","Flags":1,"IpConfigurations":[{"IpAddress":"10.8.0.9"}]`))
-	if got := c.modify("Network", n, fmt.Sprintf(subnets, "Remove")); got != codeHasReferences {
+	if got := c.modify("Network", n, fmt.Sprintf(subnets, "Remove")); got != schema.CodeHasReferences {
 		t.Errorf("remove with an endpoint: %s", got)
 	}
 	c.must("HcnDeleteEndpoint", e)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package hnsemu
+package schema
 
 import (
 	"bytes"
@@ -11,12 +11,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // conversions hold a policy in either schema (hns.md section 4.7).
 var conversions = []struct {
 	name string
-	// v1 is the flat form, v2 type and settings.
+	// V1 is the flat form, v2 type and settings.
 	v1, v2 string
 	// oneWay is set when v2 cannot be turned back into that v1.
 	oneWay bool
@@ -148,23 +150,23 @@ func compact(t *testing.T, text string) string {
 func TestConversions(t *testing.T) {
 	for _, tc := range conversions {
 		t.Run(tc.name, func(t *testing.T) {
-			p, err := parsePolicyV1(json.RawMessage(tc.v1))
+			p, err := ParsePolicyV1(json.RawMessage(tc.v1))
 			if err != nil {
 				t.Fatal(err)
 			}
-			sameValue(t, "from v1", tc.v2, marshal(policiesV2([]policy{p})[0]))
-			if got := string(p.v1()); got != tc.v1 {
+			sameValue(t, "from v1", tc.v2, Marshal(PoliciesV2([]Policy{p})[0]))
+			if got := string(p.V1()); got != tc.v1 {
 				t.Errorf("v1 is given back as %s", got)
 			}
 			list, err := parsePolicies([]json.RawMessage{json.RawMessage(tc.v2)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := marshal(policiesV2(list)[0]); got != compact(t, tc.v2) {
+			if got := Marshal(PoliciesV2(list)[0]); got != compact(t, tc.v2) {
 				t.Errorf("v2 is given back as %s", got)
 			}
 			if !tc.oneWay {
-				sameValue(t, "from v2", tc.v1, string(list[0].v1()))
+				sameValue(t, "from v2", tc.v1, string(list[0].V1()))
 			}
 		})
 	}
@@ -186,40 +188,28 @@ func TestEveryDialectIsConverted(t *testing.T) {
 	}
 }
 
-// TestSettingsVerbatim: members that HNS does not know come back.
-func TestSettingsVerbatim(t *testing.T) {
-	const settings = `{"Exceptions":["10.0.0.0/8"],"Tag":{"b":1,"a":[null,1e3]},"Exceptions ":true}`
-	c := newClient(t, "2025")
-	n := c.network("L2Bridge", "n")
-	e := c.createEndpoint(n, with("OutBoundNAT", settings))
-	reply := c.must("HcnQueryEndpointProperties", c.open("Endpoint", e), "")
-	if !strings.Contains(reply.Out, `"Settings":`+settings) {
-		t.Errorf("got %s", reply.Out)
-	}
-}
-
 func TestPolicyEqual(t *testing.T) {
-	base := policy{kind: "ACL", settings: json.RawMessage(`{"Action":"Allow","Priority":100}`)}
+	base := Policy{Type: "ACL", Settings: json.RawMessage(`{"Action":"Allow","Priority":100}`)}
 	for name, tc := range map[string]struct {
-		other policy
+		other Policy
 		want  bool
 	}{
 		"itself":          {base, true},
-		"other order":     {policy{kind: "ACL", settings: json.RawMessage(`{"Priority":100, "Action":"Allow"}`)}, true},
-		"other value":     {policy{kind: "ACL", settings: json.RawMessage(`{"Action":"Block","Priority":100}`)}, false},
-		"other type":      {policy{kind: "NetworkACL", settings: base.settings}, false},
-		"more members":    {policy{kind: "ACL", settings: json.RawMessage(`{"Action":"Allow","Priority":100,"Id":"x"}`)}, false},
-		"no settings":     {policy{kind: "ACL"}, false},
-		"a letter's case": {policy{kind: "ACL", settings: json.RawMessage(`{"action":"Allow","Priority":100}`)}, false},
+		"other order":     {Policy{Type: "ACL", Settings: json.RawMessage(`{"Priority":100, "Action":"Allow"}`)}, true},
+		"other value":     {Policy{Type: "ACL", Settings: json.RawMessage(`{"Action":"Block","Priority":100}`)}, false},
+		"other type":      {Policy{Type: "NetworkACL", Settings: base.Settings}, false},
+		"more members":    {Policy{Type: "ACL", Settings: json.RawMessage(`{"Action":"Allow","Priority":100,"Id":"x"}`)}, false},
+		"no settings":     {Policy{Type: "ACL"}, false},
+		"a letter's case": {Policy{Type: "ACL", Settings: json.RawMessage(`{"action":"Allow","Priority":100}`)}, false},
 	} {
-		if got := base.equal(tc.other); got != tc.want {
+		if got := base.Equal(tc.other); got != tc.want {
 			t.Errorf("%s: %t", name, got)
 		}
-		if got := tc.other.equal(base); got != tc.want {
+		if got := tc.other.Equal(base); got != tc.want {
 			t.Errorf("%s, the other way round: %t", name, got)
 		}
 	}
-	if !(policy{kind: "L2Driver"}).equal(policy{kind: "L2Driver", settings: json.RawMessage(`{}`)}) {
+	if !(Policy{Type: "L2Driver"}).Equal(Policy{Type: "L2Driver", Settings: json.RawMessage(`{}`)}) {
 		t.Error("no settings differ from empty ones")
 	}
 }
@@ -247,23 +237,22 @@ func TestPolicySpecs(t *testing.T) {
 		"RemoteSubnetRoute": "Overlay",
 		"VxlanPort":         "Overlay",
 	}
-	for _, driver := range drivers {
+	for _, driver := range []string{"NAT", "Transparent", "L2Bridge", "L2Tunnel", "Overlay"} {
+		c := PolicyContext{Version: hns.Version{Major: 15, Minor: 4}, NetworkType: driver}
 		for specs, on := range map[*map[string]policySpec]string{&endpointPolicies: "endpoint", &networkPolicies: "network"} {
 			for kind := range *specs {
-				c := newClient(t, "2025")
 				text := settings[kind]
 				if text == "" {
 					text = `{}`
 				}
-				var reply Reply
+				p := Policy{Type: kind, Settings: json.RawMessage(text)}
+				check := c.CheckEndpointPolicy
 				if on == "network" {
-					reply = c.call("HcnCreateNetwork", "", withNet(driver, kind, text))
-				} else {
-					reply = c.call("HcnCreateEndpoint", c.open("Network", c.network(driver, "n")), "", with(kind, text))
+					check = c.CheckNetworkPolicy
 				}
 				want := limited[kind] == "" || slices.Contains(strings.Fields(limited[kind]), driver)
-				if got := reply.Code == 0; got != want {
-					t.Errorf("%s on a %s %s: %s (%s)", kind, driver, on, reply.Code, c.lastReason())
+				if err := check(p); (err == nil) != want {
+					t.Errorf("%s on a %s %s: %v", kind, driver, on, err)
 				}
 			}
 		}
@@ -282,14 +271,11 @@ func TestPolicyVersions(t *testing.T) {
 			if before.Minor--; before.Minor < 0 {
 				before.Major, before.Minor = before.Major-1, 99
 			}
-			for _, v := range []struct {
-				accepted bool
-				profile  Profile
-			}{{false, Profile{Version: before}}, {true, Profile{Version: spec.since}}} {
-				n := &network{kind: typeOverlay}
-				err := checkList(New(v.profile), n, *specs, []policy{{kind: kind, settings: json.RawMessage(`{}`)}})
-				if refused := codeOf(err) == codeInvalidPolicyType; refused == v.accepted {
-					t.Errorf("%s policy %s with HNS %s: %v", on, kind, v.profile.Version, err)
+			for version, accepted := range map[hns.Version]bool{before: false, spec.since: true} {
+				c := PolicyContext{Version: version, NetworkType: TypeOverlay}
+				err := c.check(*specs, Policy{Type: kind, Settings: json.RawMessage(`{}`)})
+				if refused := CodeOf(err) == CodeInvalidPolicyType; refused == accepted {
+					t.Errorf("%s policy %s with HNS %s: %v", on, kind, version, err)
 				}
 			}
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package hnsemu
+package schema
 
 import (
 	"encoding/json"
@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// dialect says how a policy is spelled in v1 (hns.md section 4.7).
+// dialect is how the two schemas spell a type of policy (hcsshim,
+// internal/hns/hnspolicy.go and hcn/hcnpolicy.go).
 type dialect struct {
 	v1, v2 string
 	// members maps v1 names to v2 names; the others are the same in both.
@@ -17,23 +18,23 @@ type dialect struct {
 }
 
 var dialects = []dialect{
-	{"NAT", kindPortMapping, nil},
+	{"NAT", PolicyPortMapping, nil},
 	{"OutBoundNAT", "OutBoundNAT", map[string]string{"ExceptionList": "Exceptions", "VIP": "VirtualIP"}},
 	{"ROUTE", "SDNRoute", nil},
 	{"PA", "ProviderAddress", map[string]string{"PA": "ProviderAddress"}},
 	{"VLAN", "VLAN", map[string]string{"VLAN": "IsolationId"}},
 	{"VSID", "VSID", map[string]string{"VSID": "IsolationId"}},
 	{"PROXY", "L4Proxy", map[string]string{"ExceptionList": "Exceptions"}},
-	{"ACL", kindACL, nil},
+	{"ACL", PolicyACL, nil},
 	{"QOS", "QOS", nil},
 	{"L2Driver", "L2Driver", nil},
 }
 
 // parsePoliciesV1 reads policies of the v1 schema.
-func parsePoliciesV1(raws []json.RawMessage) ([]policy, error) {
-	list := []policy{}
+func parsePoliciesV1(raws []json.RawMessage) ([]Policy, error) {
+	list := []Policy{}
 	for _, raw := range raws {
-		p, err := parsePolicyV1(raw)
+		p, err := ParsePolicyV1(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -42,15 +43,15 @@ func parsePoliciesV1(raws []json.RawMessage) ([]policy, error) {
 	return list, nil
 }
 
-// parsePolicyV1 reads a flat policy and turns it into the v2 form. A type of
-// the v2 schema that v1 calls otherwise is refused.
-func parsePolicyV1(raw json.RawMessage) (policy, error) {
-	if _, err := policyMembers(raw); err != nil {
-		return policy{}, err
+// ParsePolicyV1 reads a policy of the v1 schema, which has its settings beside the
+// type. It refuses the v2 name of a type that v1 calls otherwise.
+func ParsePolicyV1(raw json.RawMessage) (Policy, error) {
+	if _, err := PolicyMembers(raw); err != nil {
+		return Policy{}, err
 	}
 	var members map[string]any
-	if err := decode(string(raw), &members); err != nil {
-		return policy{}, err
+	if err := Decode(string(raw), &members); err != nil {
+		return Policy{}, err
 	}
 	kind, _ := members["Type"].(string)
 	delete(members, "Type")
@@ -58,22 +59,22 @@ func parsePolicyV1(raw json.RawMessage) (policy, error) {
 	if i := slices.IndexFunc(dialects, func(d dialect) bool { return d.v1 == kind }); i >= 0 {
 		d = dialects[i]
 	} else if slices.ContainsFunc(dialects, func(d dialect) bool { return d.v2 == kind }) {
-		return policy{}, refuse(codeInvalidPolicyType, "%q is no type of the v1 schema", kind)
+		return Policy{}, Errorf(CodeInvalidPolicyType, "%q is no type of the v1 schema", kind)
 	}
 	for from, to := range d.members {
 		rename(members, from, to)
 	}
 	switch d.v2 {
-	case kindPortMapping:
+	case PolicyPortMapping:
 		members["Protocol"] = protocolNumber(members["Protocol"])
 		if reserved, _ := members["ExternalPortReserved"].(bool); reserved {
 			members["Flags"] = natPortReserved
 		}
 		delete(members, "ExternalPortReserved")
-	case kindACL:
+	case PolicyACL:
 		aclFromV1(members)
 	}
-	return policy{kind: d.v2, settings: json.RawMessage(marshal(members)), flat: raw}, nil
+	return Policy{Type: d.v2, Settings: json.RawMessage(Marshal(members)), Flat: raw}, nil
 }
 
 // rename moves a member to another name.
@@ -84,8 +85,8 @@ func rename(members map[string]any, from, to string) {
 	}
 }
 
-// protocolNumber turns "TCP" into 6. What it does not know it leaves to the
-// check of the policy.
+// protocolNumber turns "TCP" into 6. It returns what it does not know, which the
+// check of the policy refuses.
 func protocolNumber(v any) any {
 	switch name, _ := v.(string); strings.ToUpper(name) {
 	case "TCP":
@@ -96,8 +97,8 @@ func protocolNumber(v any) any {
 	return v
 }
 
-// aclFromV1 turns the numbers that v1 has beside the lists into lists (hns.md
-// section 5.1).
+// aclFromV1 turns the numbers that v1 has beside the lists into lists (hcsshim,
+// internal/hns/hnspolicy.go).
 func aclFromV1(members map[string]any) {
 	for from, to := range map[string]string{
 		"Protocol": "Protocols", "LocalPort": "LocalPorts", "RemotePort": "RemotePorts", "InternalPort": "LocalPorts",
@@ -112,33 +113,33 @@ func aclFromV1(members map[string]any) {
 	delete(members, "Scope")
 }
 
-// policiesV1 returns policies in the v1 schema.
-func policiesV1(list []policy) []json.RawMessage {
+// PoliciesV1 returns policies in the v1 schema.
+func PoliciesV1(list []Policy) []json.RawMessage {
 	docs := []json.RawMessage{}
 	for _, p := range list {
-		docs = append(docs, p.v1())
+		docs = append(docs, p.V1())
 	}
 	return docs
 }
 
-// v1 returns the policy in the v1 schema: as it came when it came so.
-func (p policy) v1() json.RawMessage {
-	if p.flat != nil {
-		return p.flat
+// V1 returns the policy in the v1 schema, as the client wrote it if it wrote that.
+func (p Policy) V1() json.RawMessage {
+	if p.Flat != nil {
+		return p.Flat
 	}
-	d := dialect{v1: p.kind}
-	if i := slices.IndexFunc(dialects, func(d dialect) bool { return d.v2 == p.kind }); i >= 0 {
+	d := dialect{v1: p.Type}
+	if i := slices.IndexFunc(dialects, func(d dialect) bool { return d.v2 == p.Type }); i >= 0 {
 		d = dialects[i]
 	}
-	members := p.members()
+	members := p.Members()
 	for to, from := range d.members {
 		rename(members, from, to)
 	}
-	if p.kind == kindPortMapping {
+	if p.Type == PolicyPortMapping {
 		if n, _ := members["Protocol"].(float64); n == 6 || n == 17 {
 			members["Protocol"] = map[float64]string{6: "TCP", 17: "UDP"}[n]
 		}
 	}
 	members["Type"] = d.v1
-	return json.RawMessage(marshal(members))
+	return json.RawMessage(Marshal(members))
 }

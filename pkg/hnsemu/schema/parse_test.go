@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package hnsemu
+package schema
 
 import (
 	"encoding/json"
-	"fmt"
-	"net/netip"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -16,17 +15,17 @@ import (
 func TestParsePorts(t *testing.T) {
 	for _, tc := range []struct {
 		text string
-		want []portRange
+		want []hns.PortRange
 		err  bool
 	}{
 		{text: "", want: nil},
-		{text: "80", want: []portRange{{80, 80}}},
-		{text: "0", want: []portRange{{0, 0}}},
-		{text: "65535", want: []portRange{{65535, 65535}}},
-		{text: "80,443", want: []portRange{{80, 80}, {443, 443}}},
-		{text: "1-1024", want: []portRange{{1, 1024}}},
-		{text: "80-80", want: []portRange{{80, 80}}},
-		{text: "80,8000-8080", want: []portRange{{80, 80}, {8000, 8080}}},
+		{text: "80", want: []hns.PortRange{{First: 80, Last: 80}}},
+		{text: "0", want: []hns.PortRange{{First: 0, Last: 0}}},
+		{text: "65535", want: []hns.PortRange{{First: 65535, Last: 65535}}},
+		{text: "80,443", want: []hns.PortRange{{First: 80, Last: 80}, {First: 443, Last: 443}}},
+		{text: "1-1024", want: []hns.PortRange{{First: 1, Last: 1024}}},
+		{text: "80-80", want: []hns.PortRange{{First: 80, Last: 80}}},
+		{text: "80,8000-8080", want: []hns.PortRange{{First: 80, Last: 80}, {First: 8000, Last: 8080}}},
 		{text: "65536", err: true},
 		{text: "81-80", err: true},
 		{text: "-80", err: true},
@@ -94,22 +93,22 @@ func TestParseAddrList(t *testing.T) {
 		{text: "10.0.0.1,", err: true},
 		{text: "WEB", err: true},
 	} {
-		got, err := parseAddrList(tc.text, sets)
+		got, err := ParseAddrList(tc.text, sets)
 		if (err != nil) != tc.err || err == nil && got.describe() != tc.want {
 			t.Errorf("parseAddrList(%q) = %s, %v; want %s, error %t", tc.text, got.describe(), err, tc.want, tc.err)
 		}
 	}
 }
 
-func (l addrList) describe() string {
-	if l.isAny() {
+func (l AddrList) describe() string {
+	if l.IsAny() {
 		return "any"
 	}
 	var words []string
-	for _, p := range l.prefixes {
+	for _, p := range l.Prefixes {
 		words = append(words, p.String())
 	}
-	for _, s := range l.sets {
+	for _, s := range l.Sets {
 		words = append(words, "set "+s)
 	}
 	return strings.Join(words, " ")
@@ -132,17 +131,17 @@ func TestWord(t *testing.T) {
 		{`""`, "", false},
 		{`"Delete"`, "", false},
 	} {
-		var w word
+		var w Word
 		if err := json.Unmarshal([]byte(tc.text), &w); err != nil {
 			t.Errorf("%s: %v", tc.text, err)
 			continue
 		}
-		if got, ok := w.oneOf(names...); got != tc.want || ok != tc.ok {
+		if got, ok := w.OneOf(names...); got != tc.want || ok != tc.ok {
 			t.Errorf("%s is %q, %t; want %q, %t", tc.text, got, ok, tc.want, tc.ok)
 		}
 	}
 	for _, text := range []string{`true`, `{}`, `[]`} {
-		var w word
+		var w Word
 		if err := json.Unmarshal([]byte(text), &w); err == nil {
 			t.Errorf("%s is the word %q", text, w)
 		}
@@ -151,7 +150,7 @@ func TestWord(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	for _, tc := range []struct {
-		word word
+		word Word
 		want uint32
 		err  bool
 	}{
@@ -168,12 +167,14 @@ func TestFlags(t *testing.T) {
 		{word: "Enable", err: true},
 		{word: "EnableIov,", err: true},
 	} {
-		got, err := tc.word.flags(networkFlags)
+		got, err := tc.word.Flags(networkFlags)
 		if got != tc.want || (err != nil) != tc.err {
 			t.Errorf("flags %q = %d, %v; want %d, error %t", tc.word, got, err, tc.want, tc.err)
 		}
 	}
 }
+
+const someID = "5f0b1190-63be-4e0c-b974-bd0f55675a42"
 
 func TestReferenceID(t *testing.T) {
 	for _, tc := range []struct {
@@ -182,13 +183,13 @@ func TestReferenceID(t *testing.T) {
 	}{
 		{"", "", false},
 		{hns.ZeroGUID, "", false},
-		{unknownID, unknownID, false},
-		{strings.ToUpper(unknownID), unknownID, false},
-		{"{" + unknownID + "}", unknownID, false},
+		{someID, someID, false},
+		{strings.ToUpper(someID), someID, false},
+		{"{" + someID + "}", someID, false},
 		{"none", "", true},
-		{unknownID[1:], "", true},
+		{someID[1:], "", true},
 	} {
-		got, err := reference(tc.text)
+		got, err := Reference(tc.text)
 		if got != tc.want || (err != nil) != tc.err {
 			t.Errorf("reference(%q) = %q, %v", tc.text, got, err)
 		}
@@ -210,47 +211,13 @@ func TestMACs(t *testing.T) {
 		{text: "00-15-5D-52-C0-00-00-00", err: true},
 		{text: "00-15-5D-52-C0-GG", err: true},
 	} {
-		n, err := parseMAC(tc.text)
+		n, err := ParseMAC(tc.text)
 		if (err != nil) != tc.err {
 			t.Errorf("parseMAC(%q): %v", tc.text, err)
 		}
-		if err == nil && formatMAC(n) != tc.want {
-			t.Errorf("parseMAC(%q) is written %q, want %q", tc.text, formatMAC(n), tc.want)
+		if err == nil && FormatMAC(n) != tc.want {
+			t.Errorf("parseMAC(%q) is written %q, want %q", tc.text, FormatMAC(n), tc.want)
 		}
-	}
-}
-
-func TestLastAddr(t *testing.T) {
-	for prefix, want := range map[string]string{
-		"10.0.0.0/24":      "10.0.0.255",
-		"10.0.0.0/8":       "10.255.255.255",
-		"10.0.0.128/25":    "10.0.0.255",
-		"10.0.0.4/30":      "10.0.0.7",
-		"10.0.0.4/32":      "10.0.0.4",
-		"0.0.0.0/0":        "255.255.255.255",
-		"172.16.16.0/20":   "172.16.31.255",
-		"fd00::/64":        "fd00::ffff:ffff:ffff:ffff",
-		"fd00::/126":       "fd00::3",
-		"2001:db8:1::/127": "2001:db8:1::1",
-	} {
-		if got := lastAddr(prefixOf(prefix)); got != netip.MustParseAddr(want) {
-			t.Errorf("lastAddr(%s) = %s, want %s", prefix, got, want)
-		}
-	}
-}
-
-// TestNoFreePrefix: the private range of automatic subnets is finite.
-func TestNoFreePrefix(t *testing.T) {
-	c := newClient(t, "2025")
-	for i := range 256 {
-		c.create("Network", v2(fmt.Sprintf(`"Type":"NAT","Name":"n%d"`, i)))
-	}
-	if got := c.call("HcnCreateNetwork", "", v2(`"Type":"NAT","Name":"one too many"`)).Code; got != codeInvalidNetwork {
-		t.Errorf("got %s", got)
-	}
-	state, _ := c.State()
-	if got := state.Networks[255].Subnets[0].Prefix.String(); got != "172.31.240.0/20" {
-		t.Errorf("the last prefix is %s", got)
 	}
 }
 
@@ -262,7 +229,7 @@ func TestVersionNumber(t *testing.T) {
 		55834574851: {Major: 13, Minor: 3},
 		64424509440: {Major: 15},
 	} {
-		if got := versionNumber(v); got != want {
+		if got := VersionNumber(v); got != want {
 			t.Errorf("version %s is %d, want %d", v, got, want)
 		}
 	}
@@ -281,7 +248,7 @@ func TestTexts(t *testing.T) {
 		0x80070426: "The service has not been started. ",
 		0x80070034: "A duplicate name exists on the network. ",
 	} {
-		if got := textOf(code); got != want {
+		if got := Text(code); got != want {
 			t.Errorf("text of %s is %q, want %q", code, got, want)
 		}
 		var doc struct {
@@ -289,11 +256,17 @@ func TestTexts(t *testing.T) {
 			Error     string
 			ErrorCode uint32
 		}
-		if err := json.Unmarshal([]byte(record(code)), &doc); err != nil {
+		if err := json.Unmarshal([]byte(ErrorRecord(code)), &doc); err != nil {
 			t.Fatal(err)
 		}
 		if doc.Success || doc.Error != want || doc.ErrorCode != uint32(code) {
 			t.Errorf("record of %s is %+v", code, doc)
 		}
+	}
+	if got := Text(0xdeadbeef); got != "Unspecified error. " {
+		t.Errorf("text of an unknown code is %q", got)
+	}
+	if got := CodeOf(errors.New("own mistake")); got != 0x8000ffff {
+		t.Errorf("code of a foreign error is %s", got)
 	}
 }
