@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/packet"
 )
 
 // Control is everything that a test does to the emulated node and that is no
@@ -169,29 +170,8 @@ type BoundPort struct {
 	Port     uint16
 }
 
-// Packet is the first packet of a flow, seen from the pod.
-type Packet struct {
-	EndpointID string
-	Direction  hns.Direction
-	// Protocol is an IP protocol number.
-	Protocol int
-	// Remote is the peer's address.
-	Remote netip.Addr
-	// LocalPort and RemotePort are the pod's and the peer's; protocols without
-	// ports leave them 0.
-	LocalPort, RemotePort uint16
-	// Isolation is, when empty, that of the container in the endpoint's
-	// namespace, and Process when there is none.
-	Isolation hns.Isolation
-}
+// Packet is the first packet of a flow, seen from the endpoint.
+type Packet = packet.Packet
 
 // Verdict is what becomes of a packet.
-type Verdict struct {
-	Allowed bool
-	// At is the enforcement point that decided, empty for the defaults.
-	At hns.RuleType
-	// Rule is the Id of the ACL that decided, or says which default did.
-	Rule string
-	// Why explains the verdict in one sentence.
-	Why string
-}
+type Verdict = packet.Verdict

@@ -386,3 +386,5 @@ func TestInvariantsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func pick[T any](r *rand.Rand, pool []T) T { return pool[r.IntN(len(pool))] }

@@ -15,8 +15,11 @@ import (
 // State is everything on the node, as data. Ids are in lower case, names are
 // not unique, lists are in the order of creation.
 type State struct {
-	Profile       string
-	Version       hns.Version
+	Profile string
+	Version hns.Version
+	// Unknowns are the answers that the emulator gives where the real one is not
+	// known.
+	Unknowns      Unknowns
 	Stopped       bool
 	Adapters      []Adapter
 	Networks      []NetworkState
@@ -46,6 +49,10 @@ type NetworkState struct {
 	OwnMACPool bool
 	DNS        DNSState
 	Policies   []PolicyState
+	// ACLs are the NetworkACL policies, parsed.
+	ACLs []schema.ACL
+	// Sets are the addresses of the SetPolicy policies by id.
+	Sets map[string][]netip.Prefix
 }
 
 // SubnetState is a subnet of a network.
@@ -102,6 +109,10 @@ type EndpointState struct {
 	Routes   []RouteOf
 	DNS      DNSState
 	Policies []PolicyState
+	// ACLs, Tiers and PortMappings are the policies of these types, parsed.
+	ACLs         []schema.ACL
+	Tiers        []schema.TierACL
+	PortMappings []schema.PortMapping
 	// System is what a v1 attach put the endpoint into: "Host", "Container",
 	// "VirtualMachine"; SharedContainers are the containers then.
 	System           string
@@ -119,6 +130,8 @@ type NamespaceState struct {
 	State      uint16
 	Endpoints  []string
 	Containers []string
+	// Isolation is that of the first container, empty for none.
+	Isolation hns.Isolation
 }
 
 // LoadBalancerState is a load balancer.
@@ -156,7 +169,7 @@ func (h *Host) State() (State, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := State{
-		Profile: h.profile.Name, Version: h.profile.Version, Stopped: h.stopped,
+		Profile: h.profile.Name, Version: h.profile.Version, Unknowns: h.unknowns, Stopped: h.stopped,
 		Adapters: slices.Clone(h.node.Adapters),
 	}
 	for _, n := range all[*network](&h.store, networkClass) {
@@ -188,6 +201,7 @@ func (n *network) snapshot(h *Host) NetworkState {
 		ID: n.id, Name: n.name, NamedID: n.named, Type: n.Type, Driver: hns.Driver(strings.ToLower(n.Type)),
 		Flags: n.Flags, Adapter: n.adapter, ManagementIP: n.managed(h), OwnMACPool: n.ownPool,
 		DNS: dnsState(n.DNS), Policies: snapshots(n.Policies),
+		ACLs: acls(n.Policies, n.SetIDs()), Sets: n.Sets(),
 	}
 	for _, sub := range n.Subnets {
 		s.Subnets = append(s.Subnets, SubnetState{
@@ -207,6 +221,7 @@ func (e *endpoint) snapshot() EndpointState {
 		ID: e.id, Name: e.name, NamedID: e.named, NetworkID: e.network.id, NetworkName: e.network.name,
 		State: e.state, Addresses: slices.Clone(e.addresses), MAC: e.MAC, OwnMAC: e.ownMAC, Remote: e.Remote(),
 		Routes: routesOf(e.Routes), DNS: dnsState(e.DNS), Policies: snapshots(e.Policies),
+		ACLs: acls(e.Policies, e.network.SetIDs()), Tiers: tiers(e.Policies, e.network.SetIDs()), PortMappings: mappings(e.Policies),
 		System: e.system, SharedContainers: slices.Clone(e.shared),
 	}
 	if e.namespace != nil {
@@ -223,6 +238,9 @@ func (s *namespace) snapshot() NamespaceState {
 	}
 	for _, m := range s.containers {
 		state.Containers = append(state.Containers, m.id)
+	}
+	if len(s.containers) > 0 {
+		state.Isolation = s.containers[0].isolation
 	}
 	return state
 }
@@ -269,4 +287,33 @@ func snapshots(list []schema.Policy) []PolicyState {
 		states = append(states, PolicyState{p.Type, slices.Clone(p.Settings), p.Generated})
 	}
 	return states
+}
+
+// acls returns the ACLs among policies. An ACL that refers to a set that was removed
+// matches nothing and is left out.
+func acls(list []schema.Policy, sets []string) []schema.ACL {
+	var parsed []schema.ACL
+	for _, p := range list {
+		if p.Type != schema.PolicyACL && p.Type != schema.PolicyNetworkACL {
+			continue
+		}
+		if a, err := schema.ParseACL(p, sets); err == nil {
+			parsed = append(parsed, a)
+		}
+	}
+	return parsed
+}
+
+// tiers returns the TierAcls among policies, with acls' exception.
+func tiers(list []schema.Policy, sets []string) []schema.TierACL {
+	var parsed []schema.TierACL
+	for _, p := range list {
+		if p.Type != schema.PolicyTierACL {
+			continue
+		}
+		if t, err := schema.ParseTierACL(p, sets); err == nil {
+			parsed = append(parsed, t)
+		}
+	}
+	return parsed
 }

@@ -43,7 +43,8 @@ var mayImport = map[string][]string{
 	"pkg/cniplugin":        {"pkg/bounded", "pkg/config", "pkg/network", "pkg/plan", "pkg/pod", "pkg/hns", "pkg/ipam", "pkg/nodelock", "pkg/uplink"},
 	"pkg/hcnclient":        {"pkg/hns", "pkg/hcndoc", "pkg/hcnhandle"},
 	"pkg/hcnhandle":        {"pkg/hns", "pkg/hcndoc"},
-	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/schema"},
+	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
+	"pkg/hnsemu/packet":    {"pkg/hns", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/schema":    {"pkg/hns"},
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
 	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcndoc", "pkg/hcnhandle"},
@@ -53,7 +54,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages run the same everywhere: no files, no processes, no clock.
-var pure = []string{"pkg/hns", "pkg/acl", "pkg/bounded", "pkg/config", "pkg/hcndoc", "pkg/hcnhandle", "pkg/hnsemu/schema", "pkg/plan"}
+var pure = []string{"pkg/hns", "pkg/acl", "pkg/bounded", "pkg/config", "pkg/hcndoc", "pkg/hcnhandle", "pkg/hnsemu/packet", "pkg/hnsemu/schema", "pkg/plan"}
 
 // pkg is what go list says of a package.
 type pkg struct {

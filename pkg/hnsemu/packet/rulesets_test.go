@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package hnsemu
+package packet
 
 import (
 	"testing"
@@ -299,10 +299,9 @@ func evaluateSets(t *testing.T, sets []ruleSet) {
 	t.Helper()
 	for _, tc := range sets {
 		t.Run(tc.name, func(t *testing.T) {
-			c := newClient(t, "2025")
-			e := c.endpointWith(tc.driver, tc.rules...)
+			e := endpointWith(t, tc.driver, tc.rules...)
 			for packet, want := range tc.want {
-				if got := c.verdict(e, packet, tc.isolation); got != want {
+				if got := verdict(t, e, packet, tc.isolation); got != want {
 					t.Errorf("%s: %s, want %s", packet, got, want)
 				}
 			}
@@ -314,14 +313,13 @@ func evaluateSets(t *testing.T, sets []ruleSet) {
 // do.
 func TestOrderOfRules(t *testing.T) {
 	for _, tc := range samples {
-		c := newClient(t, "2025")
 		var reversed []string
 		for _, rule := range tc.rules {
 			reversed = append([]string{rule}, reversed...)
 		}
-		e := c.endpointWith(tc.driver, reversed...)
+		e := endpointWith(t, tc.driver, reversed...)
 		for packet, want := range tc.want {
-			if got := c.verdict(e, packet, tc.isolation); got != want {
+			if got := verdict(t, e, packet, tc.isolation); got != want {
 				t.Errorf("%s, reversed, %s: %s, want %s", tc.name, packet, got, want)
 			}
 		}
@@ -346,15 +344,12 @@ func TestScopeOfDeny(t *testing.T) {
 		{"Host 0 Allow Out r RemoteAddresses=1.1.1.1", false, "deny Host default deny", "deny Host default deny"},
 		{"Host 0 Allow Out r RemoteAddresses=1.1.1.1", true, pass, "deny Host default deny"},
 	} {
-		c := newClient(t, "2025")
-		if err := c.SetUnknowns(Unknowns{DenyPerDirection: tc.perDirection}); err != nil {
-			t.Fatal(err)
-		}
-		e := c.endpointWith("Overlay", tc.rule)
-		if got := c.verdict(e, "In 6 10.0.0.9 80<1", hns.Process); got != tc.in {
+		e := endpointWith(t, "Overlay", tc.rule)
+		e.DenyPerDirection = tc.perDirection
+		if got := verdict(t, e, "In 6 10.0.0.9 80<1", hns.Process); got != tc.in {
 			t.Errorf("%s, per direction %t: in %s, want %s", tc.rule, tc.perDirection, got, tc.in)
 		}
-		if got := c.verdict(e, "Out 6 10.0.0.9 80<1", hns.Process); got != tc.out {
+		if got := verdict(t, e, "Out 6 10.0.0.9 80<1", hns.Process); got != tc.out {
 			t.Errorf("%s, per direction %t: out %s, want %s", tc.rule, tc.perDirection, got, tc.out)
 		}
 	}

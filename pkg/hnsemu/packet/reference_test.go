@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package hnsemu
+package packet
 
 import (
 	"fmt"
@@ -239,9 +239,7 @@ func TestAgainstReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	verdicts := map[bool]int{}
 	for round := range 150 {
-		c := newClient(t, "2025")
 		driver := pick(r, drivers)
-		n := c.referenceNetwork(driver)
 		var rules []refRule
 		var policies []string
 		for range r.IntN(7) {
@@ -249,11 +247,11 @@ func TestAgainstReference(t *testing.T) {
 			rules = append(rules, rule)
 			policies = append(policies, rule.json())
 		}
-		e := c.createEndpoint(n, v2(`"Policies":[`+strings.Join(policies, ",")+`],"IpConfigurations":[{"IpAddress":"192.168.100.2"},{"IpAddress":"fd01::2"}]`))
+		e := endpoint(t, driver, policies...)
 		for range 40 {
 			p := randomPacket(r)
 			isolation := pick(r, []string{"process", "hyperv"})
-			got, err := c.Evaluate(p.packet(e, isolation))
+			got, err := Evaluate(e, p.packet(isolation))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -269,9 +267,8 @@ func TestAgainstReference(t *testing.T) {
 	}
 }
 
-func (p refPacket) packet(endpoint, isolation string) Packet {
+func (p refPacket) packet(isolation string) Packet {
 	return Packet{
-		EndpointID: endpoint,
 		Direction:  hns.Direction(p.direction),
 		Protocol:   p.protocol,
 		Remote:     netip.MustParseAddr(p.remote),
@@ -279,18 +276,6 @@ func (p refPacket) packet(endpoint, isolation string) Packet {
 		RemotePort: uint16(p.remotePort),
 		Isolation:  hns.Isolation(isolation),
 	}
-}
-
-// referenceNetwork makes a dual-stack network of a driver.
-func (c client) referenceNetwork(driver string) string {
-	c.Helper()
-	policies := ""
-	if driver == "Overlay" {
-		policies = vsidPolicy
-	}
-	return c.create("Network", v2(`"Type":"`+driver+`","Name":"n","Ipams":[{"Subnets":[
-		{"IpAddressPrefix":"192.168.100.0/24",`+policies+`"Routes":[{"NextHop":"192.168.100.1","DestinationPrefix":"0.0.0.0/0"}]},
-		{"IpAddressPrefix":"fd01::/64",`+policies+`"Routes":[{"NextHop":"fd01::1","DestinationPrefix":"::/0"}]}]}]`))
 }
 
 // TestReference pins the reference itself to a few cases that are plain.
