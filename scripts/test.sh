@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test: the packages on Linux with the race detector, their sweeps and
 # models without it, the Windows tests of what touches the system and the whole
-# processes under Wine, short fuzzing, and hcsshim's own integration suite against
-# the emulator. Installs what it lacks and leaves nothing running. The last line
+# processes under Wine, short fuzzing, and hcsshim's and hnslib's own integration
+# suites against the emulator. Installs what it lacks and leaves nothing running. The last line
 # counts the tests. What fails without a failed test counts as one, and the exit
 # status is 0 when nothing failed: see test/tally.
 set -o errexit -o nounset -o pipefail
@@ -55,4 +55,6 @@ for fuzz in config:FuzzParse:40000 hcndoc:FuzzDecode:40000 hcndoc:FuzzParsePolic
   IFS=: read -r package target inputs <<<"$fuzz"
   gotest "fuzz-$target" -run='^$' -fuzz="^$target\$" -fuzztime="${inputs}x" "./pkg/$package"
 done
-part hcsshim scripts/hcsshim-suite.sh
+for suite in hcsshim hnslib; do
+  part "$suite" scripts/hcn-suite.sh "github.com/Microsoft/$suite/hcn"
+done

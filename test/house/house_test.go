@@ -160,6 +160,9 @@ func TestPurePackagesStayPure(t *testing.T) {
 	})
 }
 
+// testCode are the packages of tests, and with them those below.
+var testCode = []string{"testing/", module + "pkg/hnsemu/", module + "pkg/hnstest/", module + "test/", "github.com/Microsoft/hnslib/"}
+
 func TestProductHasNoTestCode(t *testing.T) {
 	eachOS(t, func(t *testing.T, pkgs []pkg) {
 		for _, p := range pkgs {
@@ -167,7 +170,7 @@ func TestProductHasNoTestCode(t *testing.T) {
 				continue
 			}
 			for _, d := range p.Deps {
-				if d == "testing" || strings.HasPrefix(d, module+"pkg/hnsemu") || strings.HasPrefix(d, module+"pkg/hnstest") {
+				if slices.ContainsFunc(testCode, func(prefix string) bool { return strings.HasPrefix(d+"/", prefix) }) {
 					t.Errorf("%s depends on %s", p.path(), d)
 				}
 			}
