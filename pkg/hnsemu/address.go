@@ -9,8 +9,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// fillPool gives a network without a MAC pool one of 4096 addresses (hns.md
-// section 4.1), different on each node.
+// fillPool gives a network without a MAC pool one of 4096 addresses, as HNS
+// does (dump in moby/moby#40128).
 func (n *network) fillPool(*Host) error {
 	if len(n.MACPool) > 0 {
 		return nil
@@ -50,8 +50,9 @@ func lastAddr(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// reserved says why an address of the subnet is not to be had, empty when it is
-// (hns.md section 4.2).
+// reserved says why no endpoint can have an address of the subnet, "" when one
+// can. That the gateway is reserved is in HNS_Schema.md (SubnetFlags); the
+// other answers are not documented.
 func (h *Host) reserved(s *schema.Subnet, a netip.Addr) string {
 	switch {
 	case a == s.Prefix.Addr():
@@ -97,8 +98,9 @@ func (n *network) freeAddr(h *Host, s *schema.Subnet) (netip.Prefix, error) {
 	return netip.Prefix{}, schema.Errorf(schema.CodeNoSubnet, "subnet %s of network %q is used up", s.Prefix, n.name)
 }
 
-// allocate picks an address of each family that the network has. With several
-// subnets of one family it does not know which (hns.md section 3.2).
+// allocate picks an address of each family that the network has. It refuses to
+// choose between several subnets of one family; what HNS does is not
+// documented.
 func (n *network) allocate(h *Host) ([]netip.Prefix, error) {
 	var picked []netip.Prefix
 	for _, is4 := range []bool{true, false} {
@@ -124,14 +126,14 @@ func (n *network) allocate(h *Host) ([]netip.Prefix, error) {
 	return picked, nil
 }
 
-// claim checks an address that the client chose and completes its length.
+// claim checks an address that the client chose and fills in its length.
 func (n *network) claim(h *Host, a netip.Addr, length int) (netip.Prefix, error) {
 	s := n.SubnetFor(a)
 	if a.Is6() && !n.TakesIPv6(h.profile.Version) {
 		return netip.Prefix{}, schema.Errorf(schema.CodeNoSubnet, "HNS %s has no IPv6", h.profile.Version)
 	}
 	if s == nil && len(n.Subnets) > 0 {
-		return netip.Prefix{}, n.strayAddr(a)
+		return netip.Prefix{}, n.outsideError(a)
 	}
 	if s == nil && length == 0 {
 		return netip.Prefix{}, schema.Errorf(schema.CodeNoSubnet, "network %q has no subnet to take the prefix length from", n.name)
@@ -150,9 +152,10 @@ func (n *network) claim(h *Host, a netip.Addr, length int) (netip.Prefix, error)
 	return h.withLength(a, length)
 }
 
-// strayAddr is the answer to an address in no subnet: of a family that the
-// network does not have (Windows-Containers#82), or outside its range.
-func (n *network) strayAddr(a netip.Addr) error {
+// outsideError is the answer to an address in no subnet: the network does not
+// have its family (microsoft/Windows-Containers#82), or it is outside the
+// range.
+func (n *network) outsideError(a netip.Addr) error {
 	for _, s := range n.Subnets {
 		if s.Prefix.Addr().Is4() == a.Is4() {
 			return schema.Errorf(schema.CodeInvalidIP, "%s is in no subnet of network %q", a, n.name)
@@ -161,13 +164,14 @@ func (n *network) strayAddr(a netip.Addr) error {
 	return schema.Errorf(schema.CodeNoSubnet, "network %q has no subnet of the family of %s", n.name, a)
 }
 
-// withLength checks the prefix length of an endpoint's address, which need not
-// be the subnet's: hcsshim sends what its caller says.
+// withLength checks the prefix length of an endpoint's address. It need not be
+// the subnet's.
 func (h *Host) withLength(a netip.Addr, length int) (netip.Prefix, error) {
 	if length < 1 || length > a.BitLen() {
 		return netip.Prefix{}, schema.Errorf(schema.CodeInvalidPrefix, "prefix length %d of %s", length, a)
 	}
-	// Single-address prefixes came with 9.3 and 10.4 (hns.md section 2.10).
+	// Prefixes of one address came with 9.3 and 10.4 (hcsshim,
+	// hcn/hcnglobals.go).
 	v := h.profile.Version
 	if length == a.BitLen() && !v.AtLeast(10, 4) && (v.Major != 9 || v.Minor < 3) {
 		return netip.Prefix{}, schema.Errorf(schema.CodeInvalidPrefix, "HNS %s has no endpoints of length %d", v, length)

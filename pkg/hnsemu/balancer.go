@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// balancer is a load balancer: in v1, a policy list with an ELB policy.
+// balancer is a load balancer. In v1 it is a policy list with an ELB policy.
 type balancer struct {
 	base
 	endpoints    []*endpoint
@@ -19,7 +19,7 @@ type balancer struct {
 	frontendVIPs []string
 	ports        []schema.LoadBalancerPort
 	flags        uint32
-	// flat is the v1 policy when the client wrote that.
+	// flat is the v1 policy, if the client wrote that.
 	flat json.RawMessage
 }
 
@@ -48,7 +48,7 @@ func createBalancer(h *Host, id, settings string) (object, error) {
 }
 
 // modifyBalancer is HcnModifyLoadBalancer, whose settings are a whole load
-// balancer (hns.md section 2.6).
+// balancer (hcsshim, hcn/hcnloadbalancer.go, Update).
 func modifyBalancer(h *Host, o object, settings string) error {
 	b := o.(*balancer)
 	if !h.profile.Version.AtLeast(15, 4) {
@@ -72,8 +72,8 @@ func removeBalancer(h *Host, o object) error {
 	return nil
 }
 
-// read takes over a document. The virtual addresses may be anywhere: hcsshim's
-// tests have them outside the subnet.
+// read reads a document. The virtual addresses can be in no subnet: in
+// TestCreateDeleteLoadBalancer they are.
 func (b *balancer) read(h *Host, doc schema.LoadBalancer) (err error) {
 	if b.endpoints, err = h.referredEndpoints(doc.HostComputeEndpoints); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (b *balancer) collides(other *balancer) bool {
 }
 
 // referredEndpoints returns the endpoints that a list of ids or v1 references
-// names; there must be one (pains.md part B, 0x803b001c).
+// names. It wants at least one; what HNS does is not documented.
 func (h *Host) referredEndpoints(ids []string) ([]*endpoint, error) {
 	var list []*endpoint
 	for _, text := range ids {
@@ -141,7 +141,7 @@ func (b *balancer) v2(*Host) any {
 	}
 }
 
-// v1 returns the policy list that the load balancer is in the v1 schema.
+// v1 returns the load balancer in the v1 schema: a policy list.
 func (b *balancer) v1(*Host) any {
 	doc := schema.PolicyList{ID: b.upperID(), References: references(b.endpoints)}
 	if b.flat != nil {

@@ -239,7 +239,7 @@ func TestTakenID(t *testing.T) {
 }
 
 // TestChosenID: the id of the document goes before that of the parameter, and
-// the zero GUID is none (hns.md section 1.1).
+// the zero GUID is none.
 func TestChosenID(t *testing.T) {
 	const other = "11111111-2222-3333-4444-555555555555"
 	for _, tc := range []struct{ parameter, document, want string }{

@@ -10,8 +10,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// class is a kind of objects and the seven functions that computenetwork.dll
-// has for it (hns.md section 1.3).
+// class is a kind of object with the seven functions that computenetwork.dll
+// has for it.
 type class struct {
 	name, plural string
 	// missing is the answer to the id of no object.
@@ -21,8 +21,10 @@ type class struct {
 	remove  func(h *Host, o object) error
 }
 
-// The classes and what they answer to an unknown id (hns.md section 3.2). Their
-// functions, which refer to them, are filled in by buildProcs.
+// The classes and their answers to an unknown id: TestNotFoundError for
+// namespaces, Azure/azure-container-networking#715 for endpoints, by analogy
+// for the others. buildProcs fills in the functions, which refer to the
+// classes.
 var (
 	networkClass   = &class{name: "Network", plural: "Networks", missing: hns.CodeNetworkNotFound}
 	endpointClass  = &class{name: "Endpoint", plural: "Endpoints", missing: hns.CodeEndpointNotFound}
@@ -43,8 +45,8 @@ const procHNSCall = "HNSCall"
 // procs holds every function that the emulator exports.
 var procs = buildProcs()
 
-// buildProcs ties the classes to their functions and lists all that there are:
-// 35 and HNSCall.
+// buildProcs gives the classes their functions and returns all of them: 35, and
+// HNSCall.
 func buildProcs() map[string]proc {
 	networkClass.create, networkClass.modify, networkClass.remove = createNetwork, modifyNetwork, removeNetwork
 	endpointClass.modify, endpointClass.remove = modifyEndpoint, removeEndpoint
@@ -84,8 +86,8 @@ func (c *class) procs() map[string]proc {
 	return table
 }
 
-// runEnumerate answers with ids, never with null: hcsshim dereferences the
-// answer (hns.md section 1.3).
+// runEnumerate answers with ids. hcsshim dereferences the answer, so it is
+// never null.
 func (c *class) runEnumerate(h *Host, call Call) (Reply, error) {
 	q, err := schema.ParseQuery(call.Args[0])
 	if err != nil {
@@ -100,8 +102,7 @@ func (c *class) runEnumerate(h *Host, call Call) (Reply, error) {
 	return Reply{Out: schema.Marshal(ids)}, nil
 }
 
-// runCreate makes an object. hcsshim passes the zero GUID and puts a wanted id
-// into the document.
+// runCreate creates an object.
 func (c *class) runCreate(h *Host, call Call) (Reply, error) {
 	id, err := parseGUID(call.Args[0])
 	if err != nil {
@@ -114,8 +115,7 @@ func (c *class) runCreate(h *Host, call Call) (Reply, error) {
 	return Reply{Handle: h.store.issue(call.Client, c, o)}, nil
 }
 
-// runOpen issues a handle. Opening is apart from enumerating, so an object may
-// vanish in between.
+// runOpen opens an object, which may have been deleted since it was enumerated.
 func (c *class) runOpen(h *Host, call Call) (Reply, error) {
 	o, err := c.lookUp(h, call.Args[0])
 	if err != nil {
@@ -124,8 +124,8 @@ func (c *class) runOpen(h *Host, call Call) (Reply, error) {
 	return Reply{Handle: h.store.issue(call.Client, c, o)}, nil
 }
 
-// runModify changes an object. There is no answer beside the code: hcsshim
-// queries the object afterwards.
+// runModify changes an object. It answers the code only; hcsshim queries the
+// object afterwards.
 func (c *class) runModify(h *Host, call Call) (Reply, error) {
 	o, err := h.store.resolve(call.Client, c, call.Args[0])
 	if err != nil {
@@ -134,8 +134,8 @@ func (c *class) runModify(h *Host, call Call) (Reply, error) {
 	return Reply{}, c.modify(h, o, call.Args[1])
 }
 
-// runQuery answers with the properties of an object. The filter that hcsshim
-// leaves in the query does not matter here (hns.md section 2.2).
+// runQuery answers with the properties of an object. hcsshim leaves the filter
+// of the enumeration in the query, which does not matter here.
 func (c *class) runQuery(h *Host, call Call) (Reply, error) {
 	o, err := h.store.resolve(call.Client, c, call.Args[0])
 	if err != nil {
@@ -151,7 +151,7 @@ func (c *class) runQuery(h *Host, call Call) (Reply, error) {
 	return Reply{Out: schema.Marshal(o.v2(h))}, nil
 }
 
-// runDelete deletes by id, whoever holds handles.
+// runDelete deletes an object, also when there are handles to it.
 func (c *class) runDelete(h *Host, call Call) (Reply, error) {
 	o, err := c.lookUp(h, call.Args[0])
 	if err != nil {
@@ -160,7 +160,7 @@ func (c *class) runDelete(h *Host, call Call) (Reply, error) {
 	return Reply{}, c.remove(h, o)
 }
 
-// runClose gives a handle back. One to a deleted object can be closed, too.
+// runClose closes a handle, also one to a deleted object.
 func (c *class) runClose(h *Host, call Call) (Reply, error) {
 	n, err := parseHandle(call.Args[0])
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// These follow real clients of HNS: the documents are what they send (peers.md
-// section 8, in-production.md), and the state is what they leave.
+// These follow real clients of HNS: the documents are those that they send, and
+// the state is what they leave.
 
 // sample is an endpoint document of a client, and what becomes of it on a network
 // 10.0.0.0/24 of a type.
@@ -338,8 +338,8 @@ loadbalancer 10.96.0.10
 }
 
 // TestPolicyAgent is how NPM changes ACLs: it reads all policies and writes back
-// the others and the ACLs that remain (hns.md section 2.9). That works under
-// either answer to what an Update replaces.
+// the others and the ACLs that remain. That works under either answer to what an
+// Update replaces.
 func TestPolicyAgent(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		c := newClient(t, "2022")
@@ -363,7 +363,7 @@ func TestPolicyAgent(t *testing.T) {
 	}
 }
 
-// TestMixedAPIs: v1 and v2 see the same objects (hns.md section 4.7).
+// TestMixedAPIs: v1 and v2 see the same objects.
 func TestMixedAPIs(t *testing.T) {
 	c := newClient(t, "2019")
 	n := strings.ToLower(fmt.Sprint(c.outputV1("POST", "/networks", `{"Name":"nat","Type":"nat"}`)["ID"]))

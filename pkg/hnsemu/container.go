@@ -10,9 +10,10 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// StartContainer starts a container in a namespace: the compartment and the
-// interfaces of its endpoints appear (hns.md section 4.4). Its error, if any, is
-// the one that the compute service would report.
+// StartContainer starts a container in a namespace: the namespace gets its
+// compartment, and the endpoints get their interfaces
+// (microsoft/Windows-Containers#401). The error is the one that the Host
+// Compute Service would report.
 func (h *Host) StartContainer(c Container) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -22,8 +23,8 @@ func (h *Host) StartContainer(c Container) error {
 	return nil
 }
 
-// startContainer finds the namespace that the container's document names, as
-// the compute service does, and asks HNS to attach the container.
+// startContainer attaches a container to its namespace, as the Host Compute
+// Service asks HNS to.
 func (h *Host) startContainer(c Container) error {
 	switch c.Isolation {
 	case "":
@@ -55,8 +56,7 @@ func (h *Host) startContainer(c Container) error {
 	return nil
 }
 
-// checkStart finds what keeps a container from starting although HNS accepted
-// everything before.
+// checkStart refuses to start a container for what HNS accepted before.
 func (h *Host) checkStart(s *namespace) error {
 	if h.profile.ReattachFails && s.used && len(s.containers) == 0 {
 		return schema.Errorf(schema.CodeAttachFailed, "namespace %s was used before", s.id)
@@ -70,9 +70,9 @@ func (h *Host) checkStart(s *namespace) error {
 	return nil
 }
 
-// StopContainer ends a container. When HNS is stopped, or the container leaks,
-// HNS does not notice: the id stays in the namespace and the endpoints look
-// attached (hns.md sections 4.3 and 4.4).
+// StopContainer ends a container. HNS does not notice when it is stopped or
+// when the container leaks: the id stays in the namespace, and the endpoints
+// look attached (microsoft/Windows-Containers#485 and #631).
 func (h *Host) StopContainer(id string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,7 +87,7 @@ func (h *Host) StopContainer(id string) error {
 	return c.namespace.removeContainer(id)
 }
 
-// StopService stops HNS. Calls that hang are cut off, handles die.
+// StopService stops HNS. Calls that hang are cut off, and handles are dead.
 func (h *Host) StopService() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,8 +95,7 @@ func (h *Host) StopService() error {
 	return nil
 }
 
-// stop ends the service: calls that hang are cut off, handles are dead from now
-// on. What it forgets shows when it starts again.
+// stop ends the service: hanging calls are cut off, and handles are dead.
 func (h *Host) stop() {
 	h.stopped = true
 	h.run++
@@ -104,9 +103,8 @@ func (h *Host) stop() {
 	h.store.handles = deadHandles(h.store.handles)
 }
 
-// deadHandles returns the handles bound to an object that is gone: a handle
-// outlives the service, but calls through it answer 0x803b0031 (hns.md section
-// 4.6).
+// deadHandles returns the handles bound to an object that is gone: calls
+// through them answer 0x803b0031. What HNS answers is not documented.
 func deadHandles(handles map[uint64]handle) map[uint64]handle {
 	dead := map[uint64]handle{}
 	for n, opened := range handles {
@@ -115,7 +113,7 @@ func deadHandles(handles map[uint64]handle) map[uint64]handle {
 	return dead
 }
 
-// StartService starts HNS, which then reads back what its release keeps.
+// StartService starts HNS, which still has what its release keeps.
 func (h *Host) StartService() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -125,9 +123,9 @@ func (h *Host) StartService() error {
 	return nil
 }
 
-// start loses endpoints with the releases that do, and networks that are not to
-// be kept; a namespace lives in the kernel as long as a container holds it
-// (hns.md section 4.6).
+// start starts the service. Some releases lose the endpoints
+// (docker/for-win#12425, projectcalico/calico#5164) and the networks that are
+// non-persistent then. Namespaces stay.
 func (h *Host) start() {
 	h.stopped = false
 	if h.profile.RestartKeepsEndpoints {
@@ -146,9 +144,9 @@ func (h *Host) RestartService() error {
 	return nil
 }
 
-// Reboot restarts the node. Since WS2019 nat networks are gone then, and so are
-// those asked to be; other networks are still there, endpoints are not (hns.md
-// section 4.6).
+// Reboot restarts the node. Nat networks are gone then since Windows Server
+// 2019 (Microsoft, "Windows container network drivers"), and so are
+// non-persistent networks. Other networks stay; endpoints are gone.
 func (h *Host) Reboot() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -176,7 +174,7 @@ func (h *Host) Reboot() error {
 	return nil
 }
 
-// forgetNetworks drops networks with everything on them.
+// forgetNetworks removes networks with everything on them.
 func (h *Host) forgetNetworks(gone func(*network) bool) {
 	for _, n := range all[*network](&h.store, networkClass) {
 		if !gone(n) {
@@ -189,8 +187,7 @@ func (h *Host) forgetNetworks(gone func(*network) bool) {
 	}
 }
 
-// forgetEndpoints drops all endpoints, and the load balancers and routes that
-// are left without any.
+// forgetEndpoints removes all endpoints, load balancers and SDN routes.
 func (h *Host) forgetEndpoints() {
 	for _, e := range all[*endpoint](&h.store, endpointClass) {
 		h.drop(e)

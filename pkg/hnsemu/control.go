@@ -10,22 +10,20 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/packet"
 )
 
-// Control is everything that a test does to the emulated node and that is no
-// native call: look at it, break it, start and stop things on it. Arguments and
-// results are plain data, so that another process can be handed the same.
+// Control is everything that a test does with the emulated node beside native
+// calls. Arguments and results are plain data, so package wire can carry them.
 type Control interface {
 	Inspector
-	Saboteur
+	FaultInjector
 	Operator
 }
 
-// Inspector looks at the node. None of its calls change or are counted as
-// anything.
+// Inspector reads the node. Its calls change nothing and are not in the log.
 type Inspector interface {
-	// Dump prints every object, sorted, in the format that goldens are written
-	// in. What is random is left out or replaced by a symbol.
+	// Dump returns every object as text, sorted, for golden files. What is
+	// random is left out or replaced by a number.
 	Dump() (string, error)
-	// State returns the same as data.
+	// State returns the node as data.
 	State() (State, error)
 	// Calls returns the native calls since the log was last reset, oldest
 	// first. Only the latest are kept: 8192 at least.
@@ -39,39 +37,39 @@ type Inspector interface {
 	Evaluate(p Packet) (Verdict, error)
 }
 
-// Saboteur makes native calls go wrong.
-type Saboteur interface {
-	// AddFault arms one fault. It fails when the fault is none that could act.
+// FaultInjector makes native calls fail.
+type FaultInjector interface {
+	// AddFault adds a fault. It fails when the fault could never occur.
 	AddFault(f Fault) error
-	// ClearFaults disarms all faults, lets calls that hang go on, and carries
-	// out those that come late.
+	// ClearFaults removes all faults, lets calls that hang go on, and carries out
+	// those that come late.
 	ClearFaults() error
 	// SetLatency delays every call. With serialise, calls that change anything
 	// are served one at a time, delay included.
 	SetLatency(perCall time.Duration, serialise bool) error
-	// SetUnknowns chooses between answers that nobody has seen.
+	// SetUnknowns chooses between answers where the real one is not known.
 	SetUnknowns(u Unknowns) error
 }
 
 // Operator does what the node's administrator and its container runtime do.
 type Operator interface {
-	// StopService stops HNS. Calls that are under way are cut off, handles die.
-	// Stopping it twice is no error.
+	// StopService stops HNS. Calls that are under way are cut off, and handles
+	// are dead. Stopping it twice is no error.
 	StopService() error
-	// StartService starts HNS, which then reads back what its release keeps.
-	// Starting it twice is no error and changes nothing.
+	// StartService starts HNS, which still has what its release keeps. Starting
+	// it twice is no error and changes nothing.
 	StartService() error
 	// RestartService stops and starts HNS.
 	RestartService() error
-	// Reboot restarts the node: containers, pods' namespaces, nat networks and
-	// networks asked to be non-persistent are gone.
+	// Reboot restarts the node: containers, namespaces, nat networks and
+	// non-persistent networks are gone.
 	Reboot() error
-	// StartContainer starts a container in a namespace. Its error, if any, is
-	// the one that the compute service would report.
+	// StartContainer starts a container in a namespace. The error is the one that
+	// the Host Compute Service would report.
 	StartContainer(c Container) error
 	// StopContainer ends a container. One that does not run is an error.
 	StopContainer(id string) error
-	// SetNode replaces what surrounds HNS on this node.
+	// SetNode replaces the machine that HNS runs on.
 	SetNode(n Node) error
 }
 
@@ -84,49 +82,49 @@ type LoggedCall struct {
 	Client string
 	Proc   string
 	Args   []string
-	// Code is the answer, Err what took its place when none was given.
+	// Code is the answer. Err is the error of a call that got none.
 	Code hns.HRESULT
 	Err  string
-	// Fault is the fault that acted: "hang before".
+	// Fault is the fault that occurred: "hang before".
 	Fault string
-	// Reason says what the emulator found fault with; HNS does not tell.
+	// Reason says why the emulator refused the call.
 	Reason string
 	// Pending is true while the call is under way.
 	Pending bool
 }
 
-// FaultKind is what a fault does to a call.
+// FaultKind says what a fault does to a call.
 type FaultKind string
 
 // Kinds of faults.
 const (
 	// FaultFail answers the fault's Code.
 	FaultFail FaultKind = "fail"
-	// FaultHang does not answer until the caller gives up or is gone, the
-	// service stops, or the faults are cleared; then the call goes on.
+	// FaultHang does not answer until the caller gives up or is gone, the service
+	// stops, or the faults are cleared, which lets the call go on.
 	FaultHang FaultKind = "hang"
 	// FaultCut fails with ErrCut.
 	FaultCut FaultKind = "cut"
 )
 
-// Fault makes one native call go wrong.
+// Fault makes native calls fail.
 type Fault struct {
 	// Proc is the function, empty for any.
 	Proc string
-	// Nth is the call that goes wrong, counted from 1 among the matching calls
-	// since the fault was added.
+	// Nth is the call that fails, counted from 1 among the matching calls since
+	// the fault was added.
 	Nth  int
 	Kind FaultKind
-	// After carries the call out first: only its answer is lost.
+	// After carries the call out first, so only its answer is lost.
 	After bool
 	// Code is the answer of a FaultFail; it must be a failure.
 	Code hns.HRESULT
 	// Client is the caller, empty for any.
 	Client string
-	// Every makes all matching calls from the Nth on go wrong.
+	// Every makes all matching calls from the Nth on fail.
 	Every bool
-	// Late, with a hang before, is an HNS that goes on without its caller: when
-	// that gives up or is gone, the call is carried out all the same at the next
+	// Late, with a hang before, carries the call out without its caller: when
+	// that gives up or is gone, the call is carried out at the next
 	// ClearFaults, unless the service has ended by then.
 	Late bool
 }
@@ -138,11 +136,12 @@ type Container struct {
 	// Isolation is Process when empty.
 	Isolation hns.Isolation
 	// Leaks makes HNS miss the end of the container: its id stays in the
-	// namespace and blocks the namespace's deletion (Windows-Containers#485).
+	// namespace and blocks the namespace's deletion
+	// (microsoft/Windows-Containers#485).
 	Leaks bool
 }
 
-// Node is what HNS finds on the machine that it runs on.
+// Node is the machine that HNS runs on.
 type Node struct {
 	Adapters []Adapter
 	// BoundPorts are ports of the node that a process listens on.
@@ -153,14 +152,15 @@ type Node struct {
 type Adapter struct {
 	// Name is the friendly name.
 	Name string
-	// Aliases are other names of the adapter: under Wine a program sees the adapters
-	// of the machine below, not the emulated node's.
+	// Aliases are other names of the adapter. Under Wine a program sees the
+	// adapters of the Linux machine and not the emulated node's.
 	Aliases []string
 	// Address is the node's address on this adapter, and the prefix around it.
 	Address netip.Prefix
 	// Index is the interface index, which an InterfaceConstraint may use.
 	Index uint32
-	// Unusable is true for what cannot carry a virtual switch: Wi-Fi, VPN, teams.
+	// Unusable is true for an adapter that cannot carry a virtual switch:
+	// Wi-Fi, VPN, a member of a team.
 	Unusable bool
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// Dump prints every object, sorted. An id is printed when the client chose it;
-// a namespace without such an id is called by a number. MAC addresses and
-// policies are left out when HNS made them up.
+// Dump returns every object as text, sorted. It has the ids that the client
+// chose, and numbers for other namespaces. It leaves out MAC addresses and
+// policies that HNS made up.
 func (h *Host) Dump() (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,8 +55,7 @@ func (p *printer) list(depth int, word string, items []string) {
 	}
 }
 
-// render prints objects and sorts the text: their order of creation is not part
-// of the state.
+// render prints objects and sorts the texts.
 func render[T any](objects []T, block func(T) string) []string {
 	var blocks []string
 	for _, o := range objects {
@@ -66,15 +65,15 @@ func render[T any](objects []T, block func(T) string) []string {
 	return blocks
 }
 
-// dumper prints objects; labels hold what namespaces are called.
+// dumper prints objects. Labels are what namespaces are called.
 type dumper struct {
 	host   *Host
 	labels map[*namespace]string
 }
 
-// namespaceLabels returns what namespaces are called: by the id that the client
-// chose, else by their number among those that are there. A number that never
-// came back would make a state after a roll-back differ from the one before.
+// namespaceLabels returns the id of each namespace if the client chose it, else
+// its number among those that there are: a state after a roll-back is the same
+// as before.
 func (h *Host) namespaceLabels() map[*namespace]string {
 	labels := map[*namespace]string{}
 	n := 0
@@ -139,14 +138,14 @@ func (p *printer) subnet(s *schema.Subnet) {
 	p.routes(2, s.Routes)
 }
 
-// routes prints routes in their order: the first default route is the gateway.
+// routes prints routes in their order.
 func (p *printer) routes(depth int, list []schema.Route) {
 	for _, r := range list {
 		p.line(depth, "route %s via %s", r.DestinationPrefix, r.NextHop)
 	}
 }
 
-// dns prints what is configured, nothing when nothing is.
+// dns prints the DNS configuration.
 func (p *printer) dns(depth int, d schema.DNS) {
 	if d.Domain != "" {
 		p.line(depth, "dns domain %s", d.Domain)
@@ -156,8 +155,7 @@ func (p *printer) dns(depth int, d schema.DNS) {
 	p.list(depth, "dns options", d.Options)
 }
 
-// policies prints policies in their order, which clients read back, with sorted
-// members, whose order means nothing.
+// policies prints policies in their order, with sorted members.
 func (p *printer) policies(depth int, list []schema.Policy) {
 	for _, each := range list {
 		if !each.Generated {
@@ -171,8 +169,8 @@ var stateNames = map[uint16]string{
 	schema.StateDetached: "detached", schema.StateDegraded: "degraded",
 }
 
-// endpoint prints an endpoint. Its address is printed although HNS may have
-// chosen it: the choice is the lowest free one, so it repeats.
+// endpoint prints an endpoint. It prints an address that HNS chose, too: the
+// lowest free one, which is the same each time.
 func (d dumper) endpoint(e *endpoint) string {
 	var p printer
 	p.line(1, "endpoint %s", named(&e.base))
@@ -229,7 +227,7 @@ func (d dumper) namespace(s *namespace) string {
 	return p.String()
 }
 
-// balancer prints a load balancer under its virtual addresses, having no name.
+// balancer prints a load balancer with its virtual addresses for a name.
 func (d dumper) balancer(b *balancer) string {
 	var p printer
 	p.line(0, "loadbalancer %s", strings.Join(b.frontendVIPs, " "))
@@ -251,7 +249,7 @@ func (d dumper) balancer(b *balancer) string {
 	return p.String()
 }
 
-// route prints an SDN route under its destinations, having no name.
+// route prints an SDN route with its destinations for a name.
 func (d dumper) route(r *route) string {
 	var p printer
 	var words []string

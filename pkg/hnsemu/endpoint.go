@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// endpoint is an interface on a network, of this node or of another one.
+// endpoint is an endpoint, of this node or of another one.
 type endpoint struct {
 	base
 	schema.Endpoint
@@ -47,7 +47,7 @@ func (e *endpoint) property(key string) (string, bool) {
 	return "", false
 }
 
-// address returns the first address of a family, as v1 has no more.
+// address returns the first address of a family: v1 has no more.
 func (e *endpoint) address(is4 bool) schema.IPConfig {
 	for _, p := range e.addresses {
 		if p.Addr().Is4() == is4 {
@@ -131,9 +131,7 @@ func (h *Host) newEndpoint(n *network, parameter string, doc schema.EndpointDoc)
 	return &endpoint{base: b, Endpoint: settings, network: n, ownMAC: settings.MAC != ""}, nil
 }
 
-// fillAddresses takes the addresses that the client chose, or picks some. A
-// remote endpoint has its own whatever the network's subnets are: it is on
-// another node (hns.md section 4.2).
+// fillAddresses takes the addresses that the client chose, or picks some.
 func (e *endpoint) fillAddresses(h *Host, configs []schema.IPConfig) error {
 	for _, c := range configs {
 		if c.Address == "" {
@@ -164,8 +162,8 @@ func (e *endpoint) fillAddresses(h *Host, configs []schema.IPConfig) error {
 	return err
 }
 
-// claim checks an address that the client chose. Remote endpoints lie outside
-// of the subnets but count as users of their address: kube-proxy makes one for
+// claim checks an address that the client chose. A remote endpoint is on
+// another node, so its address can be in no subnet; kube-proxy makes one for
 // each remote pod.
 func (e *endpoint) claim(h *Host, a netip.Addr, length int) (netip.Prefix, error) {
 	if !e.Remote() {
@@ -183,9 +181,9 @@ func (e *endpoint) claim(h *Host, a netip.Addr, length int) (netip.Prefix, error
 	return netip.PrefixFrom(a, length), nil
 }
 
-// fillMAC takes an address of the network's pool unless the client chose one,
-// which may be any: VXLAN plugins derive it from the IP address (hns.md section
-// 2.4).
+// fillMAC takes an address of the network's pool unless the client chose one.
+// That may be any: Flannel and Calico make it of the IP address on overlay
+// networks.
 func (e *endpoint) fillMAC(h *Host) (err error) {
 	if e.MAC == "" {
 		e.MAC, err = e.network.freeMAC(h)
@@ -193,8 +191,8 @@ func (e *endpoint) fillMAC(h *Host) (err error) {
 	return err
 }
 
-// fillRoutes gives the endpoint a default route via the gateway of each family
-// that it has an address of (hns.md section 4.2).
+// fillRoutes gives the endpoint a default route via the subnet's gateway for
+// each of its addresses.
 func (e *endpoint) fillRoutes() {
 	if len(e.Routes) > 0 || e.Remote() {
 		return
@@ -218,7 +216,7 @@ func removeEndpoint(h *Host, o object) error {
 	return nil
 }
 
-// drop removes an endpoint and every reference to it (hns.md section 4.5).
+// drop removes an endpoint and every reference to it.
 func (h *Host) drop(e *endpoint) {
 	if e.namespace != nil {
 		e.namespace.drop(e)
@@ -272,7 +270,7 @@ func modifyEndpoint(h *Host, o object, text string) error {
 	return h.modifyEndpointPolicies(e, request, wanted)
 }
 
-// modifyPort makes and removes the switch port of a virtual machine.
+// modifyPort adds and removes the switch port of a virtual machine.
 func (e *endpoint) modifyPort(request string) error {
 	switch request {
 	case "Add":
@@ -283,9 +281,9 @@ func (e *endpoint) modifyPort(request string) error {
 	return schema.Errorf(schema.CodeUnsupported, "%s of a port", request)
 }
 
-// modifyEndpointPolicies carries out a policy request on an endpoint. Add
-// appends, Remove takes off by content, Update replaces (hns.md section 2.9). A
-// request that fails changes nothing.
+// modifyEndpointPolicies carries out a policy request on an endpoint: Add
+// appends, Remove removes by content, Update replaces. A request that fails
+// changes nothing.
 func (h *Host) modifyEndpointPolicies(e *endpoint, request string, wanted []schema.Policy) error {
 	list := e.Policies
 	var err error
@@ -293,7 +291,7 @@ func (h *Host) modifyEndpointPolicies(e *endpoint, request string, wanted []sche
 	case "Add":
 		list = append(slices.Clone(list), wanted...)
 	case "Update":
-		list = replaceKinds(list, wanted, h.unknowns.UpdateReplacesAll)
+		list = replaceTypes(list, wanted, h.unknowns.UpdateReplacesAll)
 	case "Remove":
 		if list, err = removePolicies(list, wanted); err != nil {
 			return err
@@ -313,7 +311,7 @@ func (h *Host) modifyEndpointPolicies(e *endpoint, request string, wanted []sche
 	return nil
 }
 
-// find returns the endpoint that a document refers to.
+// findEndpoint returns the endpoint that a document refers to.
 func (h *Host) findEndpoint(id string) (*endpoint, error) {
 	normal, err := schema.Reference(id)
 	if err != nil {
@@ -329,7 +327,8 @@ func (h *Host) findEndpoint(id string) (*endpoint, error) {
 // v2 returns the endpoint in the v2 schema.
 func (e *endpoint) v2(*Host) any {
 	doc := schema.EndpointV2{
-		// An endpoint in no namespace shows the zero GUID (hns.md section 2.4).
+		// An endpoint in no namespace has the zero GUID (antrea-io/antrea,
+		// pkg/agent/cniserver).
 		ID: e.id, Name: e.name, HostComputeNetwork: e.network.id, HostComputeNamespace: hns.ZeroGUID,
 		Policies: schema.PoliciesV2(e.Policies), DNS: e.DNS, Routes: e.Routes, MacAddress: e.MAC,
 		Flags: e.Flags, State: e.state, SchemaVersion: schema.V2,
@@ -355,7 +354,7 @@ func (e *endpoint) containers() []string {
 	return ids
 }
 
-// v1 returns the endpoint in the v1 schema (hns.md section 4.2).
+// v1 returns the endpoint in the v1 schema.
 func (e *endpoint) v1(h *Host) any {
 	v4, v6 := e.address(true), e.address(false)
 	doc := schema.EndpointV1{

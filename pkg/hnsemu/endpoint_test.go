@@ -247,7 +247,7 @@ func TestDualStack(t *testing.T) {
 	}
 }
 
-// TestIPv6 holds what hns.md sections 2.10 and 5.3 say of each release.
+// TestIPv6: which types of networks have IPv6 depends on the release.
 func TestIPv6(t *testing.T) {
 	for _, tc := range []struct {
 		profile, kind string

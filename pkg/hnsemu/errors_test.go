@@ -396,8 +396,8 @@ func TestOtherRefusals(t *testing.T) {
 	}
 }
 
-// TestMain fails when a code was added to schema/error.go and not to a table of this
-// package's tests. It looks after all of them have run, in whatever order.
+// TestMain fails when a code was added to schema/error.go and not to a table of
+// this package's tests. It looks after all of them have run, in whatever order.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if code == 0 && flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" {

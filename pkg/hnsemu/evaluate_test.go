@@ -15,8 +15,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// verdict evaluates a packet in the notation of parsePacket and returns the answer as
-// "allow Switch id".
+// verdict evaluates a packet in the notation of parsePacket and returns the
+// answer as "allow Switch id".
 func (c client) verdict(endpoint, text string, isolation hns.Isolation) string {
 	c.Helper()
 	p := parsePacket(c.T, text)
@@ -28,8 +28,8 @@ func (c client) verdict(endpoint, text string, isolation hns.Isolation) string {
 	return describe(v)
 }
 
-// parsePacket reads a packet: "In 6 10.0.0.9", with a local and a remote port "In 6
-// 10.0.0.9 80<1024".
+// parsePacket reads a packet: "In 6 10.0.0.9", with a local and a remote port
+// "In 6 10.0.0.9 80<1024".
 func parsePacket(t *testing.T, text string) Packet {
 	t.Helper()
 	var p Packet
@@ -125,8 +125,8 @@ func TestEvaluateErrors(t *testing.T) {
 	}
 }
 
-// TestStateIsEnough evaluates packets on a State that came through JSON, as a reader
-// in another process does.
+// TestStateIsEnough evaluates packets on a State that came through JSON, as a
+// reader in another process does.
 func TestStateIsEnough(t *testing.T) {
 	c := newClient(t, "2025")
 	if err := c.SetUnknowns(Unknowns{NATBySwitch: true, DenyPerDirection: true}); err != nil {

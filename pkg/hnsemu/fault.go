@@ -19,7 +19,7 @@ func (f Fault) String() string {
 	return string(f.Kind) + " before"
 }
 
-// validate refuses faults that could never act or would not be noticed.
+// validate refuses faults that could never occur or would not be noticed.
 func (f Fault) validate() error {
 	if f.Nth < 1 {
 		return fmt.Errorf("fault: nth %d is not 1 or more", f.Nth)
@@ -39,25 +39,25 @@ func (f Fault) validate() error {
 	return nil
 }
 
-// matches reports whether the fault counts the call.
+// matches reports whether the fault is about the call.
 func (f Fault) matches(c Call) bool {
 	return (f.Proc == "" || f.Proc == c.Proc) && (f.Client == "" || f.Client == c.Client)
 }
 
-// armedFault is a fault and how many calls it has counted.
+// armedFault is a fault and how many calls it has seen.
 type armedFault struct {
 	Fault
 	seen int
 }
 
-// due counts a matching call and reports whether it is to go wrong.
+// due counts a matching call and reports whether it fails.
 func (f *armedFault) due() bool {
 	f.seen++
 	return f.seen == f.Nth || f.Every && f.seen > f.Nth
 }
 
-// pending is a call that HNS has received and not begun to carry out, and the
-// run of the service that received it.
+// pending is a call that HNS has received and not carried out, and the run of
+// the service that received it.
 type pending struct {
 	call Call
 	run  int
@@ -73,7 +73,7 @@ type hang struct {
 	err error
 }
 
-// AddFault arms one fault. It fails when the fault is none that could act.
+// AddFault adds a fault. It fails when the fault could never occur.
 func (h *Host) AddFault(f Fault) error {
 	if err := f.validate(); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (h *Host) AddFault(f Fault) error {
 	return nil
 }
 
-// ClearFaults disarms all faults, lets calls that hang go on and carries out
+// ClearFaults removes all faults, lets calls that hang go on and carries out
 // those that come late.
 func (h *Host) ClearFaults() error {
 	h.mu.Lock()
@@ -99,13 +99,13 @@ func (h *Host) ClearFaults() error {
 		}
 	}
 	h.late = nil
-	h.closeHandles(nobody)
+	h.closeHandles(noClient)
 	return nil
 }
 
-// strike returns the fault that is to act on the call: the first added of those
-// that are due. Every matching fault counts the call.
-func (h *Host) strike(c Call) *Fault {
+// dueFault returns the fault of a call: the first added of those that are due.
+// Every matching fault counts the call.
+func (h *Host) dueFault(c Call) *Fault {
 	var hit *Fault
 	for _, f := range h.faults {
 		if f.matches(c) && f.due() && hit == nil {
@@ -116,7 +116,7 @@ func (h *Host) strike(c Call) *Fault {
 	return hit
 }
 
-// act lets a fault take its course. The call goes on unless done.
+// act applies a fault. The call goes on unless done.
 func (h *Host) act(ctx context.Context, c Call, f Fault) (reply Reply, done bool, err error) {
 	switch f.Kind {
 	case FaultFail:
@@ -132,16 +132,17 @@ func (h *Host) act(ctx context.Context, c Call, f Fault) (reply Reply, done bool
 	select {
 	case <-ctx.Done():
 		h.mu.Lock()
-		h.settle(waiting, false)
+		h.endHang(waiting, false)
 		h.mu.Unlock()
 	case <-waiting.done:
 	}
 	return Reply{}, waiting.err != nil, waiting.err
 }
 
-// settle ends a hang, once: the call goes on, or its caller is gone, has given
-// up or is cut off. Then it is dropped, or kept for later.
-func (h *Host) settle(waiting *hang, cut bool) {
+// endHang ends a hang, once. The call goes on, or it fails, since its caller
+// has given up or cut is true. A call that fails is dropped, or carried out
+// later.
+func (h *Host) endHang(waiting *hang, cut bool) {
 	if !h.hangs[waiting] {
 		return
 	}
@@ -155,36 +156,36 @@ func (h *Host) settle(waiting *hang, cut bool) {
 	close(waiting.done)
 }
 
-// release ends the hanging calls of a client, or all when it is empty: they go
-// on, or are cut off.
+// release ends the hanging calls of a client, or of all clients when it is "".
+// They go on, or are cut off.
 func (h *Host) release(client string, cut bool) {
 	for waiting := range h.hangs {
 		if client == "" || client == waiting.call.Client {
-			h.settle(waiting, cut)
+			h.endHang(waiting, cut)
 		}
 	}
 }
 
-// nobody is the client of late calls whose caller is gone, and of the handles
-// that they need: HNS runs a process down when its last call has returned. No
-// process has that name.
-const nobody = "\x00"
+// noClient is the client of late calls whose caller is gone, and of the handles
+// that they need: RPC closes the handles of a process when its last call has
+// returned. No process has that name.
+const noClient = "\x00"
 
-// bequeath leaves the handles of a client to its late calls, if it has any.
-func (h *Host) bequeath(client string) {
-	heirs := false
+// keepHandles keeps the handles of a client for its late calls, if it has any.
+func (h *Host) keepHandles(client string) {
+	hasLate := false
 	for i := range h.late {
 		if h.late[i].call.Client == client {
-			h.late[i].call.Client = nobody
-			heirs = true
+			h.late[i].call.Client = noClient
+			hasLate = true
 		}
 	}
-	if !heirs {
+	if !hasLate {
 		return
 	}
 	for n, opened := range h.store.handles {
 		if opened.client == client {
-			opened.client = nobody
+			opened.client = noClient
 			h.store.handles[n] = opened
 		}
 	}

@@ -262,7 +262,7 @@ func TestLateFaultKeepsHandles(t *testing.T) {
 		if got := len(c.enumerate("Endpoints", "")); got != 1 {
 			t.Errorf("%d endpoints, want the late one", got)
 		}
-		if got := c.OpenHandles(nobody); got != 0 {
+		if got := c.OpenHandles(noClient); got != 0 {
 			t.Errorf("%d handles outlive the late call", got)
 		}
 	})

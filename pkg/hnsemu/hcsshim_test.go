@@ -10,8 +10,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// These are the assertions of hcsshim's integration tests (hns.md section 8),
-// with the documents that hcsshim sends. The tests themselves run in test/.
+// These are the assertions of hcsshim's integration tests, with the documents
+// that hcsshim sends. scripts/hcn-suite.sh runs the tests themselves.
 
 const hcsshimPool = `"MacPool":{"Ranges":[{"StartMacAddress":"00-15-5D-52-C0-00","EndMacAddress":"00-15-5D-52-CF-FF"}]},`
 

@@ -29,8 +29,8 @@ type Host struct {
 	unknowns Unknowns
 	node     Node
 	stopped  bool
-	// run counts the runs of the service: a call belongs to the one that it began
-	// in, and is cut off when that ends.
+	// run counts the starts of the service. A call is cut off when the run that
+	// it began in has ended.
 	run     int
 	store   store
 	journal journal
@@ -71,7 +71,7 @@ func (h *Host) Call(ctx context.Context, c Call) (Reply, error) {
 	return reply, err
 }
 
-// serve takes a call past its fault and the latency.
+// serve applies the fault of a call and carries the call out.
 func (h *Host) serve(ctx context.Context, c Call, fault *Fault) (Reply, string, error) {
 	if err := ctx.Err(); err != nil {
 		return Reply{}, "", err
@@ -141,8 +141,7 @@ func (h *Host) execute(c Call, run int) (Reply, string, error) {
 	return reply, "", nil
 }
 
-// dispatch finds the function. Functions that this DLL does not export are
-// answered as Windows answers those that a build does not implement.
+// dispatch runs the function. One that does not exist is not implemented.
 func (h *Host) dispatch(c Call) (Reply, error) {
 	p, ok := procs[c.Proc]
 	switch {
@@ -157,8 +156,7 @@ func (h *Host) dispatch(c Call) (Reply, error) {
 }
 
 // failed is the answer of a function that failed. HNSCall has no error record:
-// it fails with an HRESULT, or in its body where the profile says so (hns.md
-// section 1.4).
+// it answers an HRESULT, or with some profiles an error in its body.
 func (h *Host) failed(proc string, code hns.HRESULT) Reply {
 	switch {
 	case proc != procHNSCall:
@@ -176,17 +174,17 @@ func (h *Host) discard(handle uint64) {
 	delete(h.store.handles, handle)
 }
 
-// ForgetClient runs down a process that is gone: its handles are closed and its
+// ForgetClient notes that a process is gone: its handles are closed and its
 // hanging calls are cut off. A client that was never seen is no error.
 func (h *Host) ForgetClient(client string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.release(client, true)
-	h.bequeath(client)
+	h.keepHandles(client)
 	h.closeHandles(client)
 }
 
-// closeHandles closes what a client has not.
+// closeHandles closes the handles of a client.
 func (h *Host) closeHandles(client string) {
 	for n, handle := range h.store.handles {
 		if handle.client == client {
@@ -208,7 +206,7 @@ func (h *Host) OpenHandles(client string) int {
 	return n
 }
 
-// SetUnknowns chooses between answers that nobody has seen.
+// SetUnknowns chooses between answers where the real one is not known.
 func (h *Host) SetUnknowns(u Unknowns) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -216,14 +214,14 @@ func (h *Host) SetUnknowns(u Unknowns) error {
 	return nil
 }
 
-// Node returns what surrounds HNS on this node.
+// Node returns the machine that HNS runs on.
 func (h *Host) Node() Node {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return Node{slices.Clone(h.node.Adapters), slices.Clone(h.node.BoundPorts)}
 }
 
-// SetNode replaces what surrounds HNS on this node.
+// SetNode replaces the machine that HNS runs on.
 func (h *Host) SetNode(n Node) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -194,7 +194,7 @@ func TestProfileNamed(t *testing.T) {
 	}
 }
 
-// TestExports: hcsshim panics when a function is missing (hns.md section 1.1).
+// TestExports: hcsshim panics when a function is missing (hcn/hcnerrors.go).
 func TestExports(t *testing.T) {
 	want := map[string]bool{"HNSCall": true}
 	for name, plural := range map[string]string{

@@ -7,8 +7,7 @@ import (
 	"slices"
 )
 
-// journalSize bounds the log: a daemon may run for days, and documents of many
-// ACLs are long.
+// journalSize bounds the log. A daemon may run for days, and documents are long.
 const journalSize = 1 << 14
 
 // journal is the log of calls. Entries are pointers, since a call is noted when
@@ -34,19 +33,19 @@ func (j *journal) add(c Call) *LoggedCall {
 	return entry
 }
 
-// begin notes a call and finds the fault that is to strike it.
+// begin notes a call and returns its fault, if it has one.
 func (h *Host) begin(c Call) (*LoggedCall, *Fault) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	entry := h.journal.add(c)
-	fault := h.strike(c)
+	fault := h.dueFault(c)
 	if fault != nil {
 		entry.Fault = fault.String()
 	}
 	return entry, fault
 }
 
-// end notes how a call came out.
+// end notes the answer of a call.
 func (h *Host) end(entry *LoggedCall, reply Reply, reason string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

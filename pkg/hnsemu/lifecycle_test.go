@@ -159,7 +159,7 @@ loadbalancer 1.1.1.3
 `
 )
 
-// TestPersistence follows hns.md section 4.6.
+// TestPersistence restarts the service and reboots the node.
 func TestPersistence(t *testing.T) {
 	for _, tc := range []struct {
 		name, profile string

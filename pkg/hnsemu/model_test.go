@@ -369,7 +369,7 @@ func TestInvariantsAreChecked(t *testing.T) {
 			referenceProblems, 1,
 		},
 		"dangling route": {
-			State{Routes: []RouteState{{ID: "r", Endpoints: []string{"e"}}}},
+			State{Routes: []SDNRouteState{{ID: "r", Endpoints: []string{"e"}}}},
 			referenceProblems, 1,
 		},
 		"names": {

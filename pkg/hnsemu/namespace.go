@@ -11,25 +11,27 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// stateRefused is the state of a namespace that a container kept from being
-// deleted (hns.md section 4.3).
+// stateRefused is the state of a namespace whose deletion was refused
+// (microsoft/Windows-Containers#485).
 const stateRefused = 4
 
 // hostCompartment is the compartment of the node itself.
 const hostCompartment = 1
 
-// namespace is a network namespace, which Windows calls a compartment once it is
-// one.
+// namespace is a network namespace. It gets a compartment when a container
+// needs one.
 type namespace struct {
 	base
 	// kind is one of namespaceTypes.
 	kind string
-	// compartment is 0 until a container needs one (hns.md section 4.4).
+	// compartment is 0 until a container starts
+	// (microsoft/Windows-Containers#401).
 	compartment uint32
-	// keepsCompartment is true when the client asked for it at creation.
+	// keepsCompartment is true when the client asked for a compartment at
+	// creation.
 	keepsCompartment bool
 	endpoints        []*endpoint
-	// containers are those that HNS believes to be there.
+	// containers are those that HNS takes to be there.
 	containers []member
 	// used is true when a container has left the namespace empty.
 	used bool
@@ -52,8 +54,8 @@ func (s *namespace) property(key string) (string, bool) {
 	return "", false
 }
 
-// createNamespace is HcnCreateNamespace. The NamespaceId that hcsshim's tests
-// send is not honoured: it is the compartment, which HNS chooses.
+// createNamespace is HcnCreateNamespace. It ignores the NamespaceId that
+// hcsshim's tests send: that is the compartment, which HNS chooses.
 func createNamespace(h *Host, id, settings string) (object, error) {
 	var doc schema.NamespaceDoc
 	if err := schema.Decode(settings, &doc); err != nil {
@@ -94,8 +96,10 @@ func (h *Host) freeCompartment() uint32 {
 	return n
 }
 
-// removeNamespace is HcnDeleteNamespace. A container holds the namespace (hns.md
-// section 4.4); endpoints do not, they survive it.
+// removeNamespace is HcnDeleteNamespace. A container in the namespace makes it
+// fail (microsoft/Windows-Containers#485). Endpoints in it stay and are in no
+// namespace then; containerd deletes namespaces with endpoints after a failed
+// CNI DEL.
 func removeNamespace(h *Host, o object) error {
 	s := o.(*namespace)
 	if len(s.containers) > 0 {
@@ -168,7 +172,8 @@ func (s *namespace) addEndpoint(h *Host, e *endpoint) error {
 	s.endpoints = append(s.endpoints, e)
 	switch {
 	case len(s.containers) > 0:
-		// HNS hot-adds the interface to what runs (hns.md section 4.4).
+		// HNS adds the interface to a running container (hcsshim,
+		// hcn/hcnnamespace.go, Sync).
 		e.state = attachedState(s.containers[0].isolation)
 	case s.isDefault(), h.unknowns.AttachedOnAdd:
 		e.state = schema.StateAttached
@@ -189,19 +194,19 @@ func (s *namespace) removeEndpoint(e *endpoint) error {
 func (s *namespace) drop(e *endpoint) {
 	s.endpoints = withoutEndpoint(s.endpoints, e)
 	e.namespace = nil
-	e.lose()
+	e.detached()
 }
 
-// lose is what happens to an endpoint when its container or its namespace goes:
-// one that was attached is detached now.
-func (e *endpoint) lose() {
+// detached notes that the endpoint's container or namespace is gone.
+func (e *endpoint) detached() {
 	if e.state == schema.StateAttached || e.state == schema.StateAttachedSharing {
 		e.state = schema.StateDetached
 	}
 }
 
-// attachedState is the state of an endpoint in use: observed as 3 for process
-// isolation and 2 for Hyper-V (hns.md section 4.3).
+// attachedState returns the state of an endpoint in use. Azure's NPM expects 3
+// for process isolation and 2 for Hyper-V
+// (npm/pkg/dataplane/dataplane_windows.go).
 func attachedState(isolation hns.Isolation) uint16 {
 	if isolation == hns.HyperV {
 		return schema.StateAttached
@@ -209,8 +214,8 @@ func attachedState(isolation hns.Isolation) uint16 {
 	return schema.StateAttachedSharing
 }
 
-// addContainer lets a container use the namespace, which then gets its
-// compartment. One that is there already is no error.
+// addContainer puts a container into the namespace, which gets its compartment
+// then. It is no error when the container is there already.
 func (s *namespace) addContainer(h *Host, m member) {
 	if s.has(m.id) {
 		return
@@ -229,8 +234,7 @@ func (s *namespace) has(container string) bool {
 	return slices.ContainsFunc(s.containers, func(m member) bool { return m.id == container })
 }
 
-// removeContainer takes a container out. The last one takes the compartment
-// with it.
+// removeContainer takes a container out. The compartment goes with the last one.
 func (s *namespace) removeContainer(id string) error {
 	if !s.has(id) {
 		return schema.Errorf(hns.CodeNotFound, "container %q is not in namespace %s", id, s.id)
@@ -245,14 +249,13 @@ func (s *namespace) removeContainer(id string) error {
 	}
 	if !s.isDefault() {
 		for _, e := range s.endpoints {
-			e.lose()
+			e.detached()
 		}
 	}
 	return nil
 }
 
-// resources lists the endpoints, with ids in upper case (hns.md section 4.4),
-// and the containers.
+// resources lists the endpoints and the containers.
 func (s *namespace) resources() []schema.Resource {
 	var docs []schema.Resource
 	for _, e := range s.endpoints {
@@ -272,7 +275,7 @@ func (s *namespace) v2(*Host) any {
 	}
 }
 
-// v1 returns the namespace in the v1 schema (hns.md section 4.4).
+// v1 returns the namespace in the v1 schema.
 func (s *namespace) v1(h *Host) any {
 	ids := []string{}
 	for _, m := range s.containers {

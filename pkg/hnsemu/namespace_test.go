@@ -174,8 +174,7 @@ func TestNamespaceResources(t *testing.T) {
 	}
 }
 
-// TestContainerLife follows an endpoint's state and its namespace's compartment
-// (hns.md sections 4.3 and 4.4).
+// TestContainerLife follows an endpoint's state and its namespace's compartment.
 func TestContainerLife(t *testing.T) {
 	for _, tc := range []struct {
 		isolation hns.Isolation

@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// network is a network with its subnets. Endpoints point to it.
+// network is a network. Endpoints point to it.
 type network struct {
 	base
 	schema.Network
@@ -35,7 +35,7 @@ func (n *network) property(key string) (string, bool) {
 }
 
 // managed returns the node's address on the network's uplink, once the network
-// has taken it over (hns.md section 4.1).
+// has taken it over. Azure CNI, Calico and Flannel wait for it.
 func (n *network) managed(h *Host) netip.Addr {
 	if h.now().Before(n.created.Add(h.profile.ManagementIPDelay)) {
 		return netip.Addr{}
@@ -71,8 +71,8 @@ func createNetwork(h *Host, id, settings string) (object, error) {
 	return n, nil
 }
 
-// newNetwork returns the network that a document describes; nothing is checked
-// yet that needs a look at the node.
+// newNetwork returns the network that a document describes, not yet compared
+// with the node.
 func (h *Host) newNetwork(doc schema.NetworkDoc, parameter string) (*network, error) {
 	if err := schema.CheckID(doc.ID); err != nil {
 		return nil, err
@@ -92,8 +92,8 @@ func (h *Host) newNetwork(doc schema.NetworkDoc, parameter string) (*network, er
 	return &network{base: b, Network: settings, ownPool: len(settings.MACPool) > 0}, nil
 }
 
-// checkName: names of networks are unique on the node, those of endpoints are
-// not (hns.md section 4.1).
+// checkName refuses a name that another network has. K2s reports the code
+// 0x803b0010 (Siemens-Healthineers/K2s#1468).
 func (n *network) checkName(h *Host) error {
 	for _, other := range all[*network](&h.store, networkClass) {
 		if n.name != "" && h.sameName(other.name, n.name) {
@@ -103,8 +103,8 @@ func (n *network) checkName(h *Host) error {
 	return nil
 }
 
-// removeNetwork is HcnDeleteNetwork. Endpoints go with their network (hns.md
-// section 4.5).
+// removeNetwork is HcnDeleteNetwork. The endpoints go with the network:
+// TestEndpointStatsAll deletes a network that has one.
 func removeNetwork(h *Host, o object) error {
 	n := o.(*network)
 	for _, e := range n.endpoints(h) {
@@ -134,8 +134,7 @@ func modifyNetwork(h *Host, o object, text string) error {
 	return schema.Errorf(schema.CodeUnsupported, "resource type %s", resource)
 }
 
-// modifyDNS replaces the name service configuration; endpoints that took it
-// over keep what they have.
+// modifyDNS replaces the DNS configuration. Endpoints keep what they have.
 func (n *network) modifyDNS(request string, settings []byte) error {
 	var dns schema.DNS
 	if err := schema.Decode(string(settings), &dns); err != nil {
@@ -148,16 +147,15 @@ func (n *network) modifyDNS(request string, settings []byte) error {
 	return nil
 }
 
-// switchExtensions are those that HNS brings along: VFP of both generations and
-// WFP (hns.md section 2.8).
+// switchExtensions are the switch extensions that every node has: VFP of two
+// generations and WFP (ids as Get-VMSwitchExtension prints them).
 var switchExtensions = []string{
 	"e9b59cfa-2be1-4b21-828f-b6fbdbddc017",
 	"f74f241b-440f-4433-bb28-00f89ead20d8",
 	"e7c3b2f0-f3c5-48df-af2b-10fed6d72e7a",
 }
 
-// modifyExtension turns a switch extension on or off. The emulator only
-// remembers it.
+// modifyExtension turns a switch extension on or off, which has no effect.
 func (n *network) modifyExtension(settings []byte) error {
 	var doc struct {
 		ID        string
@@ -180,8 +178,8 @@ func (n *network) modifyExtension(settings []byte) error {
 	return nil
 }
 
-// modifySubnets adds and removes subnets, which the schema has since 2.6: HNS of
-// Windows 2004.
+// modifySubnets adds and removes subnets. The resource type came with schema
+// 2.6, in Windows 10 2004 (HNS_Schema.md).
 func (n *network) modifySubnets(h *Host, request string, settings []byte) error {
 	if !h.profile.Version.AtLeast(11, 0) {
 		return schema.Errorf(schema.CodeUnsupported, "subnets cannot be modified before HNS 11")
@@ -209,7 +207,7 @@ func (n *network) modifySubnets(h *Host, request string, settings []byte) error 
 			return schema.Errorf(schema.CodeUnsupported, "%s of subnets", request)
 		}
 	}
-	for _, step := range []func(*Host) error{changed.checkSubnets, changed.checkStrays, changed.fillSubnets} {
+	for _, step := range []func(*Host) error{changed.checkSubnets, changed.checkEndpointSubnets, changed.fillSubnets} {
 		if err := step(h); err != nil {
 			return err
 		}
@@ -218,8 +216,8 @@ func (n *network) modifySubnets(h *Host, request string, settings []byte) error 
 	return nil
 }
 
-// checkStrays refuses to leave endpoints without the subnet of their address.
-func (n *network) checkStrays(h *Host) error {
+// checkEndpointSubnets refuses to remove the subnet of an endpoint's address.
+func (n *network) checkEndpointSubnets(h *Host) error {
 	for _, e := range all[*endpoint](&h.store, endpointClass) {
 		if e.network.id != n.id || e.Remote() {
 			continue
@@ -239,8 +237,8 @@ func (n *network) v2(*Host) any {
 		ID: n.id, Name: n.name, Type: n.Type, Policies: schema.PoliciesV2(n.Policies), DNS: n.DNS,
 		Ipams: n.IPAMs(), Flags: n.Flags, State: n.state, SchemaVersion: schema.V2,
 	}
-	// NAT is number 0 of the enumeration, and zero members are omitted (hns.md
-	// section 2.1).
+	// NAT is number 0 of the enumeration, and HNS leaves zero members out:
+	// hcsshim presets NAT (hcn/hcnnetwork.go).
 	if n.Type == schema.TypeNAT {
 		doc.Type = ""
 	}
@@ -249,7 +247,7 @@ func (n *network) v2(*Host) any {
 	return doc
 }
 
-// switchID is the id of the network's virtual switch: as good as any.
+// switchID returns an id for the network's virtual switch.
 func (n *network) switchID() string {
 	return "5" + n.upperID()[1:]
 }

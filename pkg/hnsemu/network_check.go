@@ -11,7 +11,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// checkSubnets refuses subnets that HNS would not make.
+// checkSubnets checks the subnets of a network.
 func (n *network) checkSubnets(h *Host) error {
 	if len(n.Subnets) == 0 {
 		// A nat network picks its own (TestCreateDeleteNetworks), a transparent
@@ -34,8 +34,9 @@ func (n *network) checkSubnets(h *Host) error {
 	return nil
 }
 
-// checkSubnet refuses one subnet. Two nat networks must not overlap (hns.md
-// section 3.2); networks on an uplink may, VLANs keep them apart.
+// checkSubnet checks one subnet. Two nat networks must not overlap: HNS answers
+// ERROR_DUP_NAME, as reported for WSL. Networks on an uplink may overlap, since
+// VLANs keep them apart.
 func (n *network) checkSubnet(h *Host, s *schema.Subnet) error {
 	if err := s.Check(); err != nil {
 		return err
@@ -60,7 +61,8 @@ func (n *network) checkSubnet(h *Host, s *schema.Subnet) error {
 	return nil
 }
 
-// fillSubnets gives a nat network a subnet and subnets their gateway.
+// fillSubnets gives a nat network without a subnet one, and subnets their
+// gateway.
 func (n *network) fillSubnets(h *Host) error {
 	if len(n.Subnets) == 0 && n.Type != schema.TypeTransparent {
 		prefix, err := h.freePrefix()
@@ -82,7 +84,8 @@ func (n *network) fillSubnets(h *Host) error {
 }
 
 // freePrefix returns the first /20 of 172.16.0.0/12 that nothing on the node
-// uses (hns.md section 4.1).
+// uses. The range and the length are those of networks that HNS was seen to
+// make; how it chooses is not documented.
 func (h *Host) freePrefix() (netip.Prefix, error) {
 	for i := range 256 {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, byte(16 + i>>4), byte(i << 4), 0}), 20)
@@ -108,7 +111,7 @@ func (n *network) bindUplink(h *Host) error {
 	}
 	for _, other := range all[*network](&h.store, networkClass) {
 		// One adapter carries one external switch, which networks of one type
-		// share (hns.md section 4.1).
+		// share (antrea-io/antrea#2213).
 		if other.External() && other.Type != n.Type && strings.EqualFold(other.adapter, a.Name) {
 			return schema.Errorf(schema.CodeInvalidParameter, "adapter %q carries network %q of type %s", a.Name, other.name, other.Type)
 		}
@@ -117,7 +120,7 @@ func (n *network) bindUplink(h *Host) error {
 	return nil
 }
 
-// uplink returns the adapter that the network's policies name, or the only one.
+// uplink returns the adapter that the client names, or else the only one.
 func (n *network) uplink(h *Host) (Adapter, error) {
 	usable := slices.DeleteFunc(slices.Clone(h.node.Adapters), func(a Adapter) bool { return a.Unusable })
 	named, fits := n.wantedUplink()
@@ -134,8 +137,8 @@ func (n *network) uplink(h *Host) (Adapter, error) {
 	return usable[i], nil
 }
 
-// wantedUplink returns a description of the adapter that the network asks for,
-// empty for any, and the test for it.
+// wantedUplink returns a description of the adapter that the client asks for,
+// "" for any, and the test for it.
 func (n *network) wantedUplink() (string, func(Adapter) bool) {
 	byName := func(name string) (string, func(Adapter) bool) {
 		return name, func(a Adapter) bool {
@@ -169,7 +172,7 @@ func (n *network) wantedUplink() (string, func(Adapter) bool) {
 }
 
 // fillPolicies adds what HNS adds: an overlay network has a distributed router
-// (hns.md section 2.8).
+// (DrMacAddress in HNS_Schema.md).
 func (n *network) fillPolicies() {
 	has := func(p schema.Policy) bool { return p.Type == "DrMacAddress" }
 	if n.Type != schema.TypeOverlay || slices.ContainsFunc(n.Policies, has) {
@@ -180,7 +183,7 @@ func (n *network) fillPolicies() {
 	n.Policies = append(n.Policies, p)
 }
 
-// routerMAC is the address of the distributed router that HNS makes up.
+// routerMAC returns the MAC address of the distributed router, made of the id.
 func (n *network) routerMAC() string {
 	id := strings.ToUpper(strings.ReplaceAll(n.id, "-", ""))
 	return "00-15-5D-" + id[:2] + "-" + id[2:4] + "-" + id[4:6]

@@ -357,8 +357,8 @@ const (
 	setPolicy     = `{"Type":"SetPolicy","Settings":{"Id":%q,"Name":"s","PolicyType":%q,"Values":%q}}`
 )
 
-// networkChanges are made one after the other to an l2bridge network; line is then
-// in the dump.
+// networkChanges are made one after the other to an l2bridge network; line is
+// then in the dump.
 var networkChanges = []struct {
 	name, settings string
 	want           uint32

@@ -86,9 +86,10 @@ func (n *network) modifyPolicies(h *Host, request string, settings json.RawMessa
 	return nil
 }
 
-// putPolicies adds policies, or replaces those of the kinds that it is given. A
-// set takes the place of the one with its id; an update of a set that does not
-// exist is ignored (hns.md section 2.9).
+// putPolicies adds policies, or with update replaces those of the types that it
+// is given. A set takes the place of the one with its id. An update of a set
+// that does not exist is ignored (Azure/azure-container-networking,
+// network/hnswrapper/hnsv2wrapperfake.go).
 func putPolicies(list, wanted []schema.Policy, update bool) []schema.Policy {
 	list = without(list, func(old schema.Policy) bool {
 		return update && old.Type != schema.PolicySet &&
@@ -110,8 +111,8 @@ func putPolicies(list, wanted []schema.Policy, update bool) []schema.Policy {
 	return list
 }
 
-// takePolicies removes policies: sets by their id, unless one refers to them,
-// others by their content.
+// takePolicies removes policies: sets by their id, unless another set refers to
+// them, and others by their content.
 func takePolicies(list, gone []schema.Policy) ([]schema.Policy, error) {
 	for _, p := range gone {
 		if p.Type != schema.PolicySet {
@@ -142,13 +143,14 @@ func takePolicies(list, gone []schema.Policy) ([]schema.Policy, error) {
 	return list, nil
 }
 
-// without returns the policies of which drop is false.
+// without returns the policies for which drop is false.
 func without(list []schema.Policy, drop func(schema.Policy) bool) []schema.Policy {
 	return slices.DeleteFunc(slices.Clone(list), drop)
 }
 
-// removePolicies takes policies off a list by their content (hns.md section
-// 2.9).
+// removePolicies removes policies by their content:
+// TestAddRemoveHostRoutePolicy sends the same document to add and to remove
+// one.
 func removePolicies(list, gone []schema.Policy) ([]schema.Policy, error) {
 	for _, p := range gone {
 		kept := without(list, p.Equal)
@@ -160,10 +162,11 @@ func removePolicies(list, gone []schema.Policy) ([]schema.Policy, error) {
 	return list, nil
 }
 
-// replaceKinds replaces the policies of every kind that wanted mentions, and the
-// ACLs in any case; the rest stays. What HNS does with the rest is not known:
-// unknown 6 of DESIGN.md section 12.
-func replaceKinds(list, wanted []schema.Policy, everything bool) []schema.Policy {
+// replaceTypes replaces the policies of the types that wanted mentions, and the
+// ACLs in any case: Azure's NPM removes ACLs by an Update without them. With
+// everything it replaces all policies; which of the two HNS does is not
+// documented.
+func replaceTypes(list, wanted []schema.Policy, everything bool) []schema.Policy {
 	kept := without(list, func(p schema.Policy) bool {
 		mentioned := slices.ContainsFunc(wanted, func(w schema.Policy) bool { return w.Type == p.Type })
 		return everything || mentioned || p.Type == schema.PolicyACL

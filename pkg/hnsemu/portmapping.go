@@ -9,13 +9,14 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// ephemeralPort is where HNS starts to look for a host port when the client
-// leaves it to choose: the dynamic range of Windows.
+// ephemeralPort is the first port of Windows' dynamic range. The emulator takes
+// host ports from there that the client leaves to HNS; how HNS chooses is not
+// documented.
 const ephemeralPort = 49152
 
-// placePolicies checks the policies that an endpoint is to have against each
-// other and against those of the other endpoints of the network, and fills in
-// what the client left to HNS.
+// placePolicies checks the policies of an endpoint against each other and
+// against those of the network's other endpoints, and fills in what the client
+// left to HNS.
 func (h *Host) placePolicies(e *endpoint, list []schema.Policy) ([]schema.Policy, error) {
 	var taken []schema.PortMapping
 	if slices.ContainsFunc(list, func(p schema.Policy) bool { return p.Type == schema.PolicyPortMapping }) {
@@ -67,8 +68,8 @@ func mappings(list []schema.Policy) []schema.PortMapping {
 	return found
 }
 
-// assignPort picks the host port of a mapping that has none; docker reads it
-// back from the endpoint (hns.md section 4.2).
+// assignPort picks the host port of a mapping that has none. Docker reads it
+// back from the endpoint (moby/moby, libnetwork/drivers/windows).
 func assignPort(p schema.Policy, m schema.PortMapping, taken []schema.PortMapping) (schema.Policy, schema.PortMapping) {
 	m.ExternalPort = ephemeralPort
 	for slices.ContainsFunc(taken, m.Collides) {

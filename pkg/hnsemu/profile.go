@@ -9,9 +9,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// Profile is what differs between the releases of Windows that the emulator can
-// stand for. What only depends on the version of HNS is not listed: it follows
-// Version.
+// Profile is a release of Windows Server as far as the emulator tells releases
+// apart. What depends on the version of HNS alone follows Version.
 type Profile struct {
 	// Name is the Windows Server release: "2019".
 	Name string
@@ -23,25 +22,25 @@ type Profile struct {
 	// 0x803b002f when it is 0.
 	AddressTaken hns.HRESULT
 	// ErrorsInBody makes HNSCall succeed and put the error into its answer, as
-	// WS2016 does always and WS2019 sometimes (Azure/azure-container-networking#715).
+	// Windows Server 2016 does always and 2019 sometimes
+	// (Azure/azure-container-networking#715).
 	ErrorsInBody bool
-	// LaxExceptions lets an endpoint be made with OutBoundNAT exceptions that
-	// have host bits (hcsshim#1951) or are no prefixes at all; the latter
-	// degrade the endpoint when its container starts (containerd#5729).
+	// LaxExceptions accepts OutBoundNAT exceptions that have host bits
+	// (microsoft/hcsshim#1951) or are no prefixes at all. The latter degrade the
+	// endpoint when its container starts (containerd/containerd#5729).
 	LaxExceptions bool
 	// LaxRoutes ignores endpoint routes without a next hop, which newer releases
-	// refuse (windows-container-networking PR 116).
+	// refuse (microsoft/windows-container-networking#116).
 	LaxRoutes bool
-	// ReattachFails makes the second container of a namespace that stood empty
-	// in between fail to start (moby/buildkit#5668).
+	// ReattachFails makes a container fail to start in a namespace that another
+	// container has left empty (moby/buildkit#5668).
 	ReattachFails bool
-	// RestartKeepsEndpoints is whether a restart of the service reloads
-	// endpoints; where it does not, running pods keep an interface that HNS
-	// does not know any more (docker/for-win#12425).
+	// RestartKeepsEndpoints keeps the endpoints when the service restarts.
+	// Without it, running pods keep an interface that HNS does not know any
+	// more (docker/for-win#12425).
 	RestartKeepsEndpoints bool
-	// ManagementIPDelay is how long the node is without its address after the
-	// first network on an adapter; ManagementIP is absent from the network
-	// until then. No profile sets it.
+	// ManagementIPDelay is how long a new network on an adapter has no
+	// ManagementIP. No profile sets it.
 	ManagementIPDelay time.Duration
 }
 
@@ -76,16 +75,17 @@ func ProfileNamed(name string) (Profile, error) {
 	return Profile{}, fmt.Errorf("profile %q is not one of 2019, 2022, 2025", name)
 }
 
-// Unknowns choose between the answers where nobody has seen the real one
-// (DESIGN.md section 12, hns.md section 9). The zero value holds the likelier
-// answers; code that is to work on Windows works with either.
+// Unknowns choose between two answers where the real one is not known (HNS.md).
+// The zero value chooses the likelier answers. Code that is to work on Windows
+// must work with both.
 type Unknowns struct {
 	// IgnoreID: the id that a client chooses for a network or an endpoint, in its
-	// document or beside it, is not honoured. For namespaces it is known to be
-	// (hcsshim#1049), and for endpoints what is beside it is documented to be.
+	// document or beside it, is not honoured. For namespaces it is
+	// (microsoft/hcsshim#1049).
 	IgnoreID bool
-	// TakenIDOpens: HcnCreateEndpoint with the id of an endpoint that exists opens
-	// that one, whatever the document says, instead of answering 0x80071392.
+	// TakenIDOpens: HcnCreateEndpoint with the id of an endpoint that exists
+	// opens that one, whatever the document says, instead of answering
+	// 0x80071392.
 	TakenIDOpens bool
 	// ReAddFails: adding an endpoint to the namespace it is in already answers
 	// 0x803b002b instead of success.
@@ -98,7 +98,7 @@ type Unknowns struct {
 	// instead of both.
 	DenyPerDirection bool
 	// NATBySwitch: on a nat network Switch rules are enforced and Host rules
-	// are not, instead of the other way round (Windows-Containers#617).
+	// are not, instead of the other way round (microsoft/Windows-Containers#617).
 	NATBySwitch bool
 	// UpdateReplacesAll: a policy Update replaces the policies of every type,
 	// instead of the ACLs and the types that it mentions.
@@ -107,7 +107,8 @@ type Unknowns struct {
 	// namespace, instead of when a container starts there.
 	AttachedOnAdd bool
 	// LaxPortMapping: an l2bridge network accepts a PortMapping without the
-	// flag LocalRoutedVip, instead of answering 0x803b000e (Windows-Containers#360).
+	// flag LocalRoutedVip, instead of answering 0x803b000e
+	// (microsoft/Windows-Containers#360).
 	LaxPortMapping bool
 	// ReferencesBlockDelete: an endpoint that a load balancer or a route refers
 	// to cannot be deleted (0x803b002c), instead of being dropped from them.

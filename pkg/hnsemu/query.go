@@ -8,9 +8,9 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// passes reports whether an object passes the filter: all its properties must
-// be as given. An object without such a property does not pass; hcsshim notes
-// that the v2 name HostComputeNetwork finds nothing.
+// passes reports whether an object has all the properties of a filter. An
+// object without such a property does not pass: the v2 name HostComputeNetwork
+// finds nothing (hcsshim, hcn/hcnendpoint.go).
 func (h *Host) passes(o object, filter map[string]schema.Word) bool {
 	for key, want := range filter {
 		got, ok := filterProperty(o, key)

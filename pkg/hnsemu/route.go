@@ -9,12 +9,12 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// route is an SDN route: in v1, a policy list with a ROUTE policy.
+// route is an SDN route. In v1 it is a policy list with a ROUTE policy.
 type route struct {
 	base
 	endpoints []*endpoint
 	settings  []schema.SDNRouteSetting
-	// flat is the v1 policy when the client wrote that.
+	// flat is the v1 policy, if the client wrote that.
 	flat json.RawMessage
 }
 
@@ -48,7 +48,8 @@ func createRoute(h *Host, id, settings string) (object, error) {
 	return r, nil
 }
 
-// check accepts prefixes with host bits: TestCreateDeleteRoute has one.
+// check checks the addresses. A prefix may have host bits: in
+// TestCreateDeleteRoute it does.
 func (r *route) check() error {
 	for _, s := range r.settings {
 		if _, err := netip.ParsePrefix(s.DestinationPrefix); err != nil || s.NextHop != "" && !schema.IsAddr(s.NextHop) {
@@ -58,8 +59,8 @@ func (r *route) check() error {
 	return nil
 }
 
-// modifyRoute is HcnModifySdnRoute, which does nothing yet: hcsshim makes routes
-// anew instead (hcn/hcnroute.go, AddEndpoint).
+// modifyRoute is HcnModifySdnRoute. hcsshim does not call it: it deletes and
+// creates routes instead (hcn/hcnroute.go, AddEndpoint).
 func modifyRoute(*Host, object, string) error {
 	return schema.Errorf(schema.CodeNotImplemented, "routes cannot be modified")
 }
@@ -78,7 +79,7 @@ func (r *route) v2(*Host) any {
 	}
 }
 
-// v1 returns the policy list that the route is in the v1 schema.
+// v1 returns the route in the v1 schema: a policy list.
 func (r *route) v1(*Host) any {
 	doc := schema.PolicyList{ID: r.upperID(), References: references(r.endpoints)}
 	if r.flat != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// State is everything on the node, as data. Ids are in lower case, names are
-// not unique, lists are in the order of creation.
+// State is the node as data, for readers outside of this package: it shares
+// nothing with the model. Ids are in lower case, lists are in the order of
+// creation.
 type State struct {
 	Profile string
 	Version hns.Version
-	// Unknowns are the answers that the emulator gives where the real one is not
-	// known.
+	// Unknowns are the answers chosen where the real one is not known.
 	Unknowns      Unknowns
 	Stopped       bool
 	Adapters      []Adapter
@@ -26,7 +26,7 @@ type State struct {
 	Endpoints     []EndpointState
 	Namespaces    []NamespaceState
 	LoadBalancers []LoadBalancerState
-	Routes        []RouteState
+	Routes        []SDNRouteState
 	Containers    []Container
 }
 
@@ -62,7 +62,7 @@ type SubnetState struct {
 	// VLAN and VSID are 0 for none.
 	VLAN, VSID uint32
 	Flags      uint32
-	Routes     []RouteOf
+	Routes     []Route
 }
 
 // MACRangeState is a range of MAC addresses, both ends included.
@@ -70,7 +70,7 @@ type MACRangeState struct {
 	Start, End string
 }
 
-// DNSState is the name service configuration of a network or an endpoint.
+// DNSState is the DNS configuration of a network or an endpoint.
 type DNSState struct {
 	Domain  string
 	Search  []string
@@ -78,8 +78,8 @@ type DNSState struct {
 	Options []string
 }
 
-// RouteOf is a route of a subnet or an endpoint.
-type RouteOf struct {
+// Route is a route of a subnet or an endpoint.
+type Route struct {
 	Destination, NextHop string
 }
 
@@ -106,15 +106,15 @@ type EndpointState struct {
 	// OwnMAC is true when the client chose the MAC address.
 	OwnMAC   bool
 	Remote   bool
-	Routes   []RouteOf
+	Routes   []Route
 	DNS      DNSState
 	Policies []PolicyState
 	// ACLs, Tiers and PortMappings are the policies of these types, parsed.
 	ACLs         []schema.ACL
 	Tiers        []schema.TierACL
 	PortMappings []schema.PortMapping
-	// System is what a v1 attach put the endpoint into: "Host", "Container",
-	// "VirtualMachine"; SharedContainers are the containers then.
+	// System is what a v1 attach put the endpoint into: "Host", "Container" or
+	// "VirtualMachine". SharedContainers are the containers.
 	System           string
 	SharedContainers []string
 }
@@ -151,15 +151,15 @@ type LoadBalancerPort struct {
 	DistributionType, Flags    uint32
 }
 
-// RouteState is an SDN route.
-type RouteState struct {
+// SDNRouteState is an SDN route.
+type SDNRouteState struct {
 	ID        string
 	Endpoints []string
-	Routes    []SDNRouteState
+	Routes    []SDNRouteDestination
 }
 
-// SDNRouteState is a destination of an SDN route.
-type SDNRouteState struct {
+// SDNRouteDestination is a destination of an SDN route.
+type SDNRouteDestination struct {
 	Destination, NextHop string
 	NeedEncap            bool
 }
@@ -194,8 +194,7 @@ func (h *Host) State() (State, error) {
 	return s, nil
 }
 
-// snapshot returns the network as data that shares nothing with it; so do the
-// others.
+// snapshot returns the network as data.
 func (n *network) snapshot(h *Host) NetworkState {
 	s := NetworkState{
 		ID: n.id, Name: n.name, NamedID: n.named, Type: n.Type, Driver: hns.Driver(strings.ToLower(n.Type)),
@@ -205,7 +204,7 @@ func (n *network) snapshot(h *Host) NetworkState {
 	}
 	for _, sub := range n.Subnets {
 		s.Subnets = append(s.Subnets, SubnetState{
-			Prefix: sub.Prefix, Gateway: sub.Gateway, Flags: sub.Flags, Routes: routesOf(sub.Routes),
+			Prefix: sub.Prefix, Gateway: sub.Gateway, Flags: sub.Flags, Routes: routes(sub.Routes),
 			VLAN: sub.Isolation(schema.PolicyVLAN), VSID: sub.Isolation(schema.PolicyVSID),
 		})
 	}
@@ -220,7 +219,7 @@ func (e *endpoint) snapshot() EndpointState {
 	s := EndpointState{
 		ID: e.id, Name: e.name, NamedID: e.named, NetworkID: e.network.id, NetworkName: e.network.name,
 		State: e.state, Addresses: slices.Clone(e.addresses), MAC: e.MAC, OwnMAC: e.ownMAC, Remote: e.Remote(),
-		Routes: routesOf(e.Routes), DNS: dnsState(e.DNS), Policies: snapshots(e.Policies),
+		Routes: routes(e.Routes), DNS: dnsState(e.DNS), Policies: snapshots(e.Policies),
 		ACLs: acls(e.Policies, e.network.SetIDs()), Tiers: tiers(e.Policies, e.network.SetIDs()), PortMappings: mappings(e.Policies),
 		System: e.system, SharedContainers: slices.Clone(e.shared),
 	}
@@ -258,10 +257,10 @@ func (b *balancer) snapshot() LoadBalancerState {
 }
 
 // snapshot returns the route as data.
-func (r *route) snapshot() RouteState {
-	s := RouteState{ID: r.id, Endpoints: endpointIDs(r.endpoints)}
+func (r *route) snapshot() SDNRouteState {
+	s := SDNRouteState{ID: r.id, Endpoints: endpointIDs(r.endpoints)}
 	for _, p := range r.settings {
-		s.Routes = append(s.Routes, SDNRouteState{p.DestinationPrefix, p.NextHop, p.NeedEncap})
+		s.Routes = append(s.Routes, SDNRouteDestination{p.DestinationPrefix, p.NextHop, p.NeedEncap})
 	}
 	return s
 }
@@ -271,16 +270,16 @@ func dnsState(d schema.DNS) DNSState {
 	return DNSState{d.Domain, slices.Clone(d.Search), slices.Clone(d.ServerList), slices.Clone(d.Options)}
 }
 
-// routesOf returns routes as data.
-func routesOf(docs []schema.Route) []RouteOf {
-	var list []RouteOf
+// routes returns routes as data.
+func routes(docs []schema.Route) []Route {
+	var list []Route
 	for _, r := range docs {
-		list = append(list, RouteOf{r.DestinationPrefix, r.NextHop})
+		list = append(list, Route{r.DestinationPrefix, r.NextHop})
 	}
 	return list
 }
 
-// snapshots returns policies as data, in the v2 schema whichever they came in.
+// snapshots returns policies as data, in the v2 schema.
 func snapshots(list []schema.Policy) []PolicyState {
 	var states []PolicyState
 	for _, p := range list {
@@ -289,8 +288,8 @@ func snapshots(list []schema.Policy) []PolicyState {
 	return states
 }
 
-// acls returns the ACLs among policies. An ACL that refers to a set that was removed
-// matches nothing and is left out.
+// acls returns the ACLs among policies. It leaves out an ACL that refers to a
+// set that was removed. What HNS does with it is not documented.
 func acls(list []schema.Policy, sets []string) []schema.ACL {
 	var parsed []schema.ACL
 	for _, p := range list {
@@ -304,7 +303,7 @@ func acls(list []schema.Policy, sets []string) []schema.ACL {
 	return parsed
 }
 
-// tiers returns the TierAcls among policies, with acls' exception.
+// tiers returns the TierAcls among policies, as acls does the ACLs.
 func tiers(list []schema.Policy, sets []string) []schema.TierACL {
 	var parsed []schema.TierACL
 	for _, p := range list {

@@ -23,7 +23,7 @@ type object interface {
 // base is what all objects share.
 type base struct {
 	id string
-	// named tells an id that the client chose from one that HNS made.
+	// named is true when the client chose the id.
 	named bool
 	name  string
 	state uint16
@@ -31,15 +31,15 @@ type base struct {
 	gone bool
 }
 
-// common gives the store what all objects share.
+// common returns what all objects share.
 func (b *base) common() *base { return b }
 
-// upperID is the id as v1 and the resources of namespaces have it (hns.md
-// section 10, line 4).
+// upperID is the id as v1 documents and the resources of namespaces have it
+// (microsoft/windows-container-networking, test/utilities).
 func (b *base) upperID() string { return strings.ToUpper(b.id) }
 
-// handle is what Open and Create give to a client. It holds on to the object,
-// not to its id: an object made anew under an old id is another one.
+// handle is what Open and Create give to a client. It refers to the object and
+// not to the id: a new object under an old id is another one.
 type handle struct {
 	client string
 	class  *class
@@ -54,7 +54,7 @@ type store struct {
 	byID       map[string]object
 	handles    map[uint64]handle
 	lastHandle uint64
-	// containers are those that run, whatever HNS believes.
+	// containers are those that run, whether HNS knows of them or not.
 	containers map[string]*container
 	managed    []schema.ManagementMAC
 }
@@ -81,8 +81,8 @@ func (s *store) add(c *class, o object) {
 	s.byID[c.name+o.common().id] = o
 }
 
-// remove takes an object away. Handles to it are not closed: they answer that
-// it was torn down.
+// remove takes an object away. Handles to it stay open, and calls through them
+// answer that it was torn down.
 func (s *store) remove(c *class, o object) {
 	o.common().gone = true
 	s.objects[c] = slices.DeleteFunc(s.objects[c], func(other object) bool { return other == o })
@@ -92,7 +92,7 @@ func (s *store) remove(c *class, o object) {
 // find returns the object with that id, which must be normalised, or nil.
 func (s *store) find(c *class, id string) object { return s.byID[c.name+id] }
 
-// issue returns a new handle. Handles look like pointers but are none.
+// issue returns a new handle.
 func (s *store) issue(client string, c *class, o object) uint64 {
 	s.lastHandle += 16
 	s.handles[s.lastHandle] = handle{client, c, o}
@@ -115,7 +115,7 @@ func (s *store) resolve(client string, c *class, text string) (object, error) {
 	return found.object, nil
 }
 
-// all returns the objects of a class as what they are, in order of creation.
+// all returns the objects of a class in order of creation.
 func all[T object](s *store, c *class) []T {
 	list := make([]T, 0, len(s.objects[c]))
 	for _, o := range s.objects[c] {
@@ -125,7 +125,8 @@ func all[T object](s *store, c *class) []T {
 }
 
 // chooseID picks the id of a new object: the document's, else the parameter's,
-// else one of HNS's own (hns.md section 1.1).
+// else a new one. hcsshim sends wanted ids in the document and the zero GUID
+// beside it.
 func (h *Host) chooseID(c *class, parameter, document string) (base, error) {
 	for _, text := range []string{document, parameter} {
 		id, err := hns.ParseGUID(text)
@@ -140,5 +141,5 @@ func (h *Host) chooseID(c *class, parameter, document string) (base, error) {
 	return base{id: hns.NewGUID(), state: 1}, nil
 }
 
-// equalFold compares ids, whose letter case is not stable (hns.md section 2.1).
+// equalFold compares ids: v1 writes them in upper case and v2 in lower case.
 func equalFold(a, b string) bool { return strings.EqualFold(a, b) }

@@ -38,8 +38,7 @@ func (s *script) handle(proc string, args ...string) string {
 	return fmt.Sprint(s.do(proc, args...).Handle)
 }
 
-// setUp is what hcsshim does for CreateEndpoint and AddNamespaceEndpoint
-// (peers.md section 2.1).
+// setUp is what hcsshim does for CreateEndpoint and AddNamespaceEndpoint.
 func (s *script) setUp(network, namespace, document string) {
 	n := s.handle("HcnOpenNetwork", network)
 	e := s.handle("HcnCreateEndpoint", n, "", document)
@@ -75,7 +74,7 @@ func TestSweep(t *testing.T) {
 					s := &script{client: c}
 					s.setUp(network, namespace, v2(`"Name":"pod"`))
 					if s.err == nil {
-						t.Fatal("the fault did not strike")
+						t.Fatal("the fault did not occur")
 					}
 					if kind == FaultCut && !errors.Is(s.err, ErrCut) {
 						t.Errorf("the script ended with %v", s.err)

@@ -107,7 +107,7 @@ func (c client) evaluateTCP(endpoint string) string {
 	return "in " + verdict[hns.In] + ", out " + verdict[hns.Out]
 }
 
-// TestUnknowns: each switch changes the answer to what nobody has seen.
+// TestUnknowns: each switch changes an answer.
 func TestUnknowns(t *testing.T) {
 	fields := reflect.TypeFor[Unknowns]()
 	for i := range fields.NumField() {

@@ -35,8 +35,8 @@ func runHNSCall(h *Host, c Call) (Reply, error) {
 	return Reply{Out: schema.Marshal(schema.AnswerV1{Success: true, Output: output})}, nil
 }
 
-// serveV1 finds the handler of a request. SDN's scripts also read /activities,
-// /plugins and /portpools, of which this node has none.
+// serveV1 serves a request. microsoft/SDN's scripts read /activities, /plugins
+// and /portpools, too, which are empty.
 func (h *Host) serveV1(r requestV1) (any, error) {
 	switch r.kind {
 	case "globals":
@@ -64,8 +64,8 @@ func (r requestV1) unknown() error {
 	return schema.Errorf(hns.CodeNotFound, "no handler for %s /%s/%s/%s", r.method, r.kind, r.id, r.verb)
 }
 
-// globalsV1 answers the version, which 1803 was the first to do (hns.md section
-// 1.4).
+// globalsV1 answers the version. Before 1803 the request fails (hcsshim,
+// hcn/hcnsupport.go).
 func (h *Host) globalsV1(r requestV1) (any, error) {
 	v := h.profile.Version
 	if r.method != "GET" || !strings.EqualFold(r.id, "version") || !v.AtLeast(7, 2) {
@@ -117,7 +117,7 @@ func (h *Host) networksV1(r requestV1) (any, error) {
 	return nil, r.unknown()
 }
 
-// madeV1 answers a creation with the object as HNS filled it in.
+// madeV1 answers a creation with the object.
 func (h *Host) madeV1(o object, err error) (any, error) {
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (h *Host) madeV1(o object, err error) (any, error) {
 	return o.v1(h), nil
 }
 
-// v1 returns the network in the v1 schema (hns.md section 4.1).
+// v1 returns the network in the v1 schema.
 func (n *network) v1(h *Host) any {
 	doc := schema.NetworkV1{
 		ID: n.upperID(), Name: n.name, Type: n.Spelling, Policies: schema.PoliciesV1(n.Policies),
@@ -147,7 +147,7 @@ func (n *network) v1(h *Host) any {
 	return doc
 }
 
-// accelnetV1 serves /accelnet, new in 15.4.
+// accelnetV1 serves /accelnet, which came with 15.4.
 func (h *Host) accelnetV1(r requestV1) (any, error) {
 	if !h.profile.Version.AtLeast(15, 4) {
 		return nil, schema.Errorf(schema.CodeNotImplemented, "accelnet came with HNS 15.4")

@@ -70,8 +70,9 @@ func (h *Host) createEndpointV1(body string) (object, error) {
 	return e, nil
 }
 
-// updateEndpointV1 replaces the policies: the document is a whole endpoint, and
-// its list takes the place of the current one (hns.md section 4.7).
+// updateEndpointV1 replaces the policies. The document is a whole endpoint, and
+// its list takes the place of the current one: Calico's felix sends the full
+// list each time.
 func (h *Host) updateEndpointV1(e *endpoint, body string) (any, error) {
 	var doc schema.EndpointDoc
 	if err := schema.Decode(body, &doc); err != nil {
@@ -99,8 +100,9 @@ func (h *Host) updateEndpointV1(e *endpoint, body string) (any, error) {
 	return e.v1(h), nil
 }
 
-// recognise returns the endpoint's own policy that a client read as v1 and now
-// sends back, so that its v2 form stays as it was written; or a new one.
+// recognise reads a policy of the v1 schema. If it is one of the endpoint's,
+// which the client has read and sends back, it returns that one, so that its v2
+// form stays.
 func (e *endpoint) recognise(raw json.RawMessage) (schema.Policy, error) {
 	var compact bytes.Buffer
 	if json.Compact(&compact, raw) == nil {
@@ -136,8 +138,8 @@ func (h *Host) attachV1(e *endpoint, r requestV1) error {
 	return e.attach(doc.SystemType, doc.ContainerID)
 }
 
-// attach puts an endpoint into a system. Containers may share it; anything else
-// that is attached already is refused (hns.md section 3.2).
+// attach puts an endpoint into a system. Containers can share an endpoint;
+// otherwise one that is attached is refused (projectcalico/calico#4280).
 func (e *endpoint) attach(system, container string) error {
 	share := system == "Container" && e.system == system && !e.sharedWith(container)
 	if (e.system != "" || e.namespace != nil) && !share {
@@ -151,14 +153,14 @@ func (e *endpoint) attach(system, container string) error {
 	return nil
 }
 
-// sharedWith reports whether a v1 attach put a container onto the endpoint; ids
-// are compared without regard to letter case (hns.md section 4.7).
+// sharedWith reports whether a v1 attach put a container onto the endpoint.
+// hcsshim's IsAttached compares ids without regard to letter case, too.
 func (e *endpoint) sharedWith(container string) bool {
 	return slices.ContainsFunc(e.shared, func(id string) bool { return strings.EqualFold(id, container) })
 }
 
-// detach takes an endpoint out of what attach put it into. The last container
-// that leaves detaches it.
+// detach takes an endpoint out of its system. A shared endpoint is detached
+// when the last container has left.
 func (e *endpoint) detach(container string) error {
 	if e.system == "" {
 		return schema.Errorf(schema.CodeNotAttached, "endpoint %q is not attached", e.name)
@@ -176,8 +178,8 @@ func (e *endpoint) detach(container string) error {
 	return nil
 }
 
-// statsV1 serves /endpointstats. The emulator carries no packets, so the
-// counters stand still.
+// statsV1 serves /endpointstats. The emulator sends no packets, so all counters
+// are 0.
 func (h *Host) statsV1(r requestV1) (any, error) {
 	if r.method != "GET" {
 		return nil, r.unknown()

@@ -4,8 +4,8 @@ package hnsemu
 
 import "github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 
-// namespacesV1 serves /namespaces. What is missing answers "Element not
-// found.", which hcsshim turns into os.ErrNotExist (hns.md section 1.4).
+// namespacesV1 serves /namespaces. hcsshim turns the text "Element not found."
+// of an unknown namespace into os.ErrNotExist.
 func (h *Host) namespacesV1(r requestV1) (any, error) {
 	if r.id == "" {
 		switch r.method {
@@ -54,7 +54,7 @@ func (h *Host) resourceV1(s *namespace, request, body string) (any, error) {
 	return s.v1(h), nil
 }
 
-// references returns endpoints as v1 refers to them: by path, in upper case.
+// references returns endpoints as v1 refers to them: "/endpoints/" and the id.
 func references(list []*endpoint) []string {
 	refs := []string{}
 	for _, e := range list {

@@ -173,7 +173,7 @@ func TestAdapterV1(t *testing.T) {
 	}
 }
 
-// TestErrorsInBody is the other style of errors (hns.md section 1.4).
+// TestErrorsInBody: HNSCall succeeds, and its answer has the error.
 func TestErrorsInBody(t *testing.T) {
 	p, _ := ProfileNamed("2019")
 	p.ErrorsInBody = true

@@ -10,8 +10,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// versioned are behaviours that came with a version of HNS (hns.md section
-// 2.10).
+// versioned are behaviours that came with a version of HNS (hcsshim,
+// hcn/hcnglobals.go).
 var versioned = []struct {
 	name string
 	// without and with are the versions on either side of the change.

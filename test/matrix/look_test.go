@@ -66,7 +66,7 @@ func networkPolicy(kind string, want members) func(*pod) error {
 // routed wants a default route of each family, through the subnet's gateway.
 func routed(p *pod) error {
 	for _, dst := range pick(p.family, "0.0.0.0/0", "::/0") {
-		if !slices.ContainsFunc(p.endpoint.Routes, func(r hnsemu.RouteOf) bool { return r.Destination == dst && r.NextHop != "" }) {
+		if !slices.ContainsFunc(p.endpoint.Routes, func(r hnsemu.Route) bool { return r.Destination == dst && r.NextHop != "" }) {
 			return fmt.Errorf("the pod has no route to %s: %v", dst, p.endpoint.Routes)
 		}
 	}
@@ -228,7 +228,7 @@ func hasGateway(p *pod) error {
 			continue
 		}
 		for _, a := range e.Addresses {
-			if !slices.ContainsFunc(p.endpoint.Routes, func(r hnsemu.RouteOf) bool { return r.NextHop == a.Addr().String() }) {
+			if !slices.ContainsFunc(p.endpoint.Routes, func(r hnsemu.Route) bool { return r.NextHop == a.Addr().String() }) {
 				return fmt.Errorf("the node has %s, but the pod's routes are %v", a, p.endpoint.Routes)
 			}
 		}

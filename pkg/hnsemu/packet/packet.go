@@ -6,12 +6,13 @@
 // emulator.
 //
 // Windows has two enforcement points: the Windows Firewall in the container's
-// compartment, and the Virtual Filtering Platform (VFP) at the endpoint's switch
-// port. Which of them filters depends on the network's driver and the container's
-// isolation (Microsoft, "Network isolation and security",
+// compartment, and the Virtual Filtering Platform (VFP) at the endpoint's
+// switch port. Which of them filters depends on the network's driver and the
+// container's isolation (Microsoft, "Network isolation and security",
 // virtualization/windowscontainers/container-networking/network-isolation-security.md
-// of https://github.com/MicrosoftDocs/Virtualization-Documentation). A packet must
-// pass both where there are both. Both are stateful, so replies are not evaluated.
+// of https://github.com/MicrosoftDocs/Virtualization-Documentation). A packet
+// must pass both where there are both. Both are stateful, so replies are not
+// evaluated.
 package packet
 
 import (
@@ -67,8 +68,8 @@ type Endpoint struct {
 	// NATBySwitch makes VFP filter on a nat network, and not the firewall
 	// (microsoft/Windows-Containers#617).
 	NATBySwitch bool
-	// DenyPerDirection makes an ACL drop what no rule matches in its own direction
-	// only, and not in both.
+	// DenyPerDirection makes an ACL drop what no rule matches in its own
+	// direction only, and not in both.
 	DenyPerDirection bool
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// endpoint returns an endpoint of a driver with policies of the v2 schema, which HNS
-// must accept.
+// endpoint returns an endpoint of a driver with policies of the v2 schema,
+// which HNS must accept.
 func endpoint(t *testing.T, driver string, policies ...string) Endpoint {
 	t.Helper()
 	var doc schema.EndpointDoc
@@ -101,8 +101,9 @@ func verdict(t *testing.T, e Endpoint, packet string, isolation hns.Isolation) s
 
 var drivers = []string{"NAT", "Transparent", "L2Bridge", "L2Tunnel", "Overlay"}
 
-// TestDefaults is the table of hns.md section 5.4: without ACLs, a process
-// container takes TCP, UDP, ICMP and IGMP; everything else passes.
+// TestDefaults: without ACLs, a process-isolated container gets TCP, UDP, ICMP
+// and IGMP inbound and no other protocol. Outbound, and with Hyper-V isolation,
+// everything passes (Microsoft, "Network isolation and security").
 func TestDefaults(t *testing.T) {
 	for _, driver := range drivers {
 		for _, isolation := range []hns.Isolation{hns.Process, hns.HyperV} {
@@ -125,8 +126,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestEnforcementPoints is the table of hns.md section 5.3, looked at through
-// rules that block everything.
+// TestEnforcementPoints finds the enforcement points by rules that block
+// everything (Microsoft, "Network isolation and security").
 func TestEnforcementPoints(t *testing.T) {
 	const nothing, host, vfp = "allow default allow", "deny Host h", "deny Switch s"
 	for _, tc := range []struct {

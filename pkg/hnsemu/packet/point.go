@@ -15,8 +15,9 @@ import (
 type Point struct {
 	// At is Host for the Windows Firewall and Switch for VFP.
 	At hns.RuleType
-	// Tiers are in the order in which they are tried, and so are the rules of each.
-	// That tiers go by ascending Order, and what Pass does, is not documented.
+	// Tiers are in the order in which they are tried, and so are the rules of
+	// each. That tiers go by ascending Order, and what Pass does, is not
+	// documented.
 	Tiers []schema.TierACL
 	// Rules are in the order in which they are tried: the first that matches
 	// decides.
@@ -50,8 +51,8 @@ func (e Endpoint) Points(isolation hns.Isolation) []Point {
 	return []Point{firewall}
 }
 
-// native returns the enforcement point of ACLs that name none. Azure's NPM and winc
-// leave RuleType out and expect their rules to be enforced.
+// native returns the enforcement point of ACLs that name none. Azure's NPM and
+// winc leave RuleType out and expect their rules to be enforced.
 func (e Endpoint) native() hns.RuleType {
 	if e.Driver.HasVFP() || e.Driver == hns.NAT && e.NATBySwitch {
 		return hns.Switch
@@ -76,9 +77,9 @@ func blockFirst(a, b schema.ACL) int {
 }
 
 // byPriority orders the rules of VFP: the lower number wins
-// (microsoft/Windows-Containers#616). The order of equal priorities is not defined
-// (Calico, felix/dataplane/windows/policysets); the emulator takes the one that
-// hurts, Block first.
+// (microsoft/Windows-Containers#616). The order of equal priorities is not
+// defined (Calico, felix/dataplane/windows/policysets); the emulator takes the
+// one that hurts, Block first.
 func byPriority(a, b schema.ACL) int {
 	return cmp.Or(cmp.Compare(a.Priority, b.Priority), blockFirst(a, b))
 }
@@ -108,9 +109,9 @@ func (p Point) judge(e Endpoint, packet Packet) Verdict {
 	}
 }
 
-// DefaultInbound returns the protocols that the Windows Firewall allows inbound when
-// it has no rule: ICMP, IGMP, TCP, UDP and ICMPv6 (Microsoft, "Network isolation and
-// security").
+// DefaultInbound returns the protocols that the Windows Firewall allows inbound
+// when it has no rule: ICMP, IGMP, TCP, UDP and ICMPv6 (Microsoft, "Network
+// isolation and security").
 func DefaultInbound() []int { return []int{1, 2, 6, 17, 58} }
 
 // byDefault is the verdict of a point without rules. VFP lets everything pass.

@@ -52,9 +52,8 @@ type refPacket struct {
 	localPort, remotePort int
 }
 
-// refEvaluate is the reference: hns.md sections 5.2 to 5.4 spelled out for
-// reading, with nothing of the package's own code. It says whether the packet
-// passes.
+// refEvaluate is the reference: the rules of evaluation in their plainest form,
+// with none of the package's own code. It says whether the packet passes.
 func refEvaluate(driver, isolation string, rules []refRule, p refPacket) bool {
 	switch driver {
 	case "NAT", "Transparent":

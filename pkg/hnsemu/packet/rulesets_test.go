@@ -17,7 +17,7 @@ type ruleSet struct {
 	want         map[string]string
 }
 
-// samples show one rule of evaluation each (hns.md section 5.2).
+// samples show one rule of evaluation each.
 var samples = []ruleSet{
 	{
 		name: "the first by priority decides", driver: "L2Bridge", isolation: hns.HyperV,
@@ -157,8 +157,8 @@ var samples = []ruleSet{
 	},
 }
 
-// inTheField are the rules that other projects send (in-production.md section
-// 1.3), and what their authors say comes of them.
+// inTheField are the rules that other projects send, and what their authors say
+// becomes of packets.
 var inTheField = []ruleSet{
 	{
 		// "Connectivity may be broken" until the agent has added its rules.

@@ -51,8 +51,9 @@ type AddrList struct {
 // IsAny reports whether the list is empty.
 func (l AddrList) IsAny() bool { return len(l.Prefixes) == 0 && len(l.Sets) == 0 }
 
-// checkACL checks an ACL. The type of the network does not matter: HNS accepts a
-// Switch rule on a nat network (TestApplyPolicyOnEndpoint) and does not enforce it.
+// checkACL checks an ACL. The type of the network does not matter: HNS accepts
+// a Switch rule on a nat network (TestApplyPolicyOnEndpoint) and does not
+// enforce it.
 func checkACL(c PolicyContext, p Policy) error {
 	// "HNS is not happy with ID" (Azure/azure-container-networking,
 	// npm/pkg/dataplane/policies/policy_windows.go).
@@ -73,8 +74,9 @@ func checkACL(c PolicyContext, p Policy) error {
 	return a.checkPriority(c.Version)
 }
 
-// checkPriority checks the priority. A Switch rule has one in the range that Calico
-// found to work; a Host rule has none since 1803 (microsoft/hcsshim#164).
+// checkPriority checks the priority. A Switch rule has one in the range that
+// Calico found to work; a Host rule has none since 1803
+// (microsoft/hcsshim#164).
 func (a ACL) checkPriority(v hns.Version) error {
 	inRange := a.Priority >= hns.PriorityMin && a.Priority <= hns.PriorityMax
 	switch {
@@ -222,15 +224,15 @@ type TierACL struct {
 	Rules     []TierRule
 }
 
-// TierRule is a rule of a tier: an ACL that may also pass the packet on to the next
-// tier.
+// TierRule is a rule of a tier: an ACL that may also pass the packet on to the
+// next tier.
 type TierRule struct {
 	ACL
 	Pass bool
 }
 
-// checkTierACL checks a TierAcl. The priorities of its rules have no known bounds;
-// hcsshim's tests use 2000 to 3100.
+// checkTierACL checks a TierAcl. The priorities of its rules have no known
+// bounds; hcsshim's tests use 2000 to 3100.
 func checkTierACL(c PolicyContext, p Policy) error {
 	_, err := ParseTierACL(p, c.Sets)
 	return err

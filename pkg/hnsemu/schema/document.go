@@ -83,7 +83,8 @@ func Decode(text string, doc any) error {
 	return nil
 }
 
-// CheckID refuses the ID of a document when it is no GUID (microsoft/hcsshim#1049).
+// CheckID refuses the ID of a document when it is no GUID
+// (microsoft/hcsshim#1049).
 func CheckID(id string) error {
 	if id == "" {
 		return nil

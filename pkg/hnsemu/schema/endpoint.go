@@ -80,8 +80,9 @@ type Endpoint struct {
 	Flags    uint32
 }
 
-// Endpoint reads the document, except for the id, the name and the addresses. With
-// laxRoutes it leaves routes without a next hop out instead of refusing them.
+// Endpoint reads the document, except for the id, the name and the addresses.
+// With laxRoutes it leaves routes without a next hop out instead of refusing
+// them.
 func (d EndpointDoc) Endpoint(laxRoutes bool) (Endpoint, error) {
 	e := Endpoint{Policies: []Policy{}}
 	if d.MacAddress != "" {
@@ -100,8 +101,9 @@ func (d EndpointDoc) Endpoint(laxRoutes bool) (Endpoint, error) {
 	return e, err
 }
 
-// CheckReferences refuses a document that names another network than the one it is
-// for, or a namespace: hcsshim's hcn/hcnendpoint.go calls that member read only.
+// CheckReferences refuses a document that names another network than the one it
+// is for, or a namespace: hcsshim's hcn/hcnendpoint.go calls that member read
+// only.
 func (d EndpointDoc) CheckReferences(network string) error {
 	for _, text := range []string{d.HostComputeNetwork, d.VirtualNetwork} {
 		id, err := Reference(text)

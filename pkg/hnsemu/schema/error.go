@@ -57,8 +57,8 @@ func Errorf(code hns.HRESULT, format string, args ...any) error {
 	return &Error{code, fmt.Sprintf(format, args...)}
 }
 
-// CodeOf returns the HRESULT of an error, 0 for nil. An error that is no *Error is
-// a mistake of the emulator and answers E_UNEXPECTED.
+// CodeOf returns the HRESULT of an error, 0 for nil. An error that is no *Error
+// is a mistake of the emulator and answers E_UNEXPECTED.
 func CodeOf(err error) hns.HRESULT {
 	if err == nil {
 		return 0

@@ -222,7 +222,8 @@ func TestMACs(t *testing.T) {
 }
 
 func TestVersionNumber(t *testing.T) {
-	// These are from dumps of real objects (hns.md section 2.10).
+	// These are from dumps of real objects: moby/moby#40345,
+	// microsoft/Windows-Containers#485 and #563.
 	for want, v := range map[uint64]hns.Version{
 		4294967297:  {Major: 1, Minor: 1},
 		42949672963: {Major: 10, Minor: 3},

@@ -81,7 +81,8 @@ func PolicyMembers(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// PoliciesV2 returns policies in the v2 schema, the settings as they were written.
+// PoliciesV2 returns policies in the v2 schema, the settings as they were
+// written.
 func PoliciesV2(list []Policy) []PolicyV2 {
 	var docs []PolicyV2
 	for _, p := range list {
@@ -111,8 +112,8 @@ func (p Policy) Members() map[string]any {
 	return m
 }
 
-// Equal reports whether two policies have the same type and the same settings. The
-// order of members does not matter, letter case does.
+// Equal reports whether two policies have the same type and the same settings.
+// The order of members does not matter, letter case does.
 func (p Policy) Equal(other Policy) bool {
 	return p.Type == other.Type && reflect.DeepEqual(p.Members(), other.Members())
 }

@@ -132,8 +132,8 @@ type PortMapping struct {
 	Flags                      uint32
 }
 
-// Collides reports whether two mappings want the same port of the node, on the same
-// address or one of them on all addresses.
+// Collides reports whether two mappings want the same port of the node, on the
+// same address or one of them on all addresses.
 func (m PortMapping) Collides(other PortMapping) bool {
 	if m.Protocol != other.Protocol || m.ExternalPort != other.ExternalPort || m.Flags&natIPv6 != other.Flags&natIPv6 {
 		return false
@@ -147,8 +147,8 @@ func (m PortMapping) anyVIP() bool {
 	return err != nil || a.IsUnspecified()
 }
 
-// checkPortMapping checks a mapping by itself. Whether its port is free depends on
-// the node.
+// checkPortMapping checks a mapping by itself. Whether its port is free depends
+// on the node.
 func checkPortMapping(c PolicyContext, p Policy) error {
 	var m PortMapping
 	if err := p.Read(&m); err != nil {

@@ -15,10 +15,10 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// conversions hold a policy in either schema (hns.md section 4.7).
+// conversions hold a policy in both schemas.
 var conversions = []struct {
 	name string
-	// V1 is the flat form, v2 type and settings.
+	// v1 has the settings beside the type, v2 in a member.
 	v1, v2 string
 	// oneWay is set when v2 cannot be turned back into that v1.
 	oneWay bool
@@ -214,8 +214,8 @@ func TestPolicyEqual(t *testing.T) {
 	}
 }
 
-// TestPolicySpecs tries every type of policy on every type of network: what the
-// tables of hns.md sections 2.7 and 2.8 limit is limited, all else is not.
+// TestPolicySpecs tries every type of policy on every type of network: only
+// those in limited depend on the type of the network.
 func TestPolicySpecs(t *testing.T) {
 	settings := map[string]string{
 		"PortMapping":     `{"Protocol":6,"InternalPort":80,"ExternalPort":80,"Flags":1}`,

@@ -43,8 +43,8 @@ func parsePoliciesV1(raws []json.RawMessage) ([]Policy, error) {
 	return list, nil
 }
 
-// ParsePolicyV1 reads a policy of the v1 schema, which has its settings beside the
-// type. It refuses the v2 name of a type that v1 calls otherwise.
+// ParsePolicyV1 reads a policy of the v1 schema, which has its settings beside
+// the type. It refuses the v2 name of a type that v1 calls otherwise.
 func ParsePolicyV1(raw json.RawMessage) (Policy, error) {
 	if _, err := PolicyMembers(raw); err != nil {
 		return Policy{}, err
@@ -122,7 +122,8 @@ func PoliciesV1(list []Policy) []json.RawMessage {
 	return docs
 }
 
-// V1 returns the policy in the v1 schema, as the client wrote it if it wrote that.
+// V1 returns the policy in the v1 schema, as the client wrote it if it wrote
+// that.
 func (p Policy) V1() json.RawMessage {
 	if p.Flat != nil {
 		return p.Flat

@@ -59,8 +59,8 @@ func (n Network) SetIDs() []string {
 	return ids
 }
 
-// Sets returns the addresses of the network's sets by id. A nested set has those of
-// its members that are not nested themselves.
+// Sets returns the addresses of the network's sets by id. A nested set has
+// those of its members that are not nested themselves.
 func (n Network) Sets() map[string][]netip.Prefix {
 	sets := map[string][]netip.Prefix{}
 	for _, p := range n.Policies {
@@ -90,9 +90,9 @@ func (n Network) membersOf(nested Set) []netip.Prefix {
 	return prefixes
 }
 
-// checkSetPolicy refuses sets of anything but addresses, and nested sets of unknown
-// members. The fake HNS of Azure's NPM does so too (azure-container-networking,
-// network/hnswrapper/hnsv2wrapperfake.go).
+// checkSetPolicy refuses sets of anything but addresses, and nested sets of
+// unknown members. The fake HNS of Azure's NPM does so too
+// (azure-container-networking, network/hnswrapper/hnsv2wrapperfake.go).
 func checkSetPolicy(c PolicyContext, p Policy) error {
 	var s Set
 	if err := p.Read(&s); err != nil {
