@@ -47,11 +47,11 @@ serial='^Test(Sweep|Model|RandomWalk|Witnesses|TighterNeverLoosens|CompileTooMan
 
 gotest linux -race "$shuffle" -skip "$serial" ./pkg/... ./plugins/...
 gotest sweeps "$shuffle" -run "$serial" ./pkg/...
-GOOS=windows CGO_ENABLED=0 gotest windows -exec "$PWD/scripts/wine.sh run" ./pkg/{ipam,uplink,bounded,cniplugin,hnstest} ./pkg/hnsemu/emuclient
+GOOS=windows CGO_ENABLED=0 gotest windows -exec "$PWD/scripts/wine.sh run" ./pkg/{ipam,uplink,bounded,cniplugin,hcn/hcnwin,hns/hnstest} ./pkg/hnsemu/emuclient
 gotest processes ./test/...
 # So many inputs, not so many seconds: those can end in "context deadline
 # exceeded" before Go 1.27 (https://go.dev/issue/75804).
-for fuzz in config:FuzzParse:40000 hcndoc:FuzzDecode:40000 hcndoc:FuzzParsePolicy:80000 acl:FuzzWitnesses:800 ipam:FuzzConf:40000; do
+for fuzz in config:FuzzParse:40000 hcn:FuzzDecode:40000 hcn:FuzzParsePolicy:80000 acl:FuzzWitnesses:800 ipam:FuzzConf:40000; do
   IFS=: read -r package target inputs <<<"$fuzz"
   gotest "fuzz-$target" -run='^$' -fuzz="^$target\$" -fuzztime="${inputs}x" "./pkg/$package"
 done

@@ -11,11 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
-	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -79,14 +79,16 @@ func (s *session) showSet(f set) error {
 	})
 }
 
+// callTimeout bounds a native call of a command that reads no configuration.
+const callTimeout = 30 * time.Second
+
 // showPod lists the rules of a pod's endpoints as HNS has them, other agents'
 // included.
 func (s *session) showPod(ctx context.Context, pod podFlags) error {
-	client, err := s.Open()
+	client, err := s.Open(callTimeout)
 	if err != nil {
 		return failure{err}
 	}
-	defer bounded.Disconnect(client)
 	found, err := endpointsOf(ctx, client, pod)
 	if err != nil {
 		return failure{err}

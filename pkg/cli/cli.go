@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,8 +31,8 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	// Version is the program's.
 	Version string
-	// Open connects to HNS.
-	Open func() (hns.Client, error)
+	// Open connects to HNS, with a limit for each native call.
+	Open func(perCall time.Duration) (hns.Client, error)
 	// Host returns the node's addresses.
 	Host func() ([]netip.Addr, error)
 }

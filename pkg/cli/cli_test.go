@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -29,7 +30,9 @@ func run(t *testing.T, host *hnsemu.Host, args ...string) (status int, stdout, s
 	var out, err bytes.Buffer
 	env := cli.Env{
 		Stdout: &out, Stderr: &err, Version: "1.2.3",
-		Open: func() (hns.Client, error) { return emuclient.New(host, "cli"), nil },
+		Open: func(perCall time.Duration) (hns.Client, error) {
+			return emuclient.NewTimeout(host, "cli", perCall), nil
+		},
 		Host: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.168.1.5")}, nil },
 	}
 	return env.Run(args), out.String(), err.String()

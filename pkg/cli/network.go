@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
@@ -66,14 +65,13 @@ func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) er
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	client, err := s.Open()
+	client, err := s.Open(c.Timeouts.Call)
 	if err != nil {
 		return failure{err}
 	}
-	defer bounded.Disconnect(client)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeouts.Add)
 	defer cancel()
-	err = do(ctx, network.Keeper{HNS: bounded.Client(client, c.Timeouts.Call), Lock: nodelock.Acquire, Uplink: uplink.Windows{}}, c)
+	err = do(ctx, network.Keeper{HNS: client, Lock: nodelock.Acquire, Uplink: uplink.Windows{}}, c)
 	if err != nil && !errors.Is(err, config.ErrInvalid) {
 		return failure{err}
 	}

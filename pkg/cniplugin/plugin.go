@@ -18,7 +18,6 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
@@ -27,9 +26,9 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
-// Open connects to HNS. It is called once per verb, after the configuration was
-// found good.
-type Open func() (hns.Client, error)
+// Open connects to HNS, with a limit for each native call. It is called once per
+// verb, after the configuration was found good.
+type Open func(perCall time.Duration) (hns.Client, error)
 
 // Main carries out the verb in CNI_COMMAND and prints its result or error on
 // stdout; after an error it exits with status 1. An empty CNI_NETNS is "none".
@@ -142,15 +141,12 @@ func (p plugin) status(args *skel.CmdArgs) error {
 	})
 }
 
-// within connects to HNS and carries out a verb in its time, with every call to
-// HNS bounded.
+// within connects to HNS and carries out a verb in its time.
 func (p plugin) within(c config.Config, limit time.Duration, verb func(context.Context, pod.Verbs) error) error {
-	client, err := p.open()
+	client, err := p.open(c.Timeouts.Call)
 	if err != nil {
 		return err
 	}
-	client = bounded.Client(client, c.Timeouts.Call)
-	defer bounded.Disconnect(client)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return verb(ctx, pod.Verbs{

@@ -7,8 +7,9 @@ import "context"
 // Client is Bulkhead's whole view of HNS. Every method returns *Error; ask it
 // with errors.Is and the kinds of this package (ErrNotFound, ErrExists, ...).
 // Ids are taken in any letter case; one that is not a GUID is ErrInvalid.
-// Implementations may ignore the end of a context while a native call runs:
-// package bounded does not.
+//
+// A method returns at the end of its context, or when HNS takes too long for a
+// call, with an error that wraps the context's. HNS may still carry the call out.
 type Client interface {
 	// Features asks HNS for its version. It fails with ErrUnavailable when HNS
 	// does not run and with ErrUnsupported when it is too old to tell.
@@ -16,10 +17,6 @@ type Client interface {
 	Networks
 	Endpoints
 	Namespaces
-	// Close gives back what the client holds of HNS. To use it again is allowed. An
-	// error says nothing about the calls before: HNS takes all back at the end of
-	// the process.
-	Close(ctx context.Context) error
 }
 
 // Networks are the calls about networks.
@@ -53,9 +50,10 @@ type Endpoints interface {
 	// CreateEndpoint makes an endpoint with want.ID, or with a new id where that is
 	// empty, and returns the id; Endpoint tells what HNS filled in. The id is the
 	// client's to choose (learn.microsoft.com, HcnCreateEndpoint; WSL relies on it:
-	// microsoft/WSL, BridgedNetworking.cpp). What HNS does with one that is taken is
-	// not known. When CreateEndpoint fails, HNS may have made the endpoint all the
-	// same: look it up by name.
+	// microsoft/WSL, BridgedNetworking.cpp), and HNS is not asked whether it took it.
+	// What HNS does with one that is taken is not known. When CreateEndpoint fails,
+	// or Endpoint does not find the id, HNS may have made the endpoint all the same:
+	// look it up by name.
 	CreateEndpoint(ctx context.Context, want Endpoint) (id string, err error)
 	// SetPolicies replaces the policies of an endpoint.
 	SetPolicies(ctx context.Context, id string, policies []Policy) error

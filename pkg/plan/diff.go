@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
-	"github.com/bulkhead-cni/bulkhead/pkg/hcndoc"
+	"github.com/bulkhead-cni/bulkhead/pkg/hcn"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -213,7 +213,7 @@ func missingPolicies(want, got []hns.Policy) []hns.Policy {
 // of a kind that hns has a word for.
 func policyText(p hns.Policy) string {
 	if o, ok := p.(hns.Opaque); ok {
-		p = hcndoc.ParsePolicy(o.Type, o.Settings)
+		p = hcn.ParsePolicy(o.Type, o.Settings)
 	}
 	if o, ok := p.(hns.Opaque); ok {
 		return o.Type + " " + canonicalJSON(o.Settings)

@@ -248,14 +248,18 @@ func (w *walk) stepOther() string {
 // makeOther makes an endpoint that is not Bulkhead's, in a namespace if it is a
 // plugin's.
 func (w *walk) makeOther(ctx context.Context, want hns.Endpoint) error {
-	id, err := w.admin.CreateEndpoint(ctx, want)
-	if err != nil {
+	if _, err := w.admin.CreateEndpoint(ctx, want); err != nil {
 		return err
 	}
-	made, err := w.admin.Endpoint(ctx, id) // which may have another id
-	if err != nil {
-		w.Fatal(err)
+	// HNS may have given it another id.
+	named, err := w.admin.EndpointsNamed(ctx, want.Name)
+	i := slices.IndexFunc(named, func(e hns.Endpoint) bool {
+		return e.NetworkID == want.NetworkID && slices.Equal(e.Addresses, want.Addresses)
+	})
+	if i < 0 {
+		w.Fatalf("the endpoint %s with %v is not among %+v (%v)", want.Name, want.Addresses, named, err)
 	}
+	made := named[i]
 	w.others[made.ID] = hnsemu.EndpointState{}
 	if !strings.HasSuffix(want.Name, "-eth0") {
 		return nil

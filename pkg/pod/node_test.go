@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
@@ -66,7 +65,7 @@ func newNodeIn(t *testing.T, profile, dir string) *node {
 
 // limit gives up on native calls after d.
 func (n *node) limit(d time.Duration) {
-	n.hns = bounded.Client(emuclient.New(n.host, "test"), d)
+	n.hns = emuclient.NewTimeout(n.host, "test", d)
 }
 
 // section returns the network and ipam sections for a driver, and what else its

@@ -14,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 )
@@ -187,7 +186,6 @@ func (s *sweep) strike(t *testing.T, f sweepFault, nth int) (sc *scene, struck, 
 		sc.limit(time.Hour)
 	}
 	err := s.verb(sc)
-	bounded.Disconnect(sc.hns)
 	sc.limit(callTime)
 	struck = sc.struck()
 	sc.when = fmt.Sprintf("%s at call %d (%s): %v", f, nth, struck, err)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/cli"
 	"github.com/bulkhead-cni/bulkhead/pkg/cniplugin"
-	"github.com/bulkhead-cni/bulkhead/pkg/hcnclient"
+	"github.com/bulkhead-cni/bulkhead/pkg/hcn/hcnwin"
 )
 
 // version is set by the linker in releases.
@@ -17,9 +17,9 @@ var version = "devel"
 
 func main() {
 	if os.Getenv("CNI_COMMAND") != "" {
-		cniplugin.Main(hcnclient.Open, "CNI plugin bulkhead "+version)
+		cniplugin.Main(hcnwin.Open, "CNI plugin bulkhead "+version)
 		return
 	}
-	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Version: version, Open: hcnclient.Open, Host: cniplugin.HostAddresses}
+	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Version: version, Open: hcnwin.Open, Host: cniplugin.HostAddresses}
 	os.Exit(env.Run(os.Args[1:]))
 }

@@ -8,6 +8,7 @@ package main
 import (
 	"errors"
 	"os"
+	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/cli"
 	"github.com/bulkhead-cni/bulkhead/pkg/cniplugin"
@@ -25,7 +26,7 @@ func main() {
 	os.Exit(env.Run(os.Args[1:]))
 }
 
-func open() (hns.Client, error) {
+func open(perCall time.Duration) (hns.Client, error) {
 	addr := os.Getenv("HNSEMU_ADDR")
 	if addr == "" {
 		return nil, &hns.Error{Op: "open", Object: "HNS", Err: errors.New("HNSEMU_ADDR is not set; it must hold the address that hnsemud prints")}
@@ -34,5 +35,5 @@ func open() (hns.Client, error) {
 	if err != nil {
 		return nil, &hns.Error{Op: "open", Object: "HNS", Code: hns.NewHRESULT(0x6ba), Err: err}
 	}
-	return emuclient.New(c, "bulkhead-emu"), nil
+	return emuclient.NewTimeout(c, "bulkhead-emu", perCall), nil
 }

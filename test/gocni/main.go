@@ -28,7 +28,7 @@ import (
 
 	gocni "github.com/containerd/go-cni"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/hcnclient"
+	"github.com/bulkhead-cni/bulkhead/pkg/hcn/hcnwin"
 )
 
 func main() {
@@ -99,7 +99,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 // newRuntime makes what containerd's CRI service has: go-cni with the options of
 // internal/cri/server/service_windows.go, and HNS for the namespaces.
 func newRuntime(o options) (*runtime, error) {
-	client, err := hcnclient.Open()
+	client, err := hcnwin.Open(time.Minute)
 	if err != nil {
 		return nil, err
 	}

@@ -30,31 +30,30 @@ const root = "../.."
 var mayImport = map[string][]string{
 	"pkg/hns":              {},
 	"pkg/acl":              {"pkg/hns"},
-	"pkg/bounded":          {"pkg/hns"},
+	"pkg/bounded":          {},
 	"pkg/config":           {"pkg/acl", "pkg/hns"},
-	"pkg/hcndoc":           {"pkg/hns"},
+	"pkg/hcn":              {"pkg/bounded", "pkg/hns"},
+	"pkg/hcn/hcnwin":       {"pkg/hcn", "pkg/hns"},
 	"pkg/nodelock":         {},
 	"pkg/uplink":           {},
-	"pkg/plan":             {"pkg/config", "pkg/hcndoc", "pkg/hns", "pkg/acl"},
+	"pkg/plan":             {"pkg/config", "pkg/hcn", "pkg/hns", "pkg/acl"},
 	"pkg/ipam":             {"pkg/bounded", "pkg/config", "pkg/hns"},
 	"pkg/network":          {"pkg/config", "pkg/hns", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/aclsync":          {"pkg/acl", "pkg/hns", "pkg/nodelock", "pkg/plan"},
 	"pkg/pod":              {"pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
-	"pkg/cniplugin":        {"pkg/bounded", "pkg/config", "pkg/network", "pkg/plan", "pkg/pod", "pkg/hns", "pkg/ipam", "pkg/nodelock", "pkg/uplink"},
-	"pkg/hcnclient":        {"pkg/hns", "pkg/hcndoc", "pkg/hcnhandle"},
-	"pkg/hcnhandle":        {"pkg/hns", "pkg/hcndoc"},
+	"pkg/cniplugin":        {"pkg/config", "pkg/network", "pkg/plan", "pkg/pod", "pkg/hns", "pkg/ipam", "pkg/nodelock", "pkg/uplink"},
 	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/packet":    {"pkg/hns", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/schema":    {"pkg/hns"},
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
-	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcndoc", "pkg/hcnhandle"},
-	"pkg/hnstest":          {"pkg/bounded", "pkg/hns"},
-	"pkg/cli":              {"pkg/acl", "pkg/bounded", "pkg/network", "pkg/config", "pkg/plan", "pkg/hns", "pkg/nodelock", "pkg/uplink"},
-	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcnclient"},
+	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcn"},
+	"pkg/hns/hnstest":      {"pkg/hns"},
+	"pkg/cli":              {"pkg/acl", "pkg/network", "pkg/config", "pkg/plan", "pkg/hns", "pkg/nodelock", "pkg/uplink"},
+	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin"},
 }
 
 // pure packages run the same everywhere: no files, no processes, no clock.
-var pure = []string{"pkg/hns", "pkg/acl", "pkg/bounded", "pkg/config", "pkg/hcndoc", "pkg/hcnhandle", "pkg/hnsemu/packet", "pkg/hnsemu/schema", "pkg/plan"}
+var pure = []string{"pkg/hns", "pkg/acl", "pkg/bounded", "pkg/config", "pkg/hcn", "pkg/hnsemu/packet", "pkg/hnsemu/schema", "pkg/plan"}
 
 // pkg is what go list says of a package.
 type pkg struct {
@@ -132,11 +131,11 @@ func TestDependencyDirection(t *testing.T) {
 	})
 }
 
-func TestOnlyHCNClientImportsHCSShim(t *testing.T) {
+func TestOnlyHCNWinImportsHCSShim(t *testing.T) {
 	eachOS(t, func(t *testing.T, pkgs []pkg) {
 		for _, p := range pkgs {
 			for _, i := range p.Imports {
-				if strings.HasPrefix(i, "github.com/Microsoft/hcsshim") && p.path() != "pkg/hcnclient" {
+				if strings.HasPrefix(i, "github.com/Microsoft/hcsshim") && p.path() != "pkg/hcn/hcnwin" {
 					t.Errorf("%s imports %s", p.path(), i)
 				}
 			}
@@ -161,7 +160,7 @@ func TestPurePackagesStayPure(t *testing.T) {
 }
 
 // testCode are the packages of tests, and with them those below.
-var testCode = []string{"testing/", module + "pkg/hnsemu/", module + "pkg/hnstest/", module + "test/", "github.com/Microsoft/hnslib/"}
+var testCode = []string{"testing/", module + "pkg/hnsemu/", module + "pkg/hns/hnstest/", module + "test/", "github.com/Microsoft/hnslib/"}
 
 func TestProductHasNoTestCode(t *testing.T) {
 	eachOS(t, func(t *testing.T, pkgs []pkg) {
@@ -239,7 +238,7 @@ func checkSource(t *testing.T, path string) {
 			t.Errorf("%s does not begin with its licence", rel)
 		}
 		if strings.HasPrefix(line, "//go:build") && !mayHaveBuildTags(rel) {
-			t.Errorf("%s:%d: build tags belong into pkg/hcnclient, pkg/nodelock, pkg/uplink, pkg/hnsemu/dataplane and test", rel, n)
+			t.Errorf("%s:%d: build tags belong into pkg/hcn/hcnwin, pkg/nodelock, pkg/uplink, pkg/hnsemu/dataplane and test", rel, n)
 		}
 	}
 	if n > limit {
@@ -249,7 +248,7 @@ func checkSource(t *testing.T, path string) {
 
 // tagged are the folders where platform code may live. A lock of the node is the
 // platform's own, not HNS's, so it has its folder beside HNS's client.
-var tagged = []string{"pkg/hcnclient/", "pkg/nodelock/", "pkg/uplink/", "pkg/hnsemu/dataplane/", "test/"}
+var tagged = []string{"pkg/hcn/hcnwin/", "pkg/nodelock/", "pkg/uplink/", "pkg/hnsemu/dataplane/", "test/"}
 
 func mayHaveBuildTags(rel string) bool {
 	return slices.ContainsFunc(tagged, func(dir string) bool { return strings.HasPrefix(rel, dir) })

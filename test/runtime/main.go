@@ -26,7 +26,7 @@ import (
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/types"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/hcnclient"
+	"github.com/bulkhead-cni/bulkhead/pkg/hcn/hcnwin"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -68,7 +68,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	client, err := hcnclient.Open()
+	client, err := hcnwin.Open(time.Minute)
 	if err != nil {
 		return err
 	}

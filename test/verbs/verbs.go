@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
@@ -57,7 +58,9 @@ const Args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web"
 // refuses with a *types.Error.
 func (n *Node) Run(t testing.TB, c Call) (stdout string, err error) {
 	t.Helper()
-	funcs := cniplugin.Funcs(func() (hns.Client, error) { return emuclient.New(n.Host, "bulkhead"), nil })
+	funcs := cniplugin.Funcs(func(perCall time.Duration) (hns.Client, error) {
+		return emuclient.NewTimeout(n.Host, "bulkhead", perCall), nil
+	})
 	verb := map[string]func(*skel.CmdArgs) error{
 		"ADD": funcs.Add, "CHECK": funcs.Check, "DEL": funcs.Del, "STATUS": funcs.Status, "GC": funcs.GC,
 	}[c.Verb]

@@ -16,9 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns/hnstest"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
-	"github.com/bulkhead-cni/bulkhead/pkg/hnstest"
 )
 
 // TestContract runs the suite on every profile, with the likelier answers to
@@ -112,18 +112,6 @@ func populate(t *testing.T, c hns.Client) world {
 	return w
 }
 
-// idle returns a populated node and a client that has nothing open, for tests that
-// pin native calls.
-func idle(t *testing.T) (*hnsemu.Host, hns.Client, world) {
-	t.Helper()
-	h, c := host(t)
-	w := populate(t, c)
-	if err := c.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return h, c, w
-}
-
 // result drops what a call returns beside its error.
 func result(_ any, err error) error { return err }
 
@@ -137,10 +125,10 @@ func wantNetwork(name string, n int) hns.Network {
 	}
 }
 
-// TestNativeCalls pins the calls of each method on a client that has nothing open,
-// and those that close what it leaves open.
+// TestNativeCalls pins the calls of each method, hcsshim's among them.
 func TestNativeCalls(t *testing.T) {
-	h, c, w := idle(t)
+	h, c := host(t)
+	w := populate(t, c)
 	ctx := t.Context()
 	tests := []struct {
 		name string
@@ -162,9 +150,9 @@ func TestNativeCalls(t *testing.T) {
 		{"EndpointsNamed, none", func() error { return result(c.EndpointsNamed(ctx, "none")) }, "HcnEnumerateEndpoints"},
 		{"CreateEndpoint", func() error {
 			return result(c.CreateEndpoint(ctx, hns.Endpoint{Name: "pod2", NetworkID: w.network.ID}))
-		}, "HcnOpenNetwork HcnCreateEndpoint HcnCloseEndpoint HcnCloseNetwork"},
+		}, "HcnOpenNetwork HcnCreateEndpoint HcnCloseNetwork HcnCloseEndpoint"},
 		{"SetPolicies", func() error { return c.SetPolicies(ctx, w.endpoint.ID, nil) },
-			"HcnOpenEndpoint HcnModifyEndpoint HcnQueryEndpointProperties HcnCloseEndpoint"},
+			"HcnOpenEndpoint HcnModifyEndpoint HcnCloseEndpoint"},
 		{"CreateNamespace", func() error { return result(c.CreateNamespace(ctx, "")) },
 			"HcnCreateNamespace HcnQueryNamespaceProperties HcnCloseNamespace"},
 		{"Namespace", func() error { return result(c.Namespace(ctx, w.namespace.ID)) },
@@ -191,9 +179,6 @@ func TestNativeCalls(t *testing.T) {
 			if err := tt.do(); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Close(ctx); err != nil {
-				t.Fatal(err)
-			}
 			if d := cmp.Diff(strings.Fields(tt.want), procs(t, h)); d != "" {
 				t.Errorf("native calls (-want +got):\n%s", d)
 			}
@@ -204,57 +189,9 @@ func TestNativeCalls(t *testing.T) {
 	}
 }
 
-// TestKeptOpen pins the calls that the methods make one after the other in a pod's
-// ADD and DEL: each object is opened once.
-func TestKeptOpen(t *testing.T) {
-	h, c, w := idle(t)
-	ctx := t.Context()
-	var pod string
-	for _, step := range []struct {
-		name string
-		do   func() error
-		want string
-	}{
-		{"network", func() error { return result(c.Network(ctx, "podnet")) },
-			"HcnEnumerateNetworks HcnOpenNetwork HcnQueryNetworkProperties"},
-		{"namespace", func() error { return result(c.Namespace(ctx, strings.ToUpper(w.namespace.ID))) },
-			"HcnOpenNamespace HcnQueryNamespaceProperties"},
-		{"create", func() (err error) {
-			pod, err = c.CreateEndpoint(ctx, hns.Endpoint{Name: "web", NetworkID: w.network.ID})
-			return err
-		}, "HcnCreateEndpoint"},
-		{"attach", func() error { return c.Attach(ctx, w.namespace.ID, pod) }, "HcnModifyNamespace"},
-		{"read back", func() error { return result(c.Endpoint(ctx, pod)) }, "HcnQueryEndpointProperties"},
-		{"the end of ADD", func() error { return c.Close(ctx) }, "HcnCloseEndpoint HcnCloseNamespace HcnCloseNetwork"},
-		{"nothing is open", func() error { return c.Close(ctx) }, ""},
-		{"endpoint", func() error { return result(c.EndpointsNamed(ctx, "web")) },
-			"HcnEnumerateEndpoints HcnOpenEndpoint HcnQueryEndpointProperties"},
-		{"detach", func() error { return c.Detach(ctx, w.namespace.ID, pod) }, "HcnOpenNamespace HcnModifyNamespace"},
-		{"another endpoint", func() error { return result(c.Endpoint(ctx, w.endpoint.ID)) },
-			"HcnCloseEndpoint HcnOpenEndpoint HcnQueryEndpointProperties"},
-		{"delete", func() error { return c.DeleteEndpoint(ctx, pod) }, "HcnCloseEndpoint HcnDeleteEndpoint"},
-		{"prove it", func() error {
-			if _, err := c.Endpoint(ctx, pod); !errors.Is(err, hns.ErrNotFound) {
-				return fmt.Errorf("got %w, want ErrNotFound", err)
-			}
-			return nil
-		}, "HcnOpenEndpoint HcnEnumerateEndpoints"},
-		{"the end of DEL", func() error { return c.Close(ctx) }, "HcnCloseNamespace"},
-	} {
-		if err := h.ResetLog(); err != nil {
-			t.Fatal(err)
-		}
-		if err := step.do(); err != nil {
-			t.Fatalf("%s: %v", step.name, err)
-		}
-		if got := strings.Join(procs(t, h), " "); got != step.want {
-			t.Errorf("%s: native calls\ngot  %s\nwant %s", step.name, got, step.want)
-		}
-	}
-}
-
-// TestStale uses what is open after it was deleted, and after HNS was started anew.
-func TestStale(t *testing.T) {
+// TestRestart uses a client after HNS was restarted, and after its objects were
+// deleted.
+func TestRestart(t *testing.T) {
 	h, c := host(t)
 	w := populate(t, c)
 	ctx := t.Context()
