@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -20,31 +19,13 @@ import (
 // What they say of HNS is in pkg/hnsemu/HNS.md, with its public sources.
 var missingNotes = regexp.MustCompile(`(?:^|[^\w])((?:hns|pains|peers|in-production|aesthetics|anchors(?:-[\d-]+)?|DESIGN)\.md)`)
 
-// stillCiting are files and folders that cite the notes still. This list goes away:
-// empty it, then delete it with its use.
-var stillCiting = []string{
-	"pkg/hnsemu/",
-}
-
 // TestCitations: whoever reads a comment can read what it cites.
 func TestCitations(t *testing.T) {
-	needed := map[string]bool{}
 	for rel, text := range textFiles(t) {
-		exception := slices.IndexFunc(stillCiting, func(path string) bool { return strings.HasPrefix(rel, path) })
 		for i, line := range strings.Split(text, "\n") {
-			m := missingNotes.FindStringSubmatch(line)
-			switch {
-			case m == nil:
-			case exception >= 0:
-				needed[stillCiting[exception]] = true
-			default:
+			if m := missingNotes.FindStringSubmatch(line); m != nil {
 				t.Errorf("%s:%d cites %s, which is not in the repository: cite the public source or pkg/hnsemu/HNS.md", rel, i+1, m[1])
 			}
-		}
-	}
-	for _, path := range stillCiting {
-		if !needed[path] {
-			t.Errorf("%s cites no missing file any more: take it off stillCiting", path)
 		}
 	}
 }
