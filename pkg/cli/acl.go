@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -49,22 +48,17 @@ func (s *session) compile(f set) (acl.Set, error) {
 	if err != nil {
 		return acl.Set{}, err
 	}
-	part := members{"type": quoted(config.TypeACL)}
-	for _, key := range []string{"name", "cniVersion", "driver", "isolation", "acl"} {
-		if plugin[key] != nil {
-			part[key] = plugin[key]
-		}
+	part := plugin.Only("name", "cniVersion", "driver", "isolation", "acl").With("type", config.TypeACL)
+	if f.driver != "" {
+		part = part.With("driver", f.driver)
 	}
-	part.set("driver", f.driver)
-	part.set("isolation", f.isolation)
+	if f.isolation != "" {
+		part = part.With("isolation", f.isolation)
+	}
 	if f.annotation != "" {
-		part["runtimeConfig"], _ = json.Marshal(map[string]any{config.CapabilityAnnotations: map[string]string{config.Annotation: f.annotation}})
+		part = part.With("runtimeConfig", map[string]any{config.CapabilityAnnotations: map[string]string{config.Annotation: f.annotation}})
 	}
-	text, err := json.Marshal(part)
-	if err != nil {
-		return acl.Set{}, err
-	}
-	c, err := config.Parse(text, config.Env{})
+	c, err := config.Parse(part.Stdin(), config.Env{})
 	if err != nil {
 		return acl.Set{}, fmt.Errorf("%s: %w", f.conf, err)
 	}
@@ -72,8 +66,8 @@ func (s *session) compile(f set) (acl.Set, error) {
 		return acl.Set{}, fmt.Errorf("%s: driver: missing; on a node the network tells, here --driver must", f.conf)
 	}
 	// The rules bear the name of whoever the file says programs them.
-	if ours(plugin) {
-		_ = json.Unmarshal(plugin["type"], &c.Type) // a string, as ours has seen
+	if plugin.Ours() {
+		c.Type = plugin.Type()
 	}
 	host, err := s.host(f, c)
 	if err != nil {
@@ -97,7 +91,7 @@ func (s *session) host(f set, c config.Config) ([]netip.Addr, error) {
 		return nil, nil
 	}
 	if f.node == nil {
-		host, err := s.Host()
+		host, err := s.Node.Addrs()
 		if err != nil {
 			return nil, failure{fmt.Errorf("list this machine's addresses: %w", err)}
 		}

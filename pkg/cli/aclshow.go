@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,17 +78,10 @@ func (s *session) showSet(f set) error {
 	})
 }
 
-// callTimeout bounds a native call of a command that reads no configuration.
-const callTimeout = 30 * time.Second
-
 // showPod lists the rules of a pod's endpoints as HNS has them, other agents'
 // included.
 func (s *session) showPod(ctx context.Context, pod podFlags) error {
-	client, err := s.Open(callTimeout)
-	if err != nil {
-		return failure{err}
-	}
-	found, err := endpointsOf(ctx, client, pod)
+	found, err := endpointsOf(s.Node.Inventory(ctx), pod)
 	if err != nil {
 		return failure{err}
 	}

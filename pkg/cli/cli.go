@@ -10,12 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/node"
 )
 
 // Exit statuses of Run.
@@ -31,10 +29,7 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	// Version is the program's.
 	Version string
-	// Open connects to HNS, with a limit for each native call.
-	Open func(perCall time.Duration) (hns.Client, error)
-	// Host returns the node's addresses.
-	Host func() ([]netip.Addr, error)
+	Node    node.Node
 }
 
 // Run carries out a command and returns the exit status: 0, StatusFailed or

@@ -20,6 +20,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
+	"github.com/bulkhead-cni/bulkhead/pkg/node"
+	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -30,10 +32,13 @@ func run(t *testing.T, host *hnsemu.Host, args ...string) (status int, stdout, s
 	var out, err bytes.Buffer
 	env := cli.Env{
 		Stdout: &out, Stderr: &err, Version: "1.2.3",
-		Open: func(perCall time.Duration) (hns.Client, error) {
-			return emuclient.NewTimeout(host, "cli", perCall), nil
+		Node: node.Node{
+			OpenHNS: func(perCall time.Duration) (hns.Client, error) {
+				return emuclient.NewTimeout(host, "cli", perCall), nil
+			},
+			Lock:  nodelock.Acquire,
+			Addrs: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.168.1.5")}, nil },
 		},
-		Host: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.168.1.5")}, nil },
 	}
 	return env.Run(args), out.String(), err.String()
 }

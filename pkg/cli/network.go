@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,9 +13,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
-	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
-	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
 func (s *session) network() *cobra.Command {
@@ -57,21 +54,17 @@ func (s *session) withNetwork(ctx context.Context, file string, do onNetwork) er
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(plugin)
-	if err != nil {
-		return err
-	}
-	c, err := config.Parse(text, config.Env{})
+	c, err := config.Parse(plugin.Stdin(), config.Env{})
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	client, err := s.Open(c.Timeouts.Call)
+	networks, err := s.Node.Networks(c)
 	if err != nil {
 		return failure{err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeouts.Add)
 	defer cancel()
-	err = do(ctx, network.Keeper{HNS: client, Lock: nodelock.Acquire, Uplink: uplink.Windows{}}, c)
+	err = do(ctx, networks, c)
 	if err != nil && !errors.Is(err, config.ErrInvalid) {
 		return failure{err}
 	}

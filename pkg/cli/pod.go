@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/node"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
 
@@ -30,7 +30,7 @@ func (p *podFlags) flags(c *cobra.Command) {
 }
 
 // endpointsOf returns the pod's endpoints on this node.
-func endpointsOf(ctx context.Context, client hns.Client, pod podFlags) ([]hns.Endpoint, error) {
+func endpointsOf(i node.Inventory, pod podFlags) ([]hns.Endpoint, error) {
 	ids := []string{pod.name}
 	if namespace, name, ok := strings.Cut(pod.name, "/"); ok {
 		var err error
@@ -38,21 +38,18 @@ func endpointsOf(ctx context.Context, client hns.Client, pod podFlags) ([]hns.En
 			return nil, err
 		}
 	}
-	networks, err := client.ListNetworks(ctx)
-	if err != nil {
+	if err := i.Err(node.HNS); err != nil {
 		return nil, err
 	}
+	networks := map[string]string{}
+	for _, n := range i.Networks {
+		networks[n.ID] = n.Name
+	}
 	var out []hns.Endpoint
-	for _, n := range networks {
-		all, err := client.EndpointsOf(ctx, n.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range all {
-			id, _, ok := plan.ParseEndpointName(e.Name, n.Name)
-			if ok && !e.Remote && slices.ContainsFunc(ids, func(asked string) bool { return strings.HasPrefix(id, asked) }) {
-				out = append(out, e)
-			}
+	for _, e := range i.Endpoints {
+		id, _, ok := plan.ParseEndpointName(e.Name, networks[e.NetworkID])
+		if ok && !e.Remote && slices.ContainsFunc(ids, func(asked string) bool { return strings.HasPrefix(id, asked) }) {
+			out = append(out, e)
 		}
 	}
 	if len(out) == 0 {

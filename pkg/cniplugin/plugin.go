@@ -9,8 +9,6 @@ package cniplugin
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"time"
 
@@ -19,33 +17,26 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
-	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
-	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+	"github.com/bulkhead-cni/bulkhead/pkg/node"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
-	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
-
-// Open connects to HNS, with a limit for each native call. It is called once per
-// verb, after the configuration was found good.
-type Open func(perCall time.Duration) (hns.Client, error)
 
 // Main carries out the verb in CNI_COMMAND and prints its result or error on
 // stdout; after an error it exits with status 1. An empty CNI_NETNS is "none".
 // When all went well but an admin should know more, a line on stderr tells, which
 // libcni hands on to the runtime's log.
-func Main(open Open, about string) {
+func Main(n node.Node, about string) {
 	if verb := os.Getenv("CNI_COMMAND"); (verb == "ADD" || verb == "CHECK") && os.Getenv("CNI_NETNS") == "" {
 		// skel takes an empty one for a mistake of the runtime, and so does that of
 		// a delegated IPAM plugin. This Setenv cannot fail.
 		_ = os.Setenv("CNI_NETNS", "none")
 	}
-	skel.PluginMainFuncs(Funcs(open), version.All, about)
+	skel.PluginMainFuncs(Funcs(n), version.All, about)
 }
 
 // Funcs returns the verbs of the plugin.
-func Funcs(open Open) skel.CNIFuncs {
-	p := plugin{open: open}
+func Funcs(n node.Node) skel.CNIFuncs {
+	p := plugin{n}
 	return skel.CNIFuncs{
 		Add:    guarded("ADD", p.add),
 		Del:    guarded("DEL", p.del),
@@ -55,9 +46,7 @@ func Funcs(open Open) skel.CNIFuncs {
 	}
 }
 
-type plugin struct {
-	open Open
-}
+type plugin struct{ node node.Node }
 
 func (p plugin) add(args *skel.CmdArgs) error {
 	c, err := config.Parse(args.StdinData, envOf(args))
@@ -143,34 +132,13 @@ func (p plugin) status(args *skel.CmdArgs) error {
 
 // within connects to HNS and carries out a verb in its time.
 func (p plugin) within(c config.Config, limit time.Duration, verb func(context.Context, pod.Verbs) error) error {
-	client, err := p.open(c.Timeouts.Call)
+	verbs, err := p.node.Verbs(c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return verb(ctx, pod.Verbs{
-		Uplink: uplink.Windows{},
-		HNS:    client,
-		IPAM:   ipam.Open(c.IPAM.Type),
-		Lock:   nodelock.Acquire,
-		Host:   HostAddresses,
-	})
-}
-
-// HostAddresses returns the addresses of the node's interfaces.
-func HostAddresses() ([]netip.Addr, error) {
-	found, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, err
-	}
-	var out []netip.Addr
-	for _, a := range found {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			out = append(out, p.Addr())
-		}
-	}
-	return out, nil
+	return verb(ctx, verbs)
 }
 
 func envOf(args *skel.CmdArgs) config.Env {

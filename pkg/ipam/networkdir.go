@@ -159,3 +159,35 @@ func (r reservation) remove() error {
 	}
 	return nil
 }
+
+// Reservation is an address that host-local has given away, as its file says.
+type Reservation struct {
+	Network string
+	Addr    netip.Addr
+	// Attachment is empty where the file is blank or cannot be read.
+	Attachment config.Attachment
+}
+
+// Reservations reads host-local's reservations for the network of a configuration. A
+// directory that does not exist has none.
+func Reservations(c config.Config) ([]Reservation, error) {
+	all, err := networkDirOf(c).reservations()
+	if err != nil {
+		return nil, err
+	}
+	var out []Reservation
+	var failures []error
+	for _, file := range all {
+		content, err := file.content()
+		if missing(err) {
+			continue
+		}
+		failures = append(failures, err)
+		r := Reservation{Network: c.Name, Addr: file.addr}
+		if !blank(content) {
+			r.Attachment = holderIn(content)
+		}
+		out = append(out, r)
+	}
+	return out, errors.Join(failures...)
+}

@@ -10,16 +10,20 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/cli"
 	"github.com/bulkhead-cni/bulkhead/pkg/cniplugin"
 	"github.com/bulkhead-cni/bulkhead/pkg/hcn/hcnwin"
+	"github.com/bulkhead-cni/bulkhead/pkg/node"
+	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
 // version is set by the linker in releases.
 var version = "devel"
 
 func main() {
+	this := node.Node{OpenHNS: hcnwin.Open, Lock: nodelock.Acquire, Uplink: uplink.Windows{}, Addrs: node.InterfaceAddrs}
 	if os.Getenv("CNI_COMMAND") != "" {
-		cniplugin.Main(hcnwin.Open, "CNI plugin bulkhead "+version)
+		cniplugin.Main(this, "CNI plugin bulkhead "+version)
 		return
 	}
-	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Version: version, Open: hcnwin.Open, Host: cniplugin.HostAddresses}
+	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Version: version, Node: this}
 	os.Exit(env.Run(os.Args[1:]))
 }

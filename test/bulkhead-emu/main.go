@@ -15,14 +15,18 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/wire"
+	"github.com/bulkhead-cni/bulkhead/pkg/node"
+	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 )
 
 func main() {
+	// There are no adapters but the emulator's: HNS chooses.
+	this := node.Node{OpenHNS: open, Lock: nodelock.Acquire, Addrs: node.InterfaceAddrs}
 	if os.Getenv("CNI_COMMAND") != "" {
-		cniplugin.Main(open, "CNI plugin bulkhead on an emulated HNS")
+		cniplugin.Main(this, "CNI plugin bulkhead on an emulated HNS")
 		return
 	}
-	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Version: "on an emulated HNS", Open: open, Host: cniplugin.HostAddresses}
+	env := cli.Env{Stdout: os.Stdout, Stderr: os.Stderr, Version: "on an emulated HNS", Node: this}
 	os.Exit(env.Run(os.Args[1:]))
 }
 

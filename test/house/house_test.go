@@ -41,15 +41,16 @@ var mayImport = map[string][]string{
 	"pkg/network":          {"pkg/config", "pkg/hns", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/aclsync":          {"pkg/acl", "pkg/hns", "pkg/nodelock", "pkg/plan"},
 	"pkg/pod":              {"pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
-	"pkg/cniplugin":        {"pkg/config", "pkg/network", "pkg/plan", "pkg/pod", "pkg/hns", "pkg/ipam", "pkg/nodelock", "pkg/uplink"},
+	"pkg/node":             {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/pod", "pkg/uplink"},
+	"pkg/cniplugin":        {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/node", "pkg/plan", "pkg/pod"},
 	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/packet":    {"pkg/hns", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/schema":    {"pkg/hns"},
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
 	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcn"},
 	"pkg/hns/hnstest":      {"pkg/hns"},
-	"pkg/cli":              {"pkg/acl", "pkg/network", "pkg/config", "pkg/plan", "pkg/hns", "pkg/nodelock", "pkg/uplink"},
-	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin"},
+	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/hns", "pkg/network", "pkg/node", "pkg/plan"},
+	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin", "pkg/node", "pkg/nodelock", "pkg/uplink"},
 }
 
 // pure packages run the same everywhere: no files, no processes, no clock.

@@ -23,6 +23,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
+	"github.com/bulkhead-cni/bulkhead/pkg/node"
+	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 )
 
 // Node is an emulated Windows node with the plugin on it.
@@ -58,8 +60,11 @@ const Args = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web"
 // refuses with a *types.Error.
 func (n *Node) Run(t testing.TB, c Call) (stdout string, err error) {
 	t.Helper()
-	funcs := cniplugin.Funcs(func(perCall time.Duration) (hns.Client, error) {
-		return emuclient.NewTimeout(n.Host, "bulkhead", perCall), nil
+	funcs := cniplugin.Funcs(node.Node{
+		OpenHNS: func(perCall time.Duration) (hns.Client, error) {
+			return emuclient.NewTimeout(n.Host, "bulkhead", perCall), nil
+		},
+		Lock: nodelock.Acquire, Addrs: node.InterfaceAddrs,
 	})
 	verb := map[string]func(*skel.CmdArgs) error{
 		"ADD": funcs.Add, "CHECK": funcs.Check, "DEL": funcs.Del, "STATUS": funcs.Status, "GC": funcs.GC,

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
+)
+
+// Inventory is what one look at a node tells. What could not be read is in Failures,
+// and its part is empty.
+type Inventory struct {
+	// Version is HNS's.
+	Version hns.Version
+	// Networks holds the networks in full, with the node's addresses on them.
+	Networks []hns.Network
+	// Endpoints holds the endpoints of all networks, remote ones included, with
+	// their policies and ACLs.
+	Endpoints []hns.Endpoint
+	// Namespaces holds the namespaces with their endpoints and containers.
+	Namespaces []hns.Namespace
+	// Conflists are the files of the conf directories, in the order in which a
+	// runtime loads them.
+	Conflists []Conflist
+	// Reservations are host-local's, for the networks of the conflists.
+	Reservations []ipam.Reservation
+	Adapters     []uplink.Adapter
+	Failures     []Failure
+}
+
+// Part is what of an Inventory could not be read.
+type Part string
+
+// Parts of an Inventory.
+const (
+	HNS          Part = "HNS"
+	Conflists    Part = "conflists"
+	Reservations Part = "reservations"
+	Adapters     Part = "adapters"
+)
+
+// Failure says why a part of an Inventory is not whole.
+type Failure struct {
+	Part Part
+	Err  error
+}
+
+// Err returns the failures of a part, nil when it is whole.
+func (i Inventory) Err(p Part) error {
+	var out []error
+	for _, f := range i.Failures {
+		if f.Part == p {
+			out = append(out, f.Err)
+		}
+	}
+	return errors.Join(out...)
+}
+
+// Conflist is a file that a runtime may load.
+type Conflist struct {
+	Path string
+	// Plugins are Bulkhead's among the file's plugins.
+	Plugins []config.Config
+	// Err is why the file, or one of Bulkhead's plugins in it, cannot be used.
+	Err error
+}
+
+// inventoryCall is how long Inventory waits for one native call.
+const inventoryCall = 30 * time.Second
+
+// Inventory reads all facts of the node once. It goes on after a failure.
+func (n Node) Inventory(ctx context.Context, confDirs ...string) Inventory {
+	var out Inventory
+	note := func(p Part, err error) {
+		if err != nil {
+			out.Failures = append(out.Failures, Failure{p, err})
+		}
+	}
+	client, err := n.OpenHNS(inventoryCall)
+	if err != nil {
+		note(HNS, err)
+	} else {
+		note(HNS, out.readHNS(ctx, client))
+	}
+	for _, dir := range confDirs {
+		conflists, err := readConflists(dir)
+		note(Conflists, err)
+		out.Conflists = append(out.Conflists, conflists...)
+	}
+	var seen []string
+	for _, list := range out.Conflists {
+		for _, c := range list.Plugins {
+			key := c.IPAM.DataDir + "|" + c.Name
+			if c.IPAM.Type != config.HostLocal || slices.Contains(seen, key) {
+				continue
+			}
+			seen = append(seen, key)
+			reservations, err := ipam.Reservations(c)
+			note(Reservations, err)
+			out.Reservations = append(out.Reservations, reservations...)
+		}
+	}
+	if n.Uplink != nil {
+		out.Adapters, err = n.Uplink.Adapters()
+		note(Adapters, err)
+	}
+	return out
+}
+
+// readHNS reads all that HNS has. Objects that go away meanwhile are left out.
+func (i *Inventory) readHNS(ctx context.Context, client hns.Client) error {
+	features, err := client.Features(ctx)
+	failures := []error{err}
+	i.Version = features.Version
+	listed, err := client.ListNetworks(ctx)
+	failures = append(failures, err)
+	for _, l := range listed {
+		full, err := client.Network(ctx, l.Name)
+		if errors.Is(err, hns.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			failures, full = append(failures, err), l
+		}
+		full.ManagementAddress = l.ManagementAddress
+		i.Networks = append(i.Networks, full)
+		endpoints, err := client.EndpointsOf(ctx, l.ID)
+		failures = append(failures, err)
+		i.Endpoints = append(i.Endpoints, endpoints...)
+	}
+	i.Namespaces, err = client.ListNamespaces(ctx)
+	return errors.Join(append(failures, err)...)
+}
+
+// readConflists reads the files of a directory as libcni finds them (cni libcni/conf.go).
+func readConflists(dir string) ([]Conflist, error) {
+	files, err := os.ReadDir(dir) // sorted by name, as runtimes load them
+	if err != nil {
+		return nil, err
+	}
+	var out []Conflist
+	for _, f := range files {
+		if !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(f.Name())) {
+			continue
+		}
+		list := Conflist{Path: filepath.Join(dir, f.Name())}
+		text, err := os.ReadFile(list.Path)
+		if err == nil {
+			list.Plugins, err = parsePlugins(text)
+		}
+		list.Err = err
+		out = append(out, list)
+	}
+	return out, nil
+}
+
+// parsePlugins parses Bulkhead's plugins of a file, each as a runtime would hand it
+// over.
+func parsePlugins(text []byte) ([]config.Config, error) {
+	plugins, err := config.Plugins(text)
+	if err != nil {
+		return nil, err
+	}
+	var out []config.Config
+	var failures []error
+	for _, p := range plugins {
+		if !p.Ours() {
+			continue
+		}
+		c, err := config.Parse(p.Stdin(), config.Env{})
+		if err != nil {
+			failures = append(failures, err)
+			if c, err = config.ParseLenient(p.Stdin(), config.Env{}); err != nil {
+				continue
+			}
+		}
+		out = append(out, c)
+	}
+	return out, errors.Join(failures...)
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package node puts the parts of Bulkhead together for every edge: the verbs for CNI,
+// the networks and the inventory for the commands. Main alone picks the
+// implementations, on Windows or on the emulator.
+package node
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/network"
+	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
+	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
+)
+
+// Node is the node that this process runs on, by the implementations of its parts.
+type Node struct {
+	// OpenHNS connects to HNS, with a limit for each native call.
+	OpenHNS func(perCall time.Duration) (hns.Client, error)
+	Lock    nodelock.Lock
+	Uplink  uplink.Node
+	// Addrs returns the addresses of the node's interfaces.
+	Addrs func() ([]netip.Addr, error)
+}
+
+// Verbs connects to HNS and returns the CNI verbs for a configuration.
+func (n Node) Verbs(c config.Config) (pod.Verbs, error) {
+	client, err := n.OpenHNS(c.Timeouts.Call)
+	if err != nil {
+		return pod.Verbs{}, err
+	}
+	return pod.Verbs{HNS: client, IPAM: ipam.Open(c.IPAM.Type), Lock: n.Lock, Host: n.Addrs, Uplink: n.Uplink}, nil
+}
+
+// Networks connects to HNS and returns what keeps the node's networks.
+func (n Node) Networks(c config.Config) (network.Keeper, error) {
+	client, err := n.OpenHNS(c.Timeouts.Call)
+	if err != nil {
+		return network.Keeper{}, err
+	}
+	return network.Keeper{HNS: client, Lock: n.Lock, Uplink: n.Uplink}, nil
+}
+
+// InterfaceAddrs returns the addresses of this machine's interfaces.
+func InterfaceAddrs() ([]netip.Addr, error) {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, a := range found {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			out = append(out, p.Addr())
+		}
+	}
+	return out, nil
+}
