@@ -137,7 +137,7 @@ func (hostLocal) GC(ctx context.Context, c config.Config, keep []config.Attachme
 		if err != nil {
 			return fmt.Errorf("open the address files in %s: %w", d.path(), err)
 		}
-		defer store.Close() //nolint:errcheck // it gives the lock back; there is nothing to do when that fails
+		defer store.Close() // gives the lock back
 		return store.GC(valid)
 	})
 }

@@ -49,7 +49,7 @@ func (d networkDir) withLock(ctx context.Context, f func(*disk.Store) error) err
 		if err != nil {
 			return fmt.Errorf("open the address files in %s: %w", d.path(), err)
 		}
-		defer store.Close() //nolint:errcheck // it gives the lock back; there is nothing to do when that fails
+		defer store.Close() // gives the lock back
 		if err := store.Lock(); err != nil {
 			return fmt.Errorf("lock the address files in %s: %w", d.path(), err)
 		}
