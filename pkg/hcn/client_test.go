@@ -130,8 +130,8 @@ func TestStaleObject(t *testing.T) {
 			if !errors.As(err, &e) || e.Code != stale {
 				t.Errorf("%s: got %v, want %s", name, err, stale)
 			}
-			if len(f.calls) != 3 {
-				t.Errorf("%s: %q were called, want open, %s and close", name, f.calls, name)
+			if len(f.made()) != 3 {
+				t.Errorf("%s: %q were called, want open, %s and close", name, f.made(), name)
 			}
 			f.check(t)
 		}
@@ -220,7 +220,7 @@ func TestArguments(t *testing.T) {
 			if err := tt.call(f.client()); err != nil && !errors.Is(err, hns.ErrNotFound) {
 				t.Error(err)
 			}
-			if d := cmp.Diff(tt.want, f.calls); d != "" {
+			if d := cmp.Diff(tt.want, f.made()); d != "" {
 				t.Errorf("native calls (-want +got):\n%s", d)
 			}
 		})
@@ -264,8 +264,8 @@ func TestInvalidIDs(t *testing.T) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	if len(f.calls) > 0 {
-		t.Errorf("%q were called", f.calls)
+	if len(f.made()) > 0 {
+		t.Errorf("%q were called", f.made())
 	}
 }
 

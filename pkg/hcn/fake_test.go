@@ -56,6 +56,13 @@ func (f *fake) called(format string, args ...any) error {
 	return f.intercept(n, call)
 }
 
+// made returns the calls so far.
+func (f *fake) made() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.calls)
+}
+
 func (f *fake) newHandle(kind Kind, id string) Handle {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -23,7 +23,7 @@ func TestNativeCalls(t *testing.T) {
 			t.Error(err)
 		}
 		var got []string
-		for _, call := range f.calls {
+		for _, call := range f.made() {
 			got = append(got, strings.Join(strings.Fields(call)[:2], " "))
 		}
 		if got := strings.Join(got, ", "); got != m.want {
@@ -116,8 +116,8 @@ func testHang(t *testing.T, m method, nth int) {
 			}
 		case !errors.As(err, &e) || e.Op == "" || !errors.Is(err, tt.want) || errors.Is(err, hns.ErrBusy) != (tt.want == context.DeadlineExceeded): //nolint:errorlint // it is one of two
 			t.Errorf("%s: got %v", tt.name, err)
-		case len(f.calls) != nth:
-			t.Errorf("%s: %q were called after it", tt.name, f.calls[nth:])
+		case len(f.made()) != nth:
+			t.Errorf("%s: %q were called after it", tt.name, f.made()[nth:])
 		}
 		f.mu.Lock()
 		if len(f.misuse) > 0 {
@@ -155,8 +155,8 @@ func TestNoTimeLeft(t *testing.T) {
 		if err := m.call(ctx, f.client()); !errors.As(err, &e) || e.Op == "" || !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-		if len(f.calls) > 0 {
-			t.Errorf("%q were called", f.calls)
+		if len(f.made()) > 0 {
+			t.Errorf("%q were called", f.made())
 		}
 	})
 }
