@@ -18,8 +18,9 @@ wine_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 wine_cc=x86_64-w64-mingw32-gcc
 wine_cflags=(-std=gnu11 -O2 -Wall -Wextra -Werror -shared -s)
 # Seconds without a program after which the prefix stops by itself: nothing is
-# left behind even by those who cannot call wine_down.
-wine_linger=600
+# left behind even by those who cannot call wine_down. A cold build on a busy machine
+# takes many minutes, and a program that finds the prefix stopped cannot start it.
+wine_linger=3600
 
 wine_find() {
   local path

@@ -9,12 +9,12 @@ package aclsync
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // ErrDiffers is the kind of error when an endpoint has other rules than HNS accepted.
@@ -39,7 +39,7 @@ type Syncer struct {
 func (s Syncer) Sync(ctx context.Context, endpointID string, owner acl.Owner, rules []hns.ACL) error {
 	release, err := s.Lock(ctx, "endpoint-"+endpointID)
 	if err != nil {
-		return fmt.Errorf("wait for another process that programs endpoint %s: %w", endpointID, err)
+		return problem.New(nil, err, "wait for another process that programs endpoint %s", endpointID)
 	}
 	defer release()
 	e, err := s.HNS.Endpoint(ctx, endpointID)
@@ -58,7 +58,7 @@ func (s Syncer) Sync(ctx context.Context, endpointID string, owner acl.Owner, ru
 		return err
 	}
 	if ds := plan.DiffPolicies(owner, want, got.Policies); len(ds) > 0 {
-		return fmt.Errorf("%w: endpoint %s after HNS took the rules: %s", ErrDiffers, e.Label(), plan.Differences(ds))
+		return problem.New(ErrDiffers, nil, "endpoint %s after HNS took the rules: %s", e.Label(), plan.Differences(ds))
 	}
 	return nil
 }

@@ -11,12 +11,14 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/aclsync"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // Error codes of Bulkhead's own. Those below 100 are the specification's.
@@ -73,6 +75,7 @@ var classes = []class{
 	{network.ErrMissing, CodeNetworkMissing, "create the HNS network or add a network section"},
 	{network.ErrDiffers, CodeNetworkDiffers, "change the configuration or remove the HNS network"},
 	{pod.ErrGone, CodeGone, "restart the pod"},
+	{aclsync.ErrDiffers, CodeDiffers, "try again, and see who changes HNS endpoints"},
 	{pod.ErrDiffers, CodeDiffers, "restart the pod, and see who changes HNS endpoints"},
 	{pod.ErrIPAM, CodeIPAM, "look at the ipam section and at the addresses in use"},
 	{hns.ErrUnsupported, CodeFeature, ""},
@@ -117,7 +120,7 @@ func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
 	if verb == "STATUS" && code != types.ErrDecodingFailure {
 		code = notAvailable(err)
 	}
-	msg := fmt.Sprintf("%s: %s: %s", subject(verb, args), reason(c, err), advice(c, err))
+	msg := fmt.Sprintf("%s: %s: %s", subject(verb, args), reason(err), advice(c, err))
 	details := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if verb == "DEL" {
 		msg, details = withoutNotFound(msg), withoutNotFound(details)
@@ -140,11 +143,11 @@ func notAvailable(err error) uint {
 func subject(verb string, args *skel.CmdArgs) string {
 	switch verb {
 	case "ADD":
-		return "cannot attach " + whose(args)
+		return "cannot attach " + attachmentOf(args)
 	case "DEL":
-		return "cannot detach " + whose(args)
+		return "cannot detach " + attachmentOf(args)
 	case "CHECK":
-		return whose(args) + " is not in order"
+		return attachmentOf(args) + " is not in order"
 	case "GC":
 		return "cannot collect garbage"
 	default:
@@ -152,9 +155,9 @@ func subject(verb string, args *skel.CmdArgs) string {
 	}
 }
 
-// whose names the interface and its owner: the pod where CNI_ARGS tell it, which
-// may be what is wrong, and the container.
-func whose(args *skel.CmdArgs) string {
+// attachmentOf names the interface, the container, and the pod where CNI_ARGS tell
+// it: they may be what is wrong.
+func attachmentOf(args *skel.CmdArgs) string {
 	pod := map[string]string{}
 	for _, arg := range strings.Split(args.Args, ";") {
 		if key, value, ok := strings.Cut(arg, "="); ok {
@@ -167,27 +170,47 @@ func whose(args *skel.CmdArgs) string {
 	return fmt.Sprintf("%s of container %s", args.IfName, args.ContainerID)
 }
 
-// reason is the first line of an error in words: the sentence of the package that
-// gave it its kind, or the text of HNS's code. Codes and native texts stand in
-// the details.
-func reason(c class, err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
+// reason says in words why a verb failed. Codes and native texts stand in the details.
+func reason(err error) string {
 	var native *hns.Error
-	ofHNS := errors.As(err, &native)
-	switch {
-	case ofHNS && errors.Is(native, context.DeadlineExceeded):
+	if errors.As(err, &native) && errors.Is(native, context.DeadlineExceeded) {
 		return attempted(native) + ": HNS did not answer in time"
-	case c.advice != "":
-		line = strings.TrimPrefix(line, c.kind.Error()+": ")
-		if ofHNS {
-			line = strings.TrimSuffix(line, ": "+native.Error())
-		}
-		return line
-	case ofHNS:
-		if m, ok := native.Code.Meaning(); ok {
-			return attempted(native) + ": " + m.Text
+	}
+	return sentence(err)
+}
+
+// sentence returns what the packages that refused say, from the outermost to the one
+// that knows the cause. Where one of them gave HNS's answer a kind of its own, its
+// words stand for HNS's.
+func sentence(err error) string {
+	var p *problem.Error
+	if errors.As(err, &p) {
+		native, ofHNS := p.Cause.(*hns.Error) //nolint:errorlint // what is further down has its own words before it
+		switch {
+		case p.Cause == nil || ofHNS && p.Kind != nil && p.Text != "":
+			return p.Text
+		case ofHNS && p.Text == "":
+			return answer(native)
+		case p.Text == "":
+			return sentence(p.Cause)
+		default:
+			return p.Text + ": " + sentence(p.Cause)
 		}
 	}
+	var native *hns.Error
+	if errors.As(err, &native) {
+		return answer(native)
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// answer says what HNS was asked to do and what it answered.
+func answer(e *hns.Error) string {
+	if m, ok := e.Code.Meaning(); ok {
+		return attempted(e) + ": " + m.Text
+	}
+	line, _, _ := strings.Cut(e.Error(), "\n")
 	return line
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 var args = &skel.CmdArgs{ContainerID: "c1", IfName: "eth0"}
@@ -34,21 +35,21 @@ func TestErrorCodes(t *testing.T) {
 		{"not JSON", config.ErrSyntax, 6},
 		{"not there yet", config.ErrUnsupported, 2},
 		{"invalid configuration", config.ErrInvalid, 7},
-		{"invalid ipam section", fmt.Errorf("%w: %w", pod.ErrIPAM, ipam.ErrConfig), 7},
+		{"invalid ipam section", problem.New(pod.ErrIPAM, ipam.ErrConfig, ""), 7},
 		{"configuration and network", plan.ErrConflict, 7},
 		{"too old for the configuration", plan.ErrFeature, 105},
 		{"no GUID", pod.ErrNamespace, 4},
-		{"no such namespace", fmt.Errorf("%w: %w", pod.ErrNamespace, native(hns.CodeNotFound)), 4},
+		{"no such namespace", problem.New(pod.ErrNamespace, native(hns.CodeNotFound), ""), 4},
 		{"another namespace", pod.ErrInUse, 106},
-		{"network missing", fmt.Errorf("%w: %w", network.ErrMissing, native(hns.CodeNetworkNotFound)), 101},
+		{"network missing", problem.New(network.ErrMissing, native(hns.CodeNetworkNotFound), ""), 101},
 		{"network differs", network.ErrDiffers, 102},
 		{"IPAM", pod.ErrIPAM, 103},
-		{"IPAM asks to try again", fmt.Errorf("%w: %w", pod.ErrIPAM, types.NewError(11, "later", "")), 11},
-		{"range exhausted", fmt.Errorf("%w: %w", pod.ErrIPAM, ipam.ErrExhausted), 103},
-		{"deleted meanwhile", fmt.Errorf("%w: %w", pod.ErrIPAM, ipam.ErrReleased), 11},
-		{"port taken", fmt.Errorf("%w: %w", pod.ErrPortTaken, native(hns.CodePortExists)), 110},
-		{"address taken", fmt.Errorf("%w: %w", pod.ErrAddressTaken, native(hns.CodeAddressReserved)), 109},
-		{"IPAM out of time", fmt.Errorf("%w: %w", pod.ErrIPAM, context.DeadlineExceeded), 11},
+		{"IPAM asks to try again", problem.New(pod.ErrIPAM, types.NewError(11, "later", ""), ""), 11},
+		{"range exhausted", problem.New(pod.ErrIPAM, ipam.ErrExhausted, ""), 103},
+		{"deleted meanwhile", problem.New(pod.ErrIPAM, ipam.ErrReleased, ""), 11},
+		{"port taken", problem.New(pod.ErrPortTaken, native(hns.CodePortExists), ""), 110},
+		{"address taken", problem.New(pod.ErrAddressTaken, native(hns.CodeAddressReserved), ""), 109},
+		{"IPAM out of time", problem.New(pod.ErrIPAM, context.DeadlineExceeded, ""), 11},
 		{"HNS hangs", &hns.Error{Op: "create endpoint", Err: context.DeadlineExceeded}, 11},
 		{"HNS stopped", native(hns.CodeServiceNotActive), 11},
 		{"HNS cut off", native(hns.CodeCallFailed), 11},
@@ -90,7 +91,7 @@ func TestErrorText(t *testing.T) {
 // and what to do; HNS's answer stands in the details.
 func TestOwnSentences(t *testing.T) {
 	native := &hns.Error{Op: "find namespace", Object: "x", Code: hns.CodeNotFound}
-	err := fmt.Errorf("%w: there is no namespace x on this node: %w", pod.ErrNamespace, native)
+	err := problem.New(pod.ErrNamespace, native, "there is no namespace %s on this node", "x")
 	pod := &skel.CmdArgs{ContainerID: "c1", IfName: "eth0", Args: "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web"}
 	got := cniError("ADD", pod, err)
 	want := "cannot attach eth0 of pod default/web (container c1): there is no namespace x on this node: the runtime must make the pod's namespace first"
@@ -99,6 +100,30 @@ func TestOwnSentences(t *testing.T) {
 	}
 	if !strings.Contains(got.Details, "0x80070490") {
 		t.Errorf("details %q lack the code", got.Details)
+	}
+}
+
+// The packages on the way say what they attempted, and the one that knows HNS's answer
+// by a name of its own stands for it.
+func TestSentences(t *testing.T) {
+	native := &hns.Error{Op: "create endpoint", Object: "x_ep", Code: hns.CodeAddressReserved, Err: errors.New("HcnCreateEndpoint failed {}")}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{
+			problem.New(nil, problem.New(network.ErrAddressTaken, native, "c1_x has it; remove its pod"), "the node's own endpoint x_ep on the network %q", "x"),
+			`the node's own endpoint x_ep on the network "x": c1_x has it; remove its pod`,
+		},
+		{problem.New(nil, native, "10.1.0.5 is held by the endpoint other"), "10.1.0.5 is held by the endpoint other: create endpoint x_ep: An address provided is invalid or reserved"},
+		{problem.New(pod.ErrIPAM, ipam.ErrExhausted, ""), "no free address"},
+		{problem.New(pod.ErrPortTaken, errors.Join(native, errors.New("and more")), ""), "create endpoint x_ep: An address provided is invalid or reserved"},
+		{&config.Error{Path: "acl.rules[0]", Problem: "wrong", Err: config.ErrInvalid}, "acl.rules[0]: wrong"},
+		{errors.New("first line\nsecond"), "first line"},
+	} {
+		if got := reason(tt.err); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
 	}
 }
 
@@ -131,7 +156,7 @@ func TestStatusCodes(t *testing.T) {
 		{"HNS hangs", &hns.Error{Op: "ask", Err: context.DeadlineExceeded}, 51},
 		{"network differs", network.ErrDiffers, 50},
 		{"HNS too old", plan.ErrFeature, 50},
-		{"range exhausted", fmt.Errorf("%w: %w", pod.ErrIPAM, ipam.ErrExhausted), 50},
+		{"range exhausted", problem.New(pod.ErrIPAM, ipam.ErrExhausted, ""), 50},
 		{"invalid configuration", config.ErrInvalid, 50},
 		{"not JSON", config.ErrSyntax, 6},
 	}

@@ -62,7 +62,7 @@ func (p plugin) add(args *skel.CmdArgs) error {
 			return err
 		}
 		for _, n := range res.Notices {
-			fmt.Fprintf(os.Stderr, "bulkhead: ADD %s: %s\n", whose(args), n)
+			fmt.Fprintf(os.Stderr, "bulkhead: ADD %s: %s\n", attachmentOf(args), n)
 		}
 		return types.PrintResult(result(res, args.IfName), c.CNIVersion)
 	})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // killTime is what a plugin that was killed gets to end. It may not: a child of
@@ -31,7 +32,7 @@ type delegate struct {
 // Validate looks for the plugin's executable. What it is sent is for it to judge.
 func (d delegate) Validate(config.Config) error {
 	if _, err := invoke.FindInPath(d.name, filepath.SplitList(os.Getenv("CNI_PATH"))); err != nil {
-		return fmt.Errorf("%w: ipam.type: %w", ErrConfig, err)
+		return problem.New(ErrConfig, err, "ipam.type")
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // hostLocal is the host-local plugin in this process: its own allocator on its
@@ -26,7 +27,7 @@ func (hostLocal) Validate(c config.Config) error {
 		return err
 	}
 	if _, err := dnsOfFile(c.IPAM.ResolvConf); err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
+		return problem.New(ErrConfig, err, "")
 	}
 	return nil
 }
@@ -41,7 +42,7 @@ func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr
 	}
 	var out Result
 	if out.DNS, err = dnsOfFile(c.IPAM.ResolvConf); err != nil {
-		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
+		return Result{}, problem.New(ErrConfig, err, "")
 	}
 	d := networkDirOf(c)
 	err = d.withLock(ctx, func(s *disk.Store) error {
@@ -58,7 +59,7 @@ func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr
 		return Result{}, err
 	}
 	if err := out.lead("ipam.routes", c.IPAM.Routes); err != nil {
-		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
+		return Result{}, problem.New(ErrConfig, err, "")
 	}
 	return out, nil
 }
@@ -73,7 +74,7 @@ func (p pool) take(c config.Config, d networkDir, s store, i int) (Address, erro
 		}
 	}
 	if why := p.never.why(requested); why != "" {
-		return Address{}, fmt.Errorf("%w: requested address %s is never handed out: %s", ErrConfig, requested, why)
+		return Address{}, problem.New(ErrConfig, nil, "requested address %s is never handed out: %s", requested, why)
 	}
 	if len(p.set) == 0 {
 		return Address{}, p.exhausted(nil)
@@ -105,7 +106,7 @@ func (h hostLocal) Confirm(ctx context.Context, c config.Config, has []netip.Add
 	err := h.Check(ctx, c, has)
 	var lacks unreserved
 	if errors.As(err, &lacks) {
-		return fmt.Errorf("%w: %w", ErrReleased, err)
+		return problem.New(ErrReleased, err, "")
 	}
 	return err
 }

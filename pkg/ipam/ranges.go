@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // pool is what one address is taken from: a range set of the configuration.
@@ -37,7 +38,7 @@ func poolsOf(c config.Config, reserved []netip.Addr) ([]pool, error) {
 			})
 		}
 		if err := whole.Canonicalize(); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrConfig, set.Path, err)
+			return nil, problem.New(ErrConfig, err, "%s", set.Path)
 		}
 		out = append(out, pool{RangeSet: set, whole: whole, never: never, set: never.cut(whole)})
 	}

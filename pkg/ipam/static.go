@@ -4,11 +4,11 @@ package ipam
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // static is the static plugin in this process. The addresses stand in the
@@ -24,11 +24,11 @@ func (s static) Validate(c config.Config) error {
 // Add answers the configured addresses.
 func (static) Add(_ context.Context, c config.Config, _ []netip.Addr) (Result, error) {
 	if len(c.IPAM.Addresses) == 0 {
-		return Result{}, fmt.Errorf("%w: ipam.addresses: static needs at least one address, here or in runtimeConfig.ips, args.cni.ips or CNI_ARGS IP", ErrConfig)
+		return Result{}, problem.New(ErrConfig, nil, "ipam.addresses: static needs at least one address, here or in runtimeConfig.ips, args.cni.ips or CNI_ARGS IP")
 	}
 	out := Result{Addresses: slices.Clone(c.IPAM.Addresses), DNS: c.IPAM.DNS}
 	if err := out.lead("ipam.routes", c.IPAM.Routes); err != nil {
-		return Result{}, fmt.Errorf("%w: %w", ErrConfig, err)
+		return Result{}, problem.New(ErrConfig, err, "")
 	}
 	return out, nil
 }

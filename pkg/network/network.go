@@ -17,6 +17,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
@@ -89,7 +90,7 @@ func Check(c config.Config, all []hns.Network) error {
 func CheckVersion(ctx context.Context, h HNS, c config.Config) error {
 	features, err := h.Features(ctx)
 	if errors.Is(err, hns.ErrUnsupported) {
-		return fmt.Errorf("%w: this node's HNS does not tell its version; bulkhead needs Windows Server 2019 or newer: %w", plan.ErrFeature, err)
+		return problem.New(plan.ErrFeature, err, "this node's HNS does not tell its version; bulkhead needs Windows Server 2019 or newer")
 	}
 	if err != nil {
 		return err
@@ -101,7 +102,7 @@ func CheckVersion(ctx context.Context, h HNS, c config.Config) error {
 // success. One with endpoints of this node stays, and the error lists them.
 func (k Keeper) Remove(ctx context.Context, c config.Config) error {
 	if _, owned := plan.Network(c); !owned {
-		return fmt.Errorf("%w: the configuration has no network section, so the network %q is not bulkhead's to remove", config.ErrInvalid, c.Name)
+		return problem.New(config.ErrInvalid, nil, "the configuration has no network section, so the network %q is not bulkhead's to remove", c.Name)
 	}
 	release, err := k.lock(ctx, c.Name)
 	if err != nil {
@@ -128,7 +129,7 @@ func (k Keeper) Remove(ctx context.Context, c config.Config) error {
 	}
 	if len(names) > 0 {
 		slices.Sort(names)
-		return fmt.Errorf("%w: the network %q has %d endpoints (%s); remove their pods first", ErrInUse, c.Name, len(names), strings.Join(names, ", "))
+		return problem.New(ErrInUse, nil, "the network %q has %d endpoints (%s); remove their pods first", c.Name, len(names), strings.Join(names, ", "))
 	}
 	if err := hns.IgnoreNotFound(k.HNS.DeleteNetwork(ctx, got.ID)); err != nil {
 		return err
@@ -177,14 +178,14 @@ func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []str
 func (k Keeper) lock(ctx context.Context, name string) (release func(), err error) {
 	release, err = k.Lock(ctx, "network-"+name)
 	if err != nil {
-		return nil, fmt.Errorf("wait for another process that makes the network %q: %w", name, err)
+		return nil, problem.New(nil, err, "wait for another process that makes the network %q", name)
 	}
 	return release, nil
 }
 
 // missing is the error for a network that is not the configuration's to make.
 func missing(name string) error {
-	return fmt.Errorf("%w: there is no HNS network %q, and without a network section bulkhead does not make one", ErrMissing, name)
+	return problem.New(ErrMissing, nil, "there is no HNS network %q, and without a network section bulkhead does not make one", name)
 }
 
 // usable fails when a network is not as the configuration that owns it says, or
@@ -192,7 +193,7 @@ func missing(name string) error {
 func usable(c config.Config, got hns.Network, diff func(want, got hns.Network) []plan.Difference) error {
 	want, owned := plan.Network(c)
 	if ds := diff(want, got); owned && len(ds) > 0 {
-		return fmt.Errorf("%w: the HNS network %q exists but is not as configured: %s", ErrDiffers, c.Name, plan.Differences(ds))
+		return problem.New(ErrDiffers, nil, "the HNS network %q exists but is not as configured: %s", c.Name, plan.Differences(ds))
 	}
 	_, err := c.WithDriver(got.Driver)
 	return err

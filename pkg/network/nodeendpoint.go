@@ -5,13 +5,13 @@ package network
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // ensureNodeEndpoint sees to the node's own endpoint on a network, where the
@@ -35,7 +35,7 @@ func (k Keeper) ensureNodeEndpoint(ctx context.Context, c config.Config, network
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the node's own endpoint %s (%s) on the network %q: %w", want.Name, plan.List(want.Addrs()), network.Name, err)
+		return problem.New(nil, err, "the node's own endpoint %s (%s) on the network %q", want.Name, plan.List(want.Addrs()), network.Name)
 	}
 	return nil
 }
@@ -55,8 +55,7 @@ func (k Keeper) nodeEndpoint(ctx context.Context, want hns.Endpoint) (hns.Endpoi
 		}
 	}
 	if other >= 0 {
-		return hns.Endpoint{}, fmt.Errorf("%w: another agent's endpoint of that name has %s; take network.gatewayEndpoint out of the configuration, or remove the endpoint",
-			ErrDiffers, plan.List(all[other].Addrs()))
+		return hns.Endpoint{}, problem.New(ErrDiffers, nil, "another agent's endpoint of that name has %s; take network.gatewayEndpoint out of the configuration, or remove the endpoint", plan.List(all[other].Addrs()))
 	}
 	return hns.Endpoint{}, hns.ErrNotFound
 }
@@ -91,8 +90,8 @@ func (k Keeper) createNodeEndpoint(ctx context.Context, want hns.Endpoint, netwo
 	all, lookErr := k.HNS.EndpointsOf(ctx, want.NetworkID)
 	for _, e := range all {
 		if slices.ContainsFunc(want.Addrs(), func(a netip.Addr) bool { return slices.Contains(e.Addrs(), a) }) {
-			return hns.Endpoint{}, fmt.Errorf("%w: %s has it; remove its pod: %w", ErrAddressTaken, e.Label(), err)
+			return hns.Endpoint{}, problem.New(ErrAddressTaken, err, "%s has it; remove its pod", e.Label())
 		}
 	}
-	return hns.Endpoint{}, fmt.Errorf("%w: %w", ErrAddressTaken, errors.Join(err, lookErr))
+	return hns.Endpoint{}, problem.New(ErrAddressTaken, errors.Join(err, lookErr), "")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // How long a new network may leave the node without its address, how often HNS is
@@ -42,7 +43,7 @@ func (k Keeper) settle(ctx context.Context, n hns.Network) ([]string, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for the node's address after making the network %q: %w", n.Name, ctx.Err())
+			return nil, problem.New(nil, ctx.Err(), "wait for the node's address after making the network %q", n.Name)
 		case <-limit.C:
 			return unsettled(n, fmt.Errorf("it tells none after %s", settleTime)), nil
 		case <-time.After(settleEvery):

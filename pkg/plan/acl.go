@@ -3,13 +3,13 @@
 package plan
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // NeedsHost reports whether the plan of an endpoint depends on the node's
@@ -46,7 +46,7 @@ func acls(f Facts) (acl.Set, error) {
 	}
 	set, err := acl.Compile(t, c.ACL.Spec, c.ACL.Tighter...)
 	if err != nil {
-		return acl.Set{}, fmt.Errorf("%w: acl: %w", ErrConflict, err)
+		return acl.Set{}, problem.New(ErrConflict, err, "acl")
 	}
 	return set, nil
 }

@@ -8,12 +8,12 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // Kinds of refusals, for errors.Is.
@@ -137,8 +137,7 @@ func addAddresses(want *hns.Endpoint, f Facts) error {
 	seen := map[bool]netip.Addr{}
 	for _, a := range f.Addresses {
 		if first, twice := seen[a.Addr.Is6()]; twice {
-			return fmt.Errorf("%w: IPAM gave %s and %s, but an endpoint takes one address of a family",
-				ErrConflict, first, a.Addr)
+			return problem.New(ErrConflict, nil, "IPAM gave %s and %s, but an endpoint takes one address of a family", first, a.Addr)
 		}
 		seen[a.Addr.Is6()] = a.Addr
 		if err := checkFamily(a.Addr, f.Features, f.Config.Driver); err != nil {
@@ -150,7 +149,7 @@ func addAddresses(want *hns.Endpoint, f Facts) error {
 		}
 		want.Addresses = append(want.Addresses, netip.PrefixFrom(a.Addr, subnet.Prefix.Bits()))
 		if hasNodeEndpoint(f.Config) && a.Addr == subnet.NodeAddress() {
-			return fmt.Errorf("%w: IPAM gave %s, which network.gatewayEndpoint makes the node's", ErrConflict, a.Addr)
+			return problem.New(ErrConflict, nil, "IPAM gave %s, which network.gatewayEndpoint makes the node's", a.Addr)
 		}
 		if gw := gatewayOf(a, subnet, f.Config); gw.IsValid() {
 			want.Routes = append(want.Routes, defaultRoute(gw))
@@ -165,7 +164,7 @@ func checkFamily(a netip.Addr, features hns.Features, driver hns.Driver) error {
 		return nil
 	}
 	if !driver.HasIPv6() {
-		return fmt.Errorf("%w: IPAM gave %s, but %s networks have no IPv6", ErrConflict, a, driver)
+		return problem.New(ErrConflict, nil, "IPAM gave %s, but %s networks have no IPv6", a, driver)
 	}
 	return checkIPv6(a, features)
 }
@@ -179,10 +178,9 @@ func subnetOf(n hns.Network, a netip.Addr) (hns.Subnet, error) {
 		known = append(known, s.Prefix.String())
 	}
 	if len(known) == 0 {
-		return hns.Subnet{}, fmt.Errorf("%w: IPAM gave %s, but the network %q has no subnet", ErrConflict, a, n.Name)
+		return hns.Subnet{}, problem.New(ErrConflict, nil, "IPAM gave %s, but the network %q has no subnet", a, n.Name)
 	}
-	return hns.Subnet{}, fmt.Errorf("%w: IPAM gave %s, which is outside of the network %q (%s)",
-		ErrConflict, a, n.Name, strings.Join(known, ", "))
+	return hns.Subnet{}, problem.New(ErrConflict, nil, "IPAM gave %s, which is outside of the network %q (%s)", a, n.Name, strings.Join(known, ", "))
 }
 
 // gatewayOf prefers IPAM's gateway, which knows of other agents' endpoints of the

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // CheckFeatures refuses, as ErrFeature, a configuration that this node's HNS
@@ -78,5 +79,5 @@ func checkIPv6(a netip.Addr, f hns.Features) error {
 }
 
 func tooOld(what, needs string, f hns.Features) error {
-	return fmt.Errorf("%w: %s needs HNS %s; this node has %s", ErrFeature, what, needs, f.Version)
+	return problem.New(ErrFeature, nil, "%s needs HNS %s; this node has %s", what, needs, f.Version)
 }

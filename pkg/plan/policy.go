@@ -9,6 +9,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // policies returns the endpoint's policies: what leads traffic first, the ACLs
@@ -83,7 +84,7 @@ func portMappings(f Facts) ([]hns.Policy, error) {
 		families := f.families()
 		if m.HostIP.IsValid() {
 			if !slices.Contains(families, m.HostIP.Is6()) {
-				return nil, fmt.Errorf("%w: runtimeConfig.portMappings[%d].hostIP: the pod has no address of the family of %s", ErrConflict, i, m.HostIP)
+				return nil, problem.New(ErrConflict, nil, "runtimeConfig.portMappings[%d].hostIP: the pod has no address of the family of %s", i, m.HostIP)
 			}
 			families = []bool{m.HostIP.Is6()}
 		}
@@ -163,7 +164,7 @@ func loopbackDSR(f Facts) ([]hns.Policy, error) {
 	case !*asked:
 		return nil, nil
 	case len(f.Addresses) == 0:
-		return nil, fmt.Errorf("%w: loopbackDSR needs an address from IPAM, and ipam gave none", ErrConflict)
+		return nil, problem.New(ErrConflict, nil, "loopbackDSR needs an address from IPAM, and ipam gave none")
 	}
 	var out []hns.Policy
 	for _, a := range f.Addresses {

@@ -3,11 +3,11 @@
 package plan
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // ipamRoutes makes an SDN route of each route that IPAM gave. HNS honours only the
@@ -24,8 +24,7 @@ func ipamRoutes(f Facts) ([]hns.Policy, error) {
 			return nil, err
 		case configured || r.NextHop == gw:
 		case !f.Config.Driver.HasVFP():
-			return nil, fmt.Errorf("%w: IPAM gave the route %s, but a pod on a %s network has no other route than its default route; take it out of ipam.routes",
-				ErrConflict, r, f.Config.Driver)
+			return nil, problem.New(ErrConflict, nil, "IPAM gave the route %s, but a pod on a %s network has no other route than its default route; take it out of ipam.routes", r, f.Config.Driver)
 		default:
 			out = append(out, hns.SDNRoute{Destination: r.Destination, NextHop: r.NextHop})
 		}
@@ -39,7 +38,7 @@ func (f Facts) gatewayTo(r hns.Route) (netip.Addr, error) {
 	six := r.Destination.Addr().Is6()
 	i := slices.IndexFunc(f.Addresses, func(a Address) bool { return a.Addr.Is6() == six })
 	if i < 0 {
-		return netip.Addr{}, fmt.Errorf("%w: IPAM gave the route %s, but no address of its family", ErrConflict, r)
+		return netip.Addr{}, problem.New(ErrConflict, nil, "IPAM gave the route %s, but no address of its family", r)
 	}
 	subnet, err := subnetOf(f.Network, f.Addresses[i].Addr)
 	if err != nil {
@@ -50,7 +49,7 @@ func (f Facts) gatewayTo(r hns.Route) (netip.Addr, error) {
 		return gw, nil
 	}
 	if !gw.IsValid() {
-		return netip.Addr{}, fmt.Errorf("%w: IPAM gave the route %s, but the network %q has no gateway; name the next hop (gw) in ipam.routes", ErrConflict, r, f.Network.Name)
+		return netip.Addr{}, problem.New(ErrConflict, nil, "IPAM gave the route %s, but the network %q has no gateway; name the next hop (gw) in ipam.routes", r, f.Network.Name)
 	}
 	return netip.Addr{}, nil
 }

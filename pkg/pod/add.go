@@ -5,13 +5,13 @@ package pod
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // Result is what ADD made, as HNS says.
@@ -71,7 +71,7 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 	existing = slices.DeleteFunc(existing, func(e hns.Endpoint) bool { return e.ID == kept.ID })
 	for _, e := range existing {
 		if err := v.remove(ctx, e); err != nil {
-			return Result{}, fmt.Errorf("replace what an earlier ADD left: %w", err)
+			return Result{}, problem.New(nil, err, "replace what an earlier ADD left")
 		}
 	}
 	if kept.ID != "" {
@@ -79,7 +79,7 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 	}
 	if len(existing) > 0 {
 		if err := v.free(ctx, c, existing); err != nil {
-			return Result{}, fmt.Errorf("replace what an earlier ADD left: %w", err)
+			return Result{}, problem.New(nil, err, "replace what an earlier ADD left")
 		}
 	}
 	return v.create(ctx, c, n, ns.ID)
@@ -96,7 +96,7 @@ func (v Verbs) keep(ctx context.Context, c config.Config, n hns.Network, namespa
 		case e.NamespaceID == "":
 			loose = append(loose, e)
 		case e.NamespaceID != namespace:
-			return hns.Endpoint{}, fmt.Errorf("%w: endpoint %s of this container is in namespace %s, not in %s", ErrInUse, e.Name, e.NamespaceID, namespace)
+			return hns.Endpoint{}, problem.New(ErrInUse, nil, "endpoint %s of this container is in namespace %s, not in %s", e.Name, e.NamespaceID, namespace)
 		}
 	}
 	for _, e := range existing {
@@ -176,7 +176,7 @@ func (v Verbs) attach(ctx context.Context, namespace string, e hns.Endpoint) (hn
 		return hns.Endpoint{}, err
 	}
 	if got.NamespaceID != namespace {
-		return hns.Endpoint{}, fmt.Errorf("%w: endpoint %s is in namespace %q, not in %s", ErrInUse, got.Name, got.NamespaceID, namespace)
+		return hns.Endpoint{}, problem.New(ErrInUse, nil, "endpoint %s is in namespace %q, not in %s", got.Name, got.NamespaceID, namespace)
 	}
 	return got, nil
 }
@@ -185,16 +185,15 @@ func (v Verbs) attach(ctx context.Context, namespace string, e hns.Endpoint) (hn
 // lost it: a DEL that overtook this ADD saw no endpoint and freed the address.
 func (v Verbs) confirm(ctx context.Context, c config.Config, n hns.Network, want, got hns.Endpoint) error {
 	if len(got.Addresses) == 0 {
-		return fmt.Errorf("%w: the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section",
-			plan.ErrConflict, n.Name, got.Name)
+		return problem.New(plan.ErrConflict, nil, "the network %q gave endpoint %s no address; give it a subnet or the configuration an ipam section", n.Name, got.Name)
 	}
 	for _, addr := range want.Addrs() {
 		if !slices.Contains(got.Addrs(), addr) {
-			return fmt.Errorf("%w: HNS gave endpoint %s the addresses %s, not %s", plan.ErrConflict, got.Name, plan.List(got.Addrs()), addr)
+			return problem.New(plan.ErrConflict, nil, "HNS gave endpoint %s the addresses %s, not %s", got.Name, plan.List(got.Addrs()), addr)
 		}
 	}
 	if err := v.IPAM.Confirm(ctx, c, got.Addrs()); err != nil {
-		return fmt.Errorf("%w: %w", ErrIPAM, err)
+		return problem.New(ErrIPAM, err, "")
 	}
 	return nil
 }

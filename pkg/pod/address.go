@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // maxRefusals bounds how many addresses are tried for one endpoint.
@@ -73,7 +74,7 @@ func repeated(want hns.Endpoint, refused map[netip.Addr]error) error {
 			err = fmt.Errorf("HNS refused %d addresses before", len(refused))
 		}
 		if err != nil {
-			return fmt.Errorf("%w: IPAM gives no other address than %s: %w", ErrAddressTaken, addr, err)
+			return problem.New(ErrAddressTaken, err, "IPAM gives no other address than %s", addr)
 		}
 	}
 	return nil
@@ -104,7 +105,7 @@ func (v Verbs) allocate(ctx context.Context, c config.Config, n hns.Network, res
 		}
 	}
 	if err != nil {
-		return ipam.Result{}, fmt.Errorf("%w: %w", ErrIPAM, err)
+		return ipam.Result{}, problem.New(ErrIPAM, err, "")
 	}
 	return given, nil
 }
@@ -132,12 +133,12 @@ func (v Verbs) makeRoom(ctx context.Context, n hns.Network, want hns.Endpoint, r
 			err = v.remove(ctx, e)
 		}
 		if !stale || err != nil {
-			return notices, foreign, errors.Join(fmt.Errorf("%s is held by %s: %w", plan.List(e.Addrs()), who, refusal), err)
+			return notices, foreign, errors.Join(problem.New(nil, refusal, "%s is held by %s", plan.List(e.Addrs()), who), err)
 		}
 		notices = append(notices, fmt.Sprintf("removed %s, which held %s", who, plan.List(e.Addrs())))
 	}
 	if !held {
-		return notices, foreign, fmt.Errorf("%s is held by no endpoint of the network, but HNS refuses it: %w", plan.List(want.Addrs()), refusal)
+		return notices, foreign, problem.New(nil, refusal, "%s is held by no endpoint of the network, but HNS refuses it", plan.List(want.Addrs()))
 	}
 	return notices, foreign, nil
 }
@@ -195,7 +196,7 @@ func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) ([]
 	}
 	named, err := v.HNS.EndpointsNamed(ctx, plan.NodeEndpointName(n.Name))
 	if err != nil {
-		return nil, fmt.Errorf("look for the node's own endpoint on the network %q: %w", n.Name, err)
+		return nil, problem.New(nil, err, "look for the node's own endpoint on the network %q", n.Name)
 	}
 	return append(out, addrsOf(notOurs(named, n))...), nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // Chained is the interface that another CNI plugin made for a container.
@@ -72,7 +73,7 @@ func (v Verbs) CheckRules(ctx context.Context, c Chained) error {
 		}
 	}
 	if len(lines) > 0 {
-		return fmt.Errorf("%w: %s", ErrDiffers, strings.Join(lines, "; "))
+		return problem.New(ErrDiffers, nil, "%s", strings.Join(lines, "; "))
 	}
 	return nil
 }
@@ -102,7 +103,7 @@ func (v Verbs) StatusRules(ctx context.Context) error {
 func (v Verbs) rules() aclsync.Syncer { return aclsync.Syncer{HNS: v.HNS, Lock: v.Lock} }
 
 func (c Chained) gone() error {
-	return fmt.Errorf("%w: no endpoint in namespace %s has an address of prevResult (%v)", ErrGone, c.Namespace, c.Addresses)
+	return problem.New(ErrGone, nil, "no endpoint in namespace %s has an address of prevResult (%v)", c.Namespace, c.Addresses)
 }
 
 // chained returns the endpoints of the namespace that have one of the addresses.
@@ -138,7 +139,7 @@ func (v Verbs) chainedRules(ctx context.Context, c Chained, e hns.Endpoint) ([]h
 	}
 	i := slices.IndexFunc(all, func(n hns.Network) bool { return n.ID == e.NetworkID })
 	if i < 0 {
-		return nil, fmt.Errorf("%w: endpoint %s is on network %s, which does not exist", network.ErrMissing, e.Name, e.NetworkID)
+		return nil, problem.New(network.ErrMissing, nil, "endpoint %s is on network %s, which does not exist", e.Name, e.NetworkID)
 	}
 	facts := plan.Facts{Config: c.Config}
 	if facts.Network, err = v.HNS.Network(ctx, all[i].Name); err != nil {

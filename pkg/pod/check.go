@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // Check fails when the container's interface is not what the configuration calls for
@@ -20,7 +21,7 @@ import (
 func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promise) error {
 	n, err := v.HNS.Network(ctx, c.Name)
 	if errors.Is(err, hns.ErrNotFound) {
-		return fmt.Errorf("%w: there is no HNS network %q: %w", network.ErrMissing, c.Name, err)
+		return problem.New(network.ErrMissing, err, "there is no HNS network %q", c.Name)
 	}
 	if err != nil {
 		return err
@@ -34,9 +35,9 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 	case err != nil:
 		return err
 	case len(found) == 0:
-		return fmt.Errorf("%w: there is no endpoint %s", ErrGone, endpointName(c))
+		return problem.New(ErrGone, nil, "there is no endpoint %s", endpointName(c))
 	case len(found) > 1:
-		return fmt.Errorf("%w: there are %d endpoints %s instead of one", ErrDiffers, len(found), endpointName(c))
+		return problem.New(ErrDiffers, nil, "there are %d endpoints %s instead of one", len(found), endpointName(c))
 	}
 	got := found[0]
 	want, err := v.plan(ctx, c, n, ipam.Result{Addresses: promised.Addresses})
@@ -53,10 +54,10 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 		ds = append(ds, plan.Difference{Field: "namespace", Want: ns, Got: in})
 	}
 	if len(ds) > 0 {
-		return fmt.Errorf("%w: endpoint %s: %s", ErrDiffers, got.Name, plan.Differences(ds))
+		return problem.New(ErrDiffers, nil, "endpoint %s: %s", got.Name, plan.Differences(ds))
 	}
 	if err := v.IPAM.Check(ctx, c, got.Addrs()); err != nil {
-		return fmt.Errorf("%w: %w", ErrIPAM, err)
+		return problem.New(ErrIPAM, err, "")
 	}
 	return nil
 }
@@ -78,7 +79,7 @@ func (v Verbs) locate(ctx context.Context, c config.Config, n hns.Network) (owne
 	ns, err := v.HNS.Namespace(ctx, p.namespace)
 	switch {
 	case errors.Is(err, hns.ErrNotFound) && p.own:
-		err = fmt.Errorf("%w: the namespace %s that bulkhead made for the pod does not exist: %w", ErrGone, p.namespace, err)
+		err = problem.New(ErrGone, err, "the namespace %s that bulkhead made for the pod does not exist", p.namespace)
 	case errors.Is(err, hns.ErrNotFound):
 		err = noNamespace(p.namespace, err)
 	}

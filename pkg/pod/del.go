@@ -10,6 +10,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // Del removes a container's interface, frees its addresses, and removes the
@@ -100,7 +101,7 @@ func (v Verbs) remove(ctx context.Context, e hns.Endpoint) error {
 // are the endpoints that did.
 func (v Verbs) free(ctx context.Context, c config.Config, removed []hns.Endpoint) error {
 	if err := v.IPAM.Del(ctx, c, addrsOf(removed)); err != nil {
-		return fmt.Errorf("%w: %w", ErrIPAM, err)
+		return problem.New(ErrIPAM, err, "")
 	}
 	return nil
 }

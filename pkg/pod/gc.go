@@ -5,12 +5,12 @@ package pod
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // GC removes the network's endpoints whose names have our form and whose interface
@@ -50,7 +50,7 @@ func (v Verbs) GC(ctx context.Context, c config.Config, valid []config.Attachmen
 		}
 	}
 	if err := v.IPAM.GC(ctx, c, keep); err != nil {
-		failures = append(failures, fmt.Errorf("%w: %w", ErrIPAM, err))
+		failures = append(failures, problem.New(ErrIPAM, err, ""))
 	}
 	return errors.Join(failures...)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // place is what CNI_NETNS says: into which namespace.
@@ -32,17 +33,16 @@ func placeOf(c config.Config) (place, error) {
 	}
 	if sandbox, ok := strings.CutPrefix(c.NetNS, "container:"); ok {
 		if sandbox == "" || sandbox == c.ContainerID {
-			return place{}, fmt.Errorf("%w: CNI_NETNS is %q; after container: stands the id of the pod's sandbox", ErrNamespace, c.NetNS)
+			return place{}, problem.New(ErrNamespace, nil, "CNI_NETNS is %q; after container: stands the id of the pod's sandbox", c.NetNS)
 		}
 		return place{sandbox: sandbox}, nil
 	}
 	id, err := hns.ParseGUID(c.NetNS)
 	if err != nil {
-		return place{}, fmt.Errorf("%w: CNI_NETNS: %w; the runtime must pass the GUID of an HCN namespace, none, or container:<id of the sandbox>",
-			ErrNamespace, err)
+		return place{}, problem.New(ErrNamespace, nil, "CNI_NETNS: %s; the runtime must pass the GUID of an HCN namespace, none, or container:<id of the sandbox>", err)
 	}
 	if id == hns.ZeroGUID {
-		return place{}, fmt.Errorf("%w: CNI_NETNS is the zero GUID", ErrNamespace)
+		return place{}, problem.New(ErrNamespace, nil, "CNI_NETNS is the zero GUID")
 	}
 	return place{namespace: id, own: id == own}, nil
 }
@@ -63,7 +63,7 @@ func (v Verbs) enter(ctx context.Context, p place) (ns hns.Namespace, made bool,
 		return hns.Namespace{}, true, err
 	case ns.ID != p.namespace:
 		// DEL could not find it: nothing but its id ties it to the container.
-		err = fmt.Errorf("%w: this HNS does not let bulkhead choose the id of a namespace; the runtime must make the namespace itself", plan.ErrFeature)
+		err = problem.New(plan.ErrFeature, nil, "this HNS does not let bulkhead choose the id of a namespace; the runtime must make the namespace itself")
 		return hns.Namespace{}, false, errors.Join(err, v.HNS.DeleteNamespace(ctx, ns.ID))
 	}
 	return ns, true, nil
@@ -93,5 +93,5 @@ func (v Verbs) removeNamespace(ctx context.Context, id string) error {
 
 // noNamespace is the error for a namespace that does not exist.
 func noNamespace(id string, err error) error {
-	return fmt.Errorf("%w: there is no namespace %s on this node: %w", ErrNamespace, id, err)
+	return problem.New(ErrNamespace, err, "there is no namespace %s on this node", id)
 }

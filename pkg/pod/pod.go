@@ -9,7 +9,6 @@ package pod
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
@@ -109,7 +109,7 @@ func (v Verbs) host(c config.Config) ([]netip.Addr, error) {
 	}
 	host, err := v.Host()
 	if err != nil {
-		return nil, fmt.Errorf("list the node's addresses for acl.allowHost: %w", err)
+		return nil, problem.New(nil, err, "list the node's addresses for acl.allowHost")
 	}
 	return host, nil
 }

@@ -10,26 +10,27 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // portError says which port is taken and by whom, as far as HNS knows.
 func (v Verbs) portError(ctx context.Context, want hns.Endpoint, err error) error {
 	networks, lookErr := v.HNS.ListNetworks(ctx)
 	if lookErr != nil {
-		return fmt.Errorf("%w: %w", ErrPortTaken, errors.Join(err, lookErr))
+		return problem.New(ErrPortTaken, errors.Join(err, lookErr), "")
 	}
 	for _, n := range networks {
 		all, lookErr := v.HNS.EndpointsOf(ctx, n.ID)
 		if lookErr != nil {
-			return fmt.Errorf("%w: %w", ErrPortTaken, errors.Join(err, lookErr))
+			return problem.New(ErrPortTaken, errors.Join(err, lookErr), "")
 		}
 		for _, e := range all {
 			if m, ok := contestedPort(want, e); ok {
-				return fmt.Errorf("%w: %s is mapped to %s: %w", ErrPortTaken, m, holderOf(e, n), err)
+				return problem.New(ErrPortTaken, err, "%s is mapped to %s", m, holderOf(e, n))
 			}
 		}
 	}
-	return fmt.Errorf("%w: no endpoint has %s, so a program of the node or a range that Windows reserves must: %w", ErrPortTaken, portsOf(want), err)
+	return problem.New(ErrPortTaken, err, "no endpoint has %s, so a program of the node or a range that Windows reserves must", portsOf(want))
 }
 
 // holderOf names an endpoint and, where the name tells, its container.

@@ -4,10 +4,10 @@ package pod
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // Status fails when an ADD could not work now: HNS does not answer or is too old,
@@ -25,7 +25,7 @@ func (v Verbs) Status(ctx context.Context, c config.Config) error {
 		return err
 	}
 	if err := v.IPAM.Status(ctx, c); err != nil {
-		return fmt.Errorf("%w: %w", ErrIPAM, err)
+		return problem.New(ErrIPAM, err, "")
 	}
 	return nil
 }

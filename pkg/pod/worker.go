@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
 // owner returns the attachment of the container that brought the interface to
@@ -66,9 +67,7 @@ func (v Verbs) shared(ctx context.Context, sandbox config.Config) (hns.Endpoint,
 		}
 		return e, ns, err
 	}
-	return hns.Endpoint{}, hns.Namespace{}, fmt.Errorf(
-		"%w: the sandbox %s of CNI_NETNS has no interface %s on the network %q; the runtime must add the sandbox first",
-		ErrNamespace, sandbox.ContainerID, sandbox.IfName, sandbox.Name)
+	return hns.Endpoint{}, hns.Namespace{}, problem.New(ErrNamespace, nil, "the sandbox %s of CNI_NETNS has no interface %s on the network %q; the runtime must add the sandbox first", sandbox.ContainerID, sandbox.IfName, sandbox.Name)
 }
 
 // leave takes a worker out of the namespace of its sandbox and proves that it is out.

@@ -29,6 +29,7 @@ const root = "../.."
 // is not listed may not exist.
 var mayImport = map[string][]string{
 	"pkg/hns":              {},
+	"pkg/problem":          {},
 	"pkg/acl":              {"pkg/hns"},
 	"pkg/bounded":          {},
 	"pkg/config":           {"pkg/acl", "pkg/hns"},
@@ -36,13 +37,13 @@ var mayImport = map[string][]string{
 	"pkg/hcn/hcnwin":       {"pkg/hcn", "pkg/hns"},
 	"pkg/nodelock":         {},
 	"pkg/uplink":           {},
-	"pkg/plan":             {"pkg/config", "pkg/hcn", "pkg/hns", "pkg/acl"},
-	"pkg/ipam":             {"pkg/bounded", "pkg/config", "pkg/hns"},
-	"pkg/network":          {"pkg/config", "pkg/hns", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
-	"pkg/aclsync":          {"pkg/acl", "pkg/hns", "pkg/nodelock", "pkg/plan"},
-	"pkg/pod":              {"pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
+	"pkg/plan":             {"pkg/problem", "pkg/config", "pkg/hcn", "pkg/hns", "pkg/acl"},
+	"pkg/ipam":             {"pkg/problem", "pkg/bounded", "pkg/config", "pkg/hns"},
+	"pkg/network":          {"pkg/problem", "pkg/config", "pkg/hns", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
+	"pkg/aclsync":          {"pkg/problem", "pkg/acl", "pkg/hns", "pkg/nodelock", "pkg/plan"},
+	"pkg/pod":              {"pkg/problem", "pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/node":             {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/pod", "pkg/uplink"},
-	"pkg/cniplugin":        {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/node", "pkg/plan", "pkg/pod"},
+	"pkg/cniplugin":        {"pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/node", "pkg/plan", "pkg/pod", "pkg/problem"},
 	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/packet":    {"pkg/hns", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/schema":    {"pkg/hns"},
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages run the same everywhere: no files, no processes, no clock.
-var pure = []string{"pkg/hns", "pkg/acl", "pkg/bounded", "pkg/config", "pkg/hcn", "pkg/hnsemu/packet", "pkg/hnsemu/schema", "pkg/plan"}
+var pure = []string{"pkg/hns", "pkg/acl", "pkg/bounded", "pkg/config", "pkg/hcn", "pkg/hnsemu/packet", "pkg/hnsemu/schema", "pkg/plan", "pkg/problem"}
 
 // pkg is what go list says of a package.
 type pkg struct {
