@@ -95,20 +95,24 @@ wine_prefix() {
   done
 }
 
+# wine_apart runs a program of Wine's without TMPDIR: Debian's wineserver has its
+# socket there, so who has another TMPDIR would get another server.
+wine_apart() { env -u TMPDIR "$@"; }
+
 # wine_start starts the server if it does not run, and then a program: the first
 # one starts what Windows starts at boot. These outlive us, so they must hold
 # neither our output nor our locks, and they need Wine's own combase.dll.
 wine_start() {
-  "$WINESERVER" "-p$wine_linger" </dev/null >"$WINEPREFIX.log" 2>&1 8>&- 9>&- || true # 2: it runs
-  WINEDLLOVERRIDES="$WINEDLLOVERRIDES;combase=b" $WINELAUNCHER "$WINELOADER" "$@" </dev/null >>"$WINEPREFIX.log" 2>&1 8>&- 9>&- && return
+  wine_apart "$WINESERVER" "-p$wine_linger" </dev/null >"$WINEPREFIX.log" 2>&1 8>&- 9>&- || true # 2: it runs
+  WINEDLLOVERRIDES="$WINEDLLOVERRIDES;combase=b" wine_apart $WINELAUNCHER "$WINELOADER" "$@" </dev/null >>"$WINEPREFIX.log" 2>&1 8>&- 9>&- && return
   echo "wine.sh: $* failed:" >&2
   cat "$WINEPREFIX.log" >&2
   return 1
 }
 
 wine_stop() {
-  "$WINESERVER" -k 8>&- 9>&- || true # 1: it does not run
-  "$WINESERVER" -w 8>&- 9>&-
+  wine_apart "$WINESERVER" -k 8>&- 9>&- || true # 1: it does not run
+  wine_apart "$WINESERVER" -w 8>&- 9>&-
 }
 
 # wine_up may be called by any number of processes at once. Lock 9 is held while
@@ -125,7 +129,7 @@ wine_up() {
   exec 9>&-
 }
 
-wine_run() { $WINELAUNCHER "$WINELOADER" "$@" 8>&-; }
+wine_run() { wine_apart $WINELAUNCHER "$WINELOADER" "$@" 8>&-; }
 
 wine_down() {
   [[ -d $WINEPREFIX ]] || return 0
