@@ -33,8 +33,8 @@ type Syncer struct {
 }
 
 // Sync makes rules the only ones of their owner on an endpoint; none takes the
-// owner's away. Every other policy stays. Rules that are there already cost no
-// change. It fails with hns.ErrNotFound when the endpoint does not exist, and with
+// owner's away. Every other policy stays as it was read. Rules that are there already
+// cost no change. It fails with hns.ErrNotFound when the endpoint does not exist, and with
 // ErrDiffers when HNS does not show the rules afterwards.
 func (s Syncer) Sync(ctx context.Context, endpointID string, owner acl.Owner, rules []hns.ACL) error {
 	release, err := s.Lock(ctx, "endpoint-"+endpointID)
@@ -57,7 +57,7 @@ func (s Syncer) Sync(ctx context.Context, endpointID string, owner acl.Owner, ru
 	if err != nil {
 		return err
 	}
-	if ds := plan.DiffPolicies(owner, want, got.Policies); len(ds) > 0 {
+	if ds := plan.DiffPolicies(owner, plan.ReplaceRules(owner, nil, rules), got.Policies); len(ds) > 0 {
 		return problem.New(ErrDiffers, nil, "endpoint %s after HNS took the rules: %s", e.Label(), plan.Differences(ds))
 	}
 	return nil

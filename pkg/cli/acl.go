@@ -91,7 +91,7 @@ func (s *session) host(f set, c config.Config) ([]netip.Addr, error) {
 		return nil, nil
 	}
 	if f.node == nil {
-		host, err := s.Node.Addrs()
+		host, err := s.Node.NodeAddrs()
 		if err != nil {
 			return nil, failure{fmt.Errorf("list this machine's addresses: %w", err)}
 		}

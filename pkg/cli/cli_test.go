@@ -36,8 +36,8 @@ func run(t *testing.T, host *hnsemu.Host, args ...string) (status int, stdout, s
 			OpenHNS: func(perCall time.Duration) (hns.Client, error) {
 				return emuclient.NewTimeout(host, "cli", perCall), nil
 			},
-			Lock:  nodelock.Acquire,
-			Addrs: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.168.1.5")}, nil },
+			Lock:      nodelock.Acquire,
+			NodeAddrs: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.168.1.5")}, nil },
 		},
 	}
 	return env.Run(args), out.String(), err.String()

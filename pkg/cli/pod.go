@@ -38,7 +38,7 @@ func endpointsOf(i node.Inventory, pod podFlags) ([]hns.Endpoint, error) {
 			return nil, err
 		}
 	}
-	if err := i.Err(node.HNS); err != nil {
+	if err := i.Err(node.Endpoints); err != nil {
 		return nil, err
 	}
 	networks := map[string]string{}

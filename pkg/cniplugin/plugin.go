@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cniplugin speaks CNI: it turns what skel read into a Config and an
-// Attachment, hands over to attach, and prints the result or an error that has a
-// code and a sentence for a cluster admin. It is the only place that assigns CNI
-// error codes.
+// Package cniplugin speaks CNI: it turns what skel read into a Config, hands over to
+// package pod, and prints the result or an error that has a code and a sentence for a
+// cluster admin. It is the only place that assigns CNI error codes.
 package cniplugin
 
 import (
@@ -58,11 +57,11 @@ func (p plugin) add(args *skel.CmdArgs) error {
 	}
 	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
 		res, err := v.Add(ctx, c)
-		if err != nil {
-			return err
-		}
 		for _, n := range res.Notices {
 			fmt.Fprintf(os.Stderr, "bulkhead: ADD %s: %s\n", attachmentOf(args), n)
+		}
+		if err != nil {
+			return err
 		}
 		return types.PrintResult(result(res, args.IfName), c.CNIVersion)
 	})

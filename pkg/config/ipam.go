@@ -176,6 +176,11 @@ func readHostLocal(doc document, c *Config, ipam *IPAM) error {
 			return err
 		}
 	}
+	for _, f := range []struct{ key, text string }{{"rangeStart", w.RangeStart}, {"rangeEnd", w.RangeEnd}, {"gateway", w.Gateway}} {
+		if f.text != "" && w.Subnet == "" {
+			return invalid("ipam."+f.key, "without ipam.subnet it is of no range; move it into one of ipam.ranges")
+		}
+	}
 	if w.Subnet != "" {
 		r, err := wireRange{w.Subnet, w.RangeStart, w.RangeEnd, w.Gateway}.parse("ipam")
 		if err != nil {
@@ -362,6 +367,9 @@ func parseExclude(raw json.RawMessage) ([]netip.Prefix, error) {
 // checkPodFamilies refuses port mappings of a family that no address of the pod will
 // have, where the configuration tells.
 func (c *Config) checkPodFamilies() error {
+	if c.Type == TypeACL {
+		return nil // the plugin before it has the addresses
+	}
 	four, six := false, false
 	note := func(a netip.Addr) { four, six = four || a.Is4(), six || a.Is6() }
 	switch c.IPAM.Type {

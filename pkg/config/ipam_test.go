@@ -4,6 +4,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,7 +92,7 @@ func TestIPAMContradictions(t *testing.T) {
 			"runtimeConfig.ipRanges[0][0]: 10.9.0.254 is outside of network.subnets (10.1.0.0/24, fd00::/64)",
 			hostLocal(`[[{"subnet": "10.1.0.0/24"}]]`, `, "runtimeConfig": {"ipRanges": [[{"subnet": "10.9.0.0/24"}]]}`),
 		},
-		{"ipam.addresses: 10.9.0.5 is outside of network.subnets (10.1.0.0/24, fd00::/64)", native(l2bridge + `"ipam": {"type": "static", "addresses": [{"address": "10.9.0.5/24"}]}`)},
+		{"ipam.addresses[0]: 10.9.0.5 is outside of network.subnets (10.1.0.0/24, fd00::/64)", native(l2bridge + `"ipam": {"type": "static", "addresses": [{"address": "10.9.0.5/24"}]}`)},
 		{
 			"runtimeConfig.ips[1]: requested address 10.1.0.9 is in no range of the ipam section",
 			hostLocal(`[[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.10"}], [{"subnet": "fd00::/64"}]]`, `, "runtimeConfig": {"ips": ["fd00::9", "10.1.0.9"]}`),
@@ -113,6 +114,9 @@ func TestIPAMContradictions(t *testing.T) {
 			native(l2bridge + `"ipam": {"type": "static", "addresses": [{"address": "fd00::5/64"}]},
 				"runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "tcp", "hostIP": "192.168.1.5"}]}`),
 		},
+		{"CNI_ARGS IP[0]: 10.9.0.5 is outside of network.subnets (10.1.0.0/24, fd00::/64)", native(l2bridge + `"ipam": {"type": "static"}`)},
+		{`ipam.addresses[0]: "::ffff:10.1.0.3/64" is IPv4 written as IPv6; write it as IPv4`, native(`"ipam": {"type": "static", "addresses": [{"address": "::ffff:10.1.0.3/64"}]}`)},
+		{"ipam.gateway: without ipam.subnet it is of no range; move it into one of ipam.ranges", native(`"ipam": {"type": "host-local", "gateway": "10.1.0.1", "ranges": [[{"subnet": "10.1.0.0/24"}]]}`)},
 		{"ipam.ranges: missing; host-local needs at least one range", native(`"ipam": {"type": "host-local"}`)},
 		{"ipam.ranges[0]: empty; it needs a range", hostLocal(`[[]]`, "")},
 		{"ipam.ranges[0][0].subnet: missing; want a CIDR such as 10.10.0.0/24", hostLocal(`[[{}]]`, "")},
@@ -133,7 +137,11 @@ func TestIPAMContradictions(t *testing.T) {
 			native(`"policies": [{"Type": "Firewall", "Settings": {}}]`),
 		},
 	} {
-		_, err := Parse([]byte(tc.conf), Env{})
+		env := Env{}
+		if strings.HasPrefix(tc.want, "CNI_ARGS IP") {
+			env.Args = "IP=10.9.0.5/24"
+		}
+		_, err := Parse([]byte(tc.conf), env)
 		if err == nil {
 			t.Errorf("accepted %s\nwant %s", tc.conf, tc.want)
 			continue

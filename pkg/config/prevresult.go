@@ -132,3 +132,25 @@ func (c Config) ValidAttachments() ([]Attachment, error) {
 	}
 	return out, nil
 }
+
+// WithValidAttachments returns Raw with these attachments as the valid ones, under
+// both keys that libcni uses.
+func (c Config) WithValidAttachments(valid []Attachment) ([]byte, error) {
+	doc, err := parseDocument(c.Raw)
+	if err != nil {
+		return nil, err
+	}
+	list := []types.GCAttachment{}
+	for _, a := range valid {
+		list = append(list, types.GCAttachment{ContainerID: a.ContainerID, IfName: a.IfName})
+	}
+	raw, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
+	}
+	doc["cni.dev/valid-attachments"] = raw
+	if doc["cni.dev/attachments"] != nil {
+		doc["cni.dev/attachments"] = raw
+	}
+	return json.Marshal(doc)
+}

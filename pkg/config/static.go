@@ -29,23 +29,32 @@ func readStatic(doc document, c *Config, ipam *IPAM) error {
 	if err != nil {
 		return err
 	}
+	path := "ipam.addresses"
 	switch {
 	case len(fromRuntime) > 0:
-		ipam.Addresses, err = parseAddresses("runtimeConfig.ips", withoutGateways(fromRuntime))
+		path = "runtimeConfig.ips"
+		ipam.Addresses, err = parseAddresses(path, withoutGateways(fromRuntime))
 	case len(fromArgs) > 0:
-		ipam.Addresses, err = parseAddresses("args.cni.ips", withoutGateways(fromArgs))
+		path = "args.cni.ips"
+		ipam.Addresses, err = parseAddresses(path, withoutGateways(fromArgs))
 	default:
-		if ipam.Addresses, err = parseAddresses("ipam.addresses", w.Addresses); err == nil {
-			ipam.Addresses = append(ipam.Addresses, fromEnv...)
-		}
+		ipam.Addresses, err = parseAddresses(path, w.Addresses)
 	}
 	if err != nil {
 		return err
 	}
-	for _, a := range ipam.Addresses {
-		if err := c.checkInSubnets("ipam.addresses", a.Prefix.Addr()); err != nil {
+	for i, a := range ipam.Addresses {
+		if err := c.checkInSubnets(index(path, i), a.Prefix.Addr()); err != nil {
 			return err
 		}
+	}
+	if path == "ipam.addresses" {
+		for i, a := range fromEnv {
+			if err := c.checkInSubnets(index("CNI_ARGS IP", i), a.Prefix.Addr()); err != nil {
+				return err
+			}
+		}
+		ipam.Addresses = append(ipam.Addresses, fromEnv...)
 	}
 	if err := ipam.checkOneOfAFamily(c.CNIVersion, func(count func(netip.Addr)) {
 		for _, a := range ipam.Addresses {
@@ -78,8 +87,11 @@ func parseAddresses(path string, in []wireAddress) ([]IPAMAddress, error) {
 		if err != nil {
 			return nil, invalid(index(path, i), "%q is not an address with a prefix length, as in 10.0.0.5/24", w.Address)
 		}
-		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 { // as in ::ffff:10.0.0.5/120
-			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+		if a := p.Addr(); a.Is4In6() {
+			if p.Bits() < 96 {
+				return nil, invalid(index(path, i), "%q is IPv4 written as IPv6; write it as IPv4", w.Address)
+			}
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96) // as in ::ffff:10.0.0.5/120
 		}
 		parsed := IPAMAddress{Prefix: p}
 		if w.Gateway != "" {

@@ -79,7 +79,7 @@ func (c client) DeleteNetwork(ctx context.Context, id string) (err error) {
 
 func (c client) Endpoint(ctx context.Context, id string) (_ hns.Endpoint, err error) {
 	defer describe(&err, "find endpoint", id)
-	return byID(ctx, c, Endpoints, id, decodeEndpoint, hns.CodeEndpointNotFound)
+	return byID(ctx, c, Endpoints, id, decodeEndpoint, func(e hns.Endpoint) string { return e.ID }, hns.CodeEndpointNotFound)
 }
 
 func (c client) EndpointsNamed(ctx context.Context, name string) (_ []hns.Endpoint, err error) {
@@ -160,7 +160,7 @@ func (c client) DeleteEndpoint(ctx context.Context, id string) (err error) {
 
 func (c client) Namespace(ctx context.Context, id string) (_ hns.Namespace, err error) {
 	defer describe(&err, "find namespace", id)
-	return byID(ctx, c, Namespaces, id, decodeNamespace, hns.CodeNotFound)
+	return byID(ctx, c, Namespaces, id, decodeNamespace, func(ns hns.Namespace) string { return ns.ID }, hns.CodeNotFound)
 }
 
 func (c client) ListNamespaces(ctx context.Context) (_ []hns.Namespace, err error) {
@@ -284,7 +284,7 @@ func (c client) close(ctx context.Context, kind Kind, object Handle, err error) 
 // byID returns one object, or an error of the code absent. HNS's word that there is
 // none is not enough, since it says so of much that fails (ERROR_NOT_FOUND): the
 // list must lack it, too.
-func byID[T any](ctx context.Context, c client, kind Kind, id string, decode func([]byte) (T, error), absent hns.HRESULT) (T, error) {
+func byID[T any](ctx context.Context, c client, kind Kind, id string, decode func([]byte) (T, error), idOf func(T) string, absent hns.HRESULT) (T, error) {
 	var none T
 	id, err := parseID(id)
 	if err != nil {
@@ -305,10 +305,10 @@ func byID[T any](ctx context.Context, c client, kind Kind, id string, decode fun
 	if err != nil {
 		return none, err
 	}
-	if len(found) == 0 {
-		return none, &hns.Error{Code: absent}
+	if i := slices.IndexFunc(found, func(got T) bool { return idOf(got) == id }); i >= 0 {
+		return found[i], nil
 	}
-	return found[0], nil
+	return none, &hns.Error{Code: absent}
 }
 
 // listTries is how often a list is read before it is called too busy. Each try

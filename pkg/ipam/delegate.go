@@ -80,8 +80,14 @@ func (d delegate) Check(ctx context.Context, c config.Config, _ []netip.Addr) er
 	return d.run(ctx, c, invoke.DelegateCheck)
 }
 
-// GC executes the plugin's GC; who is valid stands in the configuration.
-func (d delegate) GC(ctx context.Context, c config.Config, _ []config.Attachment) error {
+// GC executes the plugin's GC with keep in the place of the attachments that the
+// runtime called valid: it may hold more.
+func (d delegate) GC(ctx context.Context, c config.Config, keep []config.Attachment) error {
+	stdin, err := c.WithValidAttachments(keep)
+	if err != nil {
+		return err
+	}
+	c.Raw = stdin
 	return d.run(ctx, c, invoke.DelegateGC)
 }
 
@@ -103,7 +109,8 @@ func (d delegate) run(ctx context.Context, c config.Config, verb func(context.Co
 func execute[T any](ctx context.Context, name string, call func() (T, error)) (T, error) {
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(killTime, giveUp) })()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(killTime, giveUp) })
+	defer stop()
 	out, err := bounded.Do(waiting, call)
 	ended := ctx.Err()
 	switch {

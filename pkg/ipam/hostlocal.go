@@ -98,7 +98,13 @@ func (hostLocal) Del(ctx context.Context, c config.Config, had []netip.Addr) err
 	if there, err := d.exists(); err != nil || !there {
 		return err
 	}
-	return d.withLock(ctx, func(*disk.Store) error { return d.release(c.Attachment, had) })
+	var promised []netip.Addr
+	if p, err := c.Promise(); err == nil { // DEL needs none
+		for _, a := range p.Addresses {
+			promised = append(promised, a.Prefix.Addr())
+		}
+	}
+	return d.withLock(ctx, func(*disk.Store) error { return d.release(c.Attachment, had, promised) })
 }
 
 // Confirm looks for the reservations of the addresses.
@@ -123,7 +129,8 @@ func (hostLocal) Check(ctx context.Context, c config.Config, has []netip.Addr) e
 }
 
 // GC is host-local's own: it removes every file of the directory that names nobody in
-// keep, and passes over what it cannot read or remove.
+// keep, and passes over what it cannot read or remove. It takes the lock itself, so a
+// GC that was given up while it waited can still run until the process ends.
 func (hostLocal) GC(ctx context.Context, c config.Config, keep []config.Attachment) error {
 	d := networkDirOf(c)
 	if there, err := d.exists(); err != nil || !there {
@@ -145,13 +152,13 @@ func (hostLocal) GC(ctx context.Context, c config.Config, keep []config.Attachme
 
 // Status checks that the section can be used, that the files can be opened and
 // that no range is used up.
-func (h hostLocal) Status(ctx context.Context, c config.Config) error {
-	if err := h.Validate(c); err != nil {
-		return err
-	}
+func (hostLocal) Status(ctx context.Context, c config.Config) error {
 	pools, err := poolsOf(c, nil)
 	if err != nil {
 		return err
+	}
+	if _, err := dnsOfFile(c.IPAM.ResolvConf); err != nil {
+		return problem.New(ErrConfig, err, "")
 	}
 	d := networkDirOf(c)
 	return d.bounded(ctx, func() error {

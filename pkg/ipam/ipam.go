@@ -48,12 +48,10 @@ type Plugin interface {
 	// chooses, so only it looks. After a failure part of the addresses may be
 	// reserved: call Del.
 	Add(ctx context.Context, c config.Config, reserved []netip.Addr) (Result, error)
-	// Del releases everything that the attachment holds, whatever its endpoint had.
+	// Del releases what is reserved for the attachment, whatever its endpoint had.
 	// Nothing to release is success, and so is a configuration that has changed
-	// since Add. Of the addresses that its endpoint had, where the caller knows
-	// them, it releases also what is reserved for nobody, which a crash leaves
-	// behind. What else names nobody stays for GC: a live pod's file may be as
-	// damaged.
+	// since Add. had are the addresses of its endpoint, where the caller knows them:
+	// of those Del releases also what is reserved for nobody, as a crash leaves it.
 	Del(ctx context.Context, c config.Config, had []netip.Addr) error
 	// Confirm fails with ErrReleased when the reservation of one of the addresses
 	// has been given back since Add, by a DEL that overtook it. Plugins without

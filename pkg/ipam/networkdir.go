@@ -115,6 +115,8 @@ func missing(err error) bool {
 type reservation struct {
 	addr netip.Addr
 	path string
+	// dir is true for a directory in the place of the file.
+	dir bool
 }
 
 // reservations lists the reserved addresses without reading who holds them.
@@ -129,7 +131,7 @@ func (d networkDir) reservations() ([]reservation, error) {
 	var out []reservation
 	for _, f := range files {
 		if addr, ok := addressNamed(f.Name()); ok {
-			out = append(out, reservation{addr, filepath.Join(d.path(), f.Name())})
+			out = append(out, reservation{addr, filepath.Join(d.path(), f.Name()), f.IsDir()})
 		}
 	}
 	return out, nil

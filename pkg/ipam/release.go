@@ -17,17 +17,20 @@ import (
 // release removes every file that names the attachment, and the blank files of the
 // addresses that its endpoint had. Files that name the container alone are the
 // attachment's where none names the interface, too, as host-local has it. A file that
-// cannot be read is an error where it may be the attachment's: its address is known
-// to be, or nothing else is.
-func (d networkDir) release(a config.Attachment, had []netip.Addr) error {
+// cannot be read is an error where it may be the attachment's: its address is one
+// that the endpoint had or that ADD promised, or nothing is known.
+func (d networkDir) release(a config.Attachment, had, promised []netip.Addr) error {
 	all, err := d.reservations()
 	if err != nil {
 		return err
 	}
-	known := setOf(had)
+	blankable, known := setOf(had), setOf(slices.Concat(had, promised))
 	var own, ofContainer, blanks []reservation
 	var unread, failures []error
 	for _, file := range all {
+		if file.dir {
+			continue // host-local passes over it, too
+		}
 		content, err := file.content()
 		got := holderIn(content)
 		switch {
@@ -40,7 +43,7 @@ func (d networkDir) release(a config.Attachment, had []netip.Addr) error {
 			own = append(own, file)
 		case got == config.Attachment{ContainerID: a.ContainerID}:
 			ofContainer = append(ofContainer, file)
-		case blank(content) && known[file.addr]:
+		case blank(content) && blankable[file.addr]:
 			blanks = append(blanks, file)
 		}
 	}
@@ -74,7 +77,7 @@ func (u unreserved) Error() string { return string(u) }
 // the lock: what is being released is as good as released.
 func (d networkDir) confirm(a config.Attachment, has []netip.Addr) error {
 	for _, addr := range slices.SortedFunc(maps.Keys(setOf(has)), netip.Addr.Compare) {
-		content, err := reservation{addr, disk.GetEscapedPath(d.path(), addr.String())}.content()
+		content, err := reservation{addr: addr, path: disk.GetEscapedPath(d.path(), addr.String())}.content()
 		if err != nil && !missing(err) {
 			return err
 		}

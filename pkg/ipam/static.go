@@ -21,6 +21,15 @@ func (s static) Validate(c config.Config) error {
 	return err
 }
 
+// Status is Validate, but for addresses that may be named only when an interface is
+// added.
+func (s static) Status(_ context.Context, c config.Config) error {
+	if len(c.IPAM.Addresses) == 0 {
+		return nil
+	}
+	return s.Validate(c)
+}
+
 // Add answers the configured addresses.
 func (static) Add(_ context.Context, c config.Config, _ []netip.Addr) (Result, error) {
 	if len(c.IPAM.Addresses) == 0 {

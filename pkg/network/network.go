@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package network sees to it that the HNS network of a configuration is there and as
-// configured, with the node's own endpoint on it. It makes what is missing and its
-// configuration's to make, one process of the node at a time, and never changes or
-// removes what is there but different.
+// configured, with the node's own endpoint on it. It makes a missing network where the
+// configuration owns it, one process of the node at a time, and never changes or
+// removes one that is different.
 package network
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,20 +55,20 @@ type Keeper struct {
 
 // Ensure returns the network of a configuration, made when it is missing and the
 // configuration's to make. The notices are sentences for the admin on what making it
-// did to the node.
+// did to the node; they come with an error, too.
 func (k Keeper) Ensure(ctx context.Context, c config.Config) (hns.Network, []string, error) {
 	got, err := k.HNS.Network(ctx, c.Name)
 	var notices []string
 	if errors.Is(err, hns.ErrNotFound) {
 		got, notices, err = k.create(ctx, c)
 	}
-	if err != nil {
-		return hns.Network{}, nil, err
+	if err == nil {
+		err = usable(c, got, plan.DiffNetwork)
 	}
-	if err := usable(c, got, plan.DiffNetwork); err != nil {
-		return hns.Network{}, nil, err
+	if err == nil {
+		err = k.ensureNodeEndpoint(ctx, c, got)
 	}
-	return got, notices, k.ensureNodeEndpoint(ctx, c, got)
+	return got, notices, err
 }
 
 // Check fails when Ensure could not use the network of a configuration, found among
@@ -134,10 +135,10 @@ func (k Keeper) Remove(ctx context.Context, c config.Config) error {
 	if err := hns.IgnoreNotFound(k.HNS.DeleteNetwork(ctx, got.ID)); err != nil {
 		return err
 	}
-	if _, err := k.HNS.Network(ctx, c.Name); !errors.Is(err, hns.ErrNotFound) {
-		return errors.Join(fmt.Errorf("the network %q is still there after HNS deleted it", c.Name), err)
+	if _, err = k.HNS.Network(ctx, c.Name); err == nil {
+		return fmt.Errorf("the network %q is still there after HNS deleted it", c.Name)
 	}
-	return nil
+	return hns.IgnoreNotFound(err)
 }
 
 // create makes the network of a configuration, one process of this node at a time:
@@ -171,7 +172,7 @@ func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []str
 		got = found
 	}
 	notices, err := k.settle(ctx, got)
-	return got, append(notices, k.restoreRoutes(before, got, want.Adapter)...), err
+	return got, append(notices, k.restoreRoutes(before, got, cmp.Or(want.Adapter, got.Adapter))...), err
 }
 
 // lock waits until nobody else on this node makes or removes the network.

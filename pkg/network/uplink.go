@@ -75,6 +75,10 @@ func (k Keeper) restoreRoutes(before []uplink.Route, made hns.Network, adapter s
 	}
 	var out []string
 	for _, r := range uplink.Lost(before, after) {
+		if adapter == "" {
+			out = append(out, fmt.Sprintf("making the network %q lost the node's route %s; make it again by hand: HNS chose the adapter and does not tell which", made.Name, r))
+			continue
+		}
 		on := uplink.SwitchInterface(adapter)
 		if err := k.Uplink.AddRoute(r, on); err != nil {
 			out = append(out, fmt.Sprintf("making the network %q lost the node's route %s; make it again by hand on %q: %v", made.Name, r, on, err))

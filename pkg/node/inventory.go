@@ -42,7 +42,10 @@ type Part string
 
 // Parts of an Inventory.
 const (
-	HNS          Part = "HNS"
+	// HNS is its version and its namespaces.
+	HNS Part = "HNS"
+	// Endpoints is the networks and their endpoints.
+	Endpoints    Part = "endpoints"
 	Conflists    Part = "conflists"
 	Reservations Part = "reservations"
 	Adapters     Part = "adapters"
@@ -88,8 +91,14 @@ func (n Node) Inventory(ctx context.Context, confDirs ...string) Inventory {
 	client, err := n.OpenHNS(inventoryCall)
 	if err != nil {
 		note(HNS, err)
+		note(Endpoints, err)
 	} else {
-		note(HNS, out.readHNS(ctx, client))
+		features, err := client.Features(ctx)
+		note(HNS, err)
+		out.Version = features.Version
+		out.Namespaces, err = client.ListNamespaces(ctx)
+		note(HNS, err)
+		note(Endpoints, out.readEndpoints(ctx, client))
 	}
 	for _, dir := range confDirs {
 		conflists, err := readConflists(dir)
@@ -116,13 +125,11 @@ func (n Node) Inventory(ctx context.Context, confDirs ...string) Inventory {
 	return out
 }
 
-// readHNS reads all that HNS has. Objects that go away meanwhile are left out.
-func (i *Inventory) readHNS(ctx context.Context, client hns.Client) error {
-	features, err := client.Features(ctx)
-	failures := []error{err}
-	i.Version = features.Version
+// readEndpoints reads the networks and their endpoints. What goes away meanwhile is
+// left out.
+func (i *Inventory) readEndpoints(ctx context.Context, client hns.Client) error {
 	listed, err := client.ListNetworks(ctx)
-	failures = append(failures, err)
+	failures := []error{err}
 	for _, l := range listed {
 		full, err := client.Network(ctx, l.Name)
 		if errors.Is(err, hns.ErrNotFound) {
@@ -137,8 +144,7 @@ func (i *Inventory) readHNS(ctx context.Context, client hns.Client) error {
 		failures = append(failures, err)
 		i.Endpoints = append(i.Endpoints, endpoints...)
 	}
-	i.Namespaces, err = client.ListNamespaces(ctx)
-	return errors.Join(append(failures, err)...)
+	return errors.Join(failures...)
 }
 
 // readConflists reads the files of a directory as libcni finds them (cni libcni/conf.go).

@@ -41,8 +41,8 @@ func onEmulator(t *testing.T) (*hnsemu.Host, node.Node) {
 		OpenHNS: func(perCall time.Duration) (hns.Client, error) {
 			return emuclient.NewTimeout(host, "test", perCall), nil
 		},
-		Lock:  nodelock.Acquire,
-		Addrs: func() ([]netip.Addr, error) { return nil, nil },
+		Lock:      nodelock.Acquire,
+		NodeAddrs: func() ([]netip.Addr, error) { return nil, nil },
 	}
 }
 
@@ -145,7 +145,7 @@ func TestInventoryOfABrokenNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := n.Inventory(t.Context(), filepath.Join(t.TempDir(), "missing"))
-	for part, want := range map[node.Part]error{node.HNS: hns.ErrUnavailable, node.Conflists: os.ErrNotExist} {
+	for part, want := range map[node.Part]error{node.HNS: hns.ErrUnavailable, node.Endpoints: hns.ErrUnavailable, node.Conflists: os.ErrNotExist} {
 		if err := got.Err(part); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", part, err, want)
 		}

@@ -25,8 +25,8 @@ type Node struct {
 	OpenHNS func(perCall time.Duration) (hns.Client, error)
 	Lock    nodelock.Lock
 	Uplink  uplink.Node
-	// Addrs returns the addresses of the node's interfaces.
-	Addrs func() ([]netip.Addr, error)
+	// NodeAddrs returns the addresses of the node's interfaces.
+	NodeAddrs func() ([]netip.Addr, error)
 }
 
 // Verbs connects to HNS and returns the CNI verbs for a configuration.
@@ -35,7 +35,7 @@ func (n Node) Verbs(c config.Config) (pod.Verbs, error) {
 	if err != nil {
 		return pod.Verbs{}, err
 	}
-	return pod.Verbs{HNS: client, IPAM: ipam.Open(c.IPAM.Type), Lock: n.Lock, Host: n.Addrs, Uplink: n.Uplink}, nil
+	return pod.Verbs{HNS: client, IPAM: ipam.Open(c.IPAM.Type), Lock: n.Lock, NodeAddrs: n.NodeAddrs, Uplink: n.Uplink}, nil
 }
 
 // Networks connects to HNS and returns what keeps the node's networks.

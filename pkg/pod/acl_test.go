@@ -67,7 +67,7 @@ func TestACLsFailClosed(t *testing.T) {
 	n := newNode(t, "2022")
 	a := n.closedPod()
 	at := n.attacher(a)
-	at.Host = func() ([]netip.Addr, error) { return nil, errors.New("no adapters") }
+	at.NodeAddrs = func() ([]netip.Addr, error) { return nil, errors.New("no adapters") }
 	if _, err := at.Add(context.Background(), a); err == nil || !strings.Contains(err.Error(), "acl.allowHost") {
 		t.Errorf("got %v", err)
 	}

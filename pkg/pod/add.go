@@ -26,37 +26,38 @@ type Result struct {
 // Add puts a container's interface into its namespace and returns what HNS made of
 // it. An interface that is there already is returned as it is, also when another
 // container of the pod brought it. After a failure nothing that this call made is
-// left, or the error says what is and the next verb removes it.
+// left but the network, or the error says what is and the next verb removes it. The
+// notices of the result come with an error, too.
 func (v Verbs) Add(ctx context.Context, c config.Config) (Result, error) {
 	p, err := placeOf(c)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := v.IPAM.Validate(c); err != nil {
-		return Result{}, err
-	}
 	if p.sandbox != "" {
 		return v.join(ctx, c, p.sandbox)
 	}
+	if err := v.IPAM.Validate(c); err != nil {
+		return Result{}, err
+	}
 	n, notices, err := v.networks().Ensure(ctx, c)
 	if err != nil {
-		return Result{}, err
+		return Result{Notices: notices}, err
 	}
 	ns, made, err := v.enter(ctx, p)
 	var r Result
 	if err == nil {
 		r, err = v.connect(ctx, c, n, ns)
 	}
-	if err != nil && made {
-		return Result{}, v.undo(ctx, err, func(ctx context.Context) error { return v.removeNamespace(ctx, p.namespace) })
-	}
 	r.Notices = append(notices, r.Notices...)
+	if err != nil && made {
+		err = v.undo(ctx, err, func(ctx context.Context) error { return v.removeNamespace(ctx, p.namespace) })
+	}
 	return r, err
 }
 
 // connect returns the interface that is in the namespace, or puts one there.
 func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns hns.Namespace) (Result, error) {
-	c, err := v.owner(ctx, c, n, ns)
+	c, err := v.interfaceOwner(ctx, c, n, ns)
 	if err != nil {
 		return Result{}, err
 	}
@@ -64,7 +65,7 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 	if err != nil {
 		return Result{}, err
 	}
-	kept, err := v.keep(ctx, c, n, ns.ID, existing)
+	kept, err := v.reuse(ctx, c, n, ns.ID, existing)
 	if err != nil {
 		return Result{}, err
 	}
@@ -85,31 +86,27 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 	return v.create(ctx, c, n, ns.ID)
 }
 
-// keep returns the endpoint that an earlier ADD of this attachment put into the
-// namespace, or attaches one that is as wanted but in none. The zero Endpoint is for
-// none worth keeping. One in another namespace is an error.
-func (v Verbs) keep(ctx context.Context, c config.Config, n hns.Network, namespace string, existing []hns.Endpoint) (hns.Endpoint, error) {
-	var loose []hns.Endpoint
-	for _, e := range existing {
-		switch {
-		case e.NetworkID != n.ID:
-		case e.NamespaceID == "":
-			loose = append(loose, e)
-		case e.NamespaceID != namespace:
+// reuse returns the endpoint that an earlier ADD of this attachment put into the
+// namespace, or else attaches one that is as wanted but in no namespace. The zero
+// Endpoint says that there is none. One in another namespace is an error.
+func (v Verbs) reuse(ctx context.Context, c config.Config, n hns.Network, namespace string, existing []hns.Endpoint) (hns.Endpoint, error) {
+	onNetwork := slices.DeleteFunc(slices.Clone(existing), func(e hns.Endpoint) bool { return e.NetworkID != n.ID })
+	for _, e := range onNetwork {
+		if e.NamespaceID != "" && e.NamespaceID != namespace {
 			return hns.Endpoint{}, problem.New(ErrInUse, nil, "endpoint %s of this container is in namespace %s, not in %s", e.Name, e.NamespaceID, namespace)
 		}
 	}
-	for _, e := range existing {
-		if e.NetworkID == n.ID && e.NamespaceID == namespace {
+	for _, e := range onNetwork {
+		if e.NamespaceID == namespace {
 			return e, nil
 		}
 	}
-	for _, e := range loose {
+	for _, e := range onNetwork {
 		var held ipam.Result
 		for _, p := range e.Addresses {
 			held.Addresses = append(held.Addresses, ipam.Address{Prefix: p, Gateway: e.Gateway(p.Addr())})
 		}
-		want, err := v.plan(ctx, c, n, held)
+		want, err := v.wanted(ctx, c, n, held)
 		if err == nil && len(plan.Diff(want, e)) == 0 {
 			return v.attach(ctx, namespace, e)
 		}
@@ -124,7 +121,7 @@ func (v Verbs) create(ctx context.Context, c config.Config, n hns.Network, names
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		// HNS was not waited for and can make the endpoint yet: its address stays
 		// reserved until DEL.
-		return Result{}, v.undo(ctx, err, func(ctx context.Context) error {
+		return Result{Notices: notices}, v.undo(ctx, err, func(ctx context.Context) error {
 			_, err := v.removeAll(ctx, c)
 			return err
 		})
@@ -138,13 +135,13 @@ func (v Verbs) create(ctx context.Context, c config.Config, n hns.Network, names
 	}
 	if err != nil {
 		// By name, since HNS can have made the endpoint although the call failed.
-		return Result{}, v.undo(ctx, err, func(ctx context.Context) error { return v.takeDown(ctx, c) })
+		return Result{Notices: notices}, v.undo(ctx, err, func(ctx context.Context) error { return v.takeDown(ctx, c) })
 	}
 	return Result{Endpoint: got, Namespace: namespace, Notices: notices}, nil
 }
 
-// attachNew attaches an endpoint that was just made. Should HNS not have heeded the
-// id that it was given, its name tells the other.
+// attachNew attaches an endpoint that was just made. HNS may ignore the id that it
+// was asked for; then the name finds the endpoint.
 func (v Verbs) attachNew(ctx context.Context, c config.Config, namespace string, made hns.Endpoint) (hns.Endpoint, error) {
 	got, err := v.attach(ctx, namespace, made)
 	if !errors.Is(err, hns.ErrNotFound) {
@@ -192,7 +189,7 @@ func (v Verbs) confirm(ctx context.Context, c config.Config, n hns.Network, want
 			return problem.New(plan.ErrConflict, nil, "HNS gave endpoint %s the addresses %s, not %s", got.Name, plan.List(got.Addrs()), addr)
 		}
 	}
-	if err := v.IPAM.Confirm(ctx, c, got.Addrs()); err != nil {
+	if err := v.IPAM.Confirm(ctx, c, want.Addrs()); err != nil {
 		return problem.New(ErrIPAM, err, "")
 	}
 	return nil

@@ -30,37 +30,38 @@ func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Networ
 	refused := map[netip.Addr]error{}
 	for {
 		given, err := v.allocate(ctx, c, n, reserved)
-		if err == nil {
-			want, err = v.plan(ctx, c, n, given)
-		}
 		if err != nil {
-			return hns.Endpoint{}, nil, err
+			return hns.Endpoint{}, notices, err
+		}
+		if want, err = v.wanted(ctx, c, n, given); err != nil {
+			return hns.Endpoint{}, notices, err
 		}
 		if err := repeated(want, refused); err != nil {
-			return hns.Endpoint{}, nil, err
+			return hns.Endpoint{}, notices, err
 		}
 		want.ID, err = v.HNS.CreateEndpoint(ctx, want)
 		if hns.IsAddressTaken(err) && len(want.Addresses) > 0 {
-			var foreign []netip.Addr
-			var removed []string
-			removed, foreign, err = v.makeRoom(ctx, n, want, err)
+			removed, foreign, roomErr := v.makeRoom(ctx, n, want, err)
 			notices, reserved = append(notices, removed...), append(reserved, foreign...)
-			if err == nil {
+			if err = roomErr; err == nil {
 				want.ID, err = v.HNS.CreateEndpoint(ctx, want)
 			}
 		}
-		switch {
-		case hns.IsPortTaken(err):
-			return want, nil, v.portError(ctx, want, err)
-		case !hns.IsAddressTaken(err) || len(want.Addresses) == 0:
-			return want, notices, err
+		if err == nil {
+			return want, notices, nil
+		}
+		if hns.IsPortTaken(err) {
+			return hns.Endpoint{}, notices, v.portError(ctx, want, err)
+		}
+		if !hns.IsAddressTaken(err) || len(want.Addresses) == 0 {
+			return hns.Endpoint{}, notices, err
 		}
 		for _, addr := range want.Addrs() {
 			refused[addr] = err
 		}
 		notices = append(notices, fmt.Sprintf("took another address: %v", err))
 		if err := v.free(ctx, c, nil); err != nil {
-			return hns.Endpoint{}, nil, err
+			return hns.Endpoint{}, notices, err
 		}
 	}
 }
@@ -92,20 +93,21 @@ func (v Verbs) allocate(ctx context.Context, c config.Config, n hns.Network, res
 			err = full.Beside(addrsOf(all))
 		}
 	}
-	if err == nil && len(given.Addresses) == 0 && c.IPAM.Type != "" {
-		err = fmt.Errorf("IPAM plugin %s gave no address", c.IPAM.Type)
+	if err != nil {
+		return ipam.Result{}, problem.New(ErrIPAM, err, "")
+	}
+	if len(given.Addresses) == 0 && c.IPAM.Type != "" {
+		return ipam.Result{}, problem.New(ErrIPAM, nil, "IPAM plugin %s gave no address", c.IPAM.Type)
 	}
 	var got []netip.Prefix
 	for _, addr := range given.Addresses {
 		got = append(got, addr.Prefix)
 	}
 	for i, want := range c.IPs {
-		if err == nil && !slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Addr() == want }) {
-			err = fmt.Errorf("runtimeConfig.ips[%d]: IPAM plugin %s gave %v instead of %s; it may lack the capability \"ips\"", i, c.IPAM.Type, got, want)
+		if !slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Addr() == want }) {
+			return ipam.Result{}, problem.New(ErrIPAM, nil,
+				"runtimeConfig.ips[%d]: IPAM plugin %s gave %v instead of %s; it may lack the capability \"ips\"", i, c.IPAM.Type, got, want)
 		}
-	}
-	if err != nil {
-		return ipam.Result{}, problem.New(ErrIPAM, err, "")
 	}
 	return given, nil
 }

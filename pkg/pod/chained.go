@@ -148,7 +148,7 @@ func (v Verbs) chainedRules(ctx context.Context, c Chained, e hns.Endpoint) ([]h
 	for _, a := range e.Addrs() {
 		facts.Addresses = append(facts.Addresses, plan.Address{Addr: a})
 	}
-	if facts.Host, err = v.host(c.Config); err != nil {
+	if facts.Host, err = v.nodeAddrs(c.Config); err != nil {
 		return nil, err
 	}
 	set, err := plan.ACLs(facts)

@@ -26,6 +26,7 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 	if err != nil {
 		return err
 	}
+	asked := c.ContainerID
 	c, ns, ds, err := v.locate(ctx, c, n)
 	if err != nil {
 		return err
@@ -40,7 +41,7 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 		return problem.New(ErrDiffers, nil, "there are %d endpoints %s instead of one", len(found), endpointName(c))
 	}
 	got := found[0]
-	want, err := v.plan(ctx, c, n, ipam.Result{Addresses: promised.Addresses})
+	want, err := v.wanted(ctx, c, n, ipam.Result{Addresses: promised.Addresses})
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,9 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 	if len(ds) > 0 {
 		return problem.New(ErrDiffers, nil, "endpoint %s: %s", got.Name, plan.Differences(ds))
 	}
+	if c.ContainerID != asked {
+		return nil // the addresses are the sandbox's, whose own CHECK asks IPAM
+	}
 	if err := v.IPAM.Check(ctx, c, got.Addrs()); err != nil {
 		return problem.New(ErrIPAM, err, "")
 	}
@@ -70,11 +74,11 @@ func (v Verbs) locate(ctx context.Context, c config.Config, n hns.Network) (owne
 		return config.Config{}, "", nil, err
 	}
 	if p.sandbox != "" {
-		_, ns, err := v.shared(ctx, of(c, p.sandbox))
+		_, ns, err := v.shared(ctx, withContainer(c, p.sandbox))
 		if err == nil && !slices.Contains(ns.Containers, c.ContainerID) {
 			ds = append(ds, plan.Difference{Field: "containers of namespace " + ns.ID, Want: c.ContainerID, Got: fmt.Sprint(ns.Containers)})
 		}
-		return of(c, p.sandbox), ns.ID, ds, err
+		return withContainer(c, p.sandbox), ns.ID, ds, err
 	}
 	ns, err := v.HNS.Namespace(ctx, p.namespace)
 	switch {
@@ -86,6 +90,6 @@ func (v Verbs) locate(ctx context.Context, c config.Config, n hns.Network) (owne
 	if err != nil {
 		return config.Config{}, "", nil, err
 	}
-	owner, err = v.owner(ctx, c, n, ns)
+	owner, err = v.interfaceOwner(ctx, c, n, ns)
 	return owner, ns.ID, nil, err
 }

@@ -23,16 +23,18 @@ func (v Verbs) GC(ctx context.Context, c config.Config, valid []config.Attachmen
 	n, err := v.HNS.Network(ctx, c.Name)
 	if err == nil {
 		endpoints, err = v.HNS.EndpointsOf(ctx, n.ID)
+	} else {
+		err = hns.IgnoreNotFound(err)
 	}
-	if err != nil && !errors.Is(err, hns.ErrNotFound) {
-		// Without a list of the endpoints no address is known to be free.
-		return err
+	if err != nil {
+		return err // without a list of the endpoints no address is known to be free
 	}
 	var failures []error
 	keep := slices.Clone(valid)
 	for _, e := range endpoints {
-		containerID, ifName, ours := plan.ParseEndpointName(e.Name, c.Name)
-		alive := slices.ContainsFunc(valid, func(h config.Attachment) bool { return plan.EndpointName(h.ContainerID, c.Name, h.IfName) == e.Name })
+		// Names are made of HNS's own spelling of the network's name.
+		containerID, ifName, ours := plan.ParseEndpointName(e.Name, n.Name)
+		alive := slices.ContainsFunc(valid, func(a config.Attachment) bool { return plan.EndpointName(a.ContainerID, n.Name, a.IfName) == e.Name })
 		if !ours || e.Remote || alive {
 			continue
 		}

@@ -24,7 +24,7 @@ type place struct {
 	sandbox string
 }
 
-// place reads CNI_NETNS. The GUID of the container's own namespace, which the
+// placeOf reads CNI_NETNS. The GUID of the container's own namespace, which the
 // result of ADD told, means the same as no GUID.
 func placeOf(c config.Config) (place, error) {
 	own := plan.OwnNamespace(c.ContainerID)
@@ -70,8 +70,8 @@ func (v Verbs) enter(ctx context.Context, p place) (ns hns.Namespace, made bool,
 }
 
 // removeNamespace removes a namespace of our own, when its last interface is gone,
-// and proves that it is gone. What containers are still noted in it would keep HNS
-// from removing it.
+// and proves that it is gone. Containers that are still listed in it would block the
+// deletion, so they are taken out first.
 func (v Verbs) removeNamespace(ctx context.Context, id string) error {
 	ns, err := v.HNS.Namespace(ctx, id)
 	if err != nil || len(ns.Endpoints) > 0 {

@@ -114,7 +114,7 @@ func (n *node) named(network, members, containerID, netns string) config.Config 
 
 // attacher returns the verbs as cniplugin would call them.
 func (n *node) attacher(a config.Config) pod.Verbs {
-	return pod.Verbs{HNS: n.hns, IPAM: ipam.Open(a.IPAM.Type), Lock: n.lock, Host: hostAddresses}
+	return pod.Verbs{HNS: n.hns, IPAM: ipam.Open(a.IPAM.Type), Lock: n.lock, NodeAddrs: hostAddresses}
 }
 
 func (n *node) networks() network.Keeper {

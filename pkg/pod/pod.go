@@ -41,18 +41,19 @@ var (
 	ErrDiffers = errors.New("endpoint differs")
 )
 
-// undoTime bounds undoing an ADD that failed. ADD's own time and this stay below
-// kubelet's two minutes, after which the process is killed.
-const undoTime = 20 * time.Second
+// undoTime bounds undoing an endpoint, and then a namespace, of an ADD that failed.
+// ADD's own time and twice this stay below kubelet's two minutes, after which the
+// process is killed.
+const undoTime = 12 * time.Second
 
 // Verbs carries out the verbs against one HNS and one IPAM plugin.
 type Verbs struct {
 	HNS  hns.Client
 	IPAM ipam.Plugin
 	Lock nodelock.Lock
-	// Host returns the node's addresses. It is asked only for pods whose inbound
+	// NodeAddrs returns the node's addresses. It is asked only for pods whose inbound
 	// default is deny.
-	Host func() ([]netip.Addr, error)
+	NodeAddrs func() ([]netip.Addr, error)
 	// Uplink is asked only when a network is made. nil leaves the choice of the
 	// adapter to HNS, and the node's routes as they are.
 	Uplink uplink.Node
@@ -68,8 +69,8 @@ func endpointName(c config.Config) string {
 	return plan.EndpointName(c.ContainerID, c.Name, c.IfName)
 }
 
-// of returns the configuration of another container of the same pod.
-func of(c config.Config, containerID string) config.Config {
+// withContainer returns the configuration for another container of the same pod.
+func withContainer(c config.Config, containerID string) config.Config {
 	c.ContainerID = containerID
 	return c
 }
@@ -81,8 +82,8 @@ func (v Verbs) endpoints(ctx context.Context, c config.Config) ([]hns.Endpoint, 
 	return slices.DeleteFunc(found, func(e hns.Endpoint) bool { return e.Remote }), err
 }
 
-// plan gathers the facts and returns the wanted endpoint.
-func (v Verbs) plan(ctx context.Context, c config.Config, n hns.Network, given ipam.Result) (hns.Endpoint, error) {
+// wanted gathers the facts and returns the wanted endpoint.
+func (v Verbs) wanted(ctx context.Context, c config.Config, n hns.Network, given ipam.Result) (hns.Endpoint, error) {
 	facts := plan.Facts{Config: c, Network: n, Routes: given.Routes}
 	for _, addr := range given.Addresses {
 		facts.Addresses = append(facts.Addresses, plan.Address{Addr: addr.Prefix.Addr(), Gateway: addr.Gateway})
@@ -93,7 +94,7 @@ func (v Verbs) plan(ctx context.Context, c config.Config, n hns.Network, given i
 			return hns.Endpoint{}, err
 		}
 	}
-	if facts.Host, err = v.host(c); err != nil {
+	if facts.Host, err = v.nodeAddrs(c); err != nil {
 		return hns.Endpoint{}, err
 	}
 	if facts.Config.DNS.IsZero() {
@@ -102,12 +103,12 @@ func (v Verbs) plan(ctx context.Context, c config.Config, n hns.Network, given i
 	return plan.Endpoint(facts)
 }
 
-// host returns the node's addresses where the configuration's ACLs need them.
-func (v Verbs) host(c config.Config) ([]netip.Addr, error) {
+// nodeAddrs returns the node's addresses where the configuration's ACLs need them.
+func (v Verbs) nodeAddrs(c config.Config) ([]netip.Addr, error) {
 	if !plan.NeedsHost(c) {
 		return nil, nil
 	}
-	host, err := v.Host()
+	host, err := v.NodeAddrs()
 	if err != nil {
 		return nil, problem.New(nil, err, "list the node's addresses for acl.allowHost")
 	}

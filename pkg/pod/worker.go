@@ -14,10 +14,10 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
-// owner returns the attachment of the container that brought the interface to
+// interfaceOwner returns the attachment of the container that brought the interface to
 // the namespace: the attachment itself, or, when it is a worker of a pod whose
 // sandbox has that interface on the network already, the sandbox's.
-func (v Verbs) owner(ctx context.Context, c config.Config, network hns.Network, ns hns.Namespace) (config.Config, error) {
+func (v Verbs) interfaceOwner(ctx context.Context, c config.Config, network hns.Network, ns hns.Namespace) (config.Config, error) {
 	for _, id := range ns.Endpoints {
 		e, err := v.HNS.Endpoint(ctx, id)
 		if errors.Is(err, hns.ErrNotFound) {
@@ -28,7 +28,7 @@ func (v Verbs) owner(ctx context.Context, c config.Config, network hns.Network, 
 		}
 		containerID, ifName, ours := plan.ParseEndpointName(e.Name, network.Name)
 		if ours && e.NetworkID == network.ID && ifName == c.IfName {
-			return of(c, containerID), nil
+			return withContainer(c, containerID), nil
 		}
 	}
 	return c, nil
@@ -37,7 +37,7 @@ func (v Verbs) owner(ctx context.Context, c config.Config, network hns.Network, 
 // join puts a worker into the namespace that its sandbox's interface is in, and
 // returns that interface.
 func (v Verbs) join(ctx context.Context, c config.Config, sandbox string) (Result, error) {
-	e, ns, err := v.shared(ctx, of(c, sandbox))
+	e, ns, err := v.shared(ctx, withContainer(c, sandbox))
 	if err != nil {
 		return Result{}, err
 	}
@@ -74,7 +74,7 @@ func (v Verbs) shared(ctx context.Context, sandbox config.Config) (hns.Endpoint,
 // Without the sandbox's interface only a namespace of our own can be named; another
 // is the runtime's to remove.
 func (v Verbs) leave(ctx context.Context, c config.Config, sandbox string) error {
-	found, err := v.endpoints(ctx, of(c, sandbox))
+	found, err := v.endpoints(ctx, withContainer(c, sandbox))
 	if err != nil {
 		return err
 	}

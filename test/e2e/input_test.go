@@ -53,7 +53,7 @@ func TestBadInput(t *testing.T) {
 		{"impossible rule", call{conf: with(`"acl":{"rules":[{"direction":"in"}]}`)}, 7, "acl.rules[0].action: missing; want allow or deny"},
 		{"malformed annotation", call{conf: with(`"acl":{"podAnnotations":true},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"bulkhead.dev/acl":"{"}}`)}, 7, "annotation bulkhead.dev/acl: malformed JSON"},
 		{"bad timeout", call{conf: with(`"timeouts":{"add":"90"}`)}, 7, `timeouts.add: "90" is not a duration`},
-		{"no ranges", call{conf: without(`"ranges"`, `"rangez"`)}, 7, "no IP ranges specified"},
+		{"no ranges", call{conf: without(`"ranges"`, `"rangez"`)}, 7, "ipam.ranges: missing; host-local needs at least one range"},
 		{"malformed CNI_ARGS", call{conf: good, more: []string{"CNI_ARGS=K8S_POD_NAME"}}, 7, "CNI_ARGS"},
 		{"no namespace", call{conf: good, netns: "none-such"}, 4, `CNI_NETNS: "none-such" is not a GUID`},
 		{"no sandbox named", call{conf: good, netns: "container:"}, 4, `CNI_NETNS is "container:"`},

@@ -64,7 +64,7 @@ func (n *Node) Run(t testing.TB, c Call) (stdout string, err error) {
 		OpenHNS: func(perCall time.Duration) (hns.Client, error) {
 			return emuclient.NewTimeout(n.Host, "bulkhead", perCall), nil
 		},
-		Lock: nodelock.Acquire, Addrs: node.InterfaceAddrs,
+		Lock: nodelock.Acquire, NodeAddrs: node.InterfaceAddrs,
 	})
 	verb := map[string]func(*skel.CmdArgs) error{
 		"ADD": funcs.Add, "CHECK": funcs.Check, "DEL": funcs.Del, "STATUS": funcs.Status, "GC": funcs.GC,
