@@ -12,7 +12,7 @@ import (
 func BenchmarkDefaults(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Defaults(hns.L2Bridge, hns.Process); err != nil {
+		if _, err := defaults(hns.L2Bridge, hns.Process); err != nil {
 			b.Fatal(err)
 		}
 	}

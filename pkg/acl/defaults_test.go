@@ -13,6 +13,12 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
+// defaults returns the ACLs of a pod for which the user wrote none.
+func defaults(d hns.Driver, i hns.Isolation) ([]hns.ACL, error) {
+	set, err := Compile(Target{Driver: d, Isolation: i}, Spec{})
+	return set.Rules, err
+}
+
 // cases writes the table of "Network isolation and security" out: every driver
 // with every isolation, no rule computed.
 var cases = []struct {
@@ -103,7 +109,7 @@ func TestDefaults(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(string(tc.driver)+" "+string(tc.isolation), func(t *testing.T) {
 			t.Parallel()
-			got, err := Defaults(tc.driver, tc.isolation)
+			got, err := defaults(tc.driver, tc.isolation)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,9 +151,9 @@ func TestDefaultsUnknown(t *testing.T) {
 		{`no ACLs are known for isolation ""`, hns.NAT, ""},
 		{`no ACLs are known for isolation "Process"`, hns.Overlay, "Process"},
 	} {
-		rules, err := Defaults(tc.driver, tc.isolation)
+		rules, err := defaults(tc.driver, tc.isolation)
 		if err == nil || err.Error() != tc.want || rules != nil {
-			t.Errorf("Defaults(%q, %q) = %v, %v; want %q", tc.driver, tc.isolation, rules, err, tc.want)
+			t.Errorf("defaults(%q, %q) = %v, %v; want %q", tc.driver, tc.isolation, rules, err, tc.want)
 		}
 		if by := EnforcedBy(tc.driver, tc.isolation); by != nil {
 			t.Errorf("EnforcedBy(%q, %q) = %v, want none", tc.driver, tc.isolation, by)
@@ -160,7 +166,7 @@ func everySet(t *testing.T, f func(t *testing.T, rules []hns.ACL)) {
 	t.Parallel()
 	for _, d := range hns.Drivers() {
 		for _, i := range []hns.Isolation{hns.Process, hns.HyperV} {
-			rules, err := Defaults(d, i)
+			rules, err := defaults(d, i)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,9 +237,9 @@ func TestSwitchRules(t *testing.T) {
 
 func TestDefaultsAreFresh(t *testing.T) {
 	t.Parallel()
-	first, _ := Defaults(hns.Overlay, hns.Process)
+	first, _ := defaults(hns.Overlay, hns.Process)
 	first[0].ID = "spoilt"
-	second, _ := Defaults(hns.Overlay, hns.Process)
+	second, _ := defaults(hns.Overlay, hns.Process)
 	if second[0].ID == "spoilt" {
 		t.Error("two callers share one slice")
 	}

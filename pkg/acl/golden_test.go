@@ -3,6 +3,7 @@
 package acl
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // The default rules of every driver and isolation, for a pod with a mapped port,
 // held by a file that is easy to review.

@@ -286,12 +286,12 @@ func TestEndpointACLs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				rules, err := acl.Defaults(d, i)
+				set, err := acl.Compile(acl.Target{Driver: d, Isolation: i}, acl.Spec{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				want := []hns.Policy{f.Config.Policies[0]}
-				for _, r := range rules {
+				for _, r := range set.Rules {
 					want = append(want, r)
 				}
 				if diff := cmp.Diff(want, got.Policies, values); diff != "" {

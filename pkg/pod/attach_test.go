@@ -52,7 +52,7 @@ func TestAddProgramsACLs(t *testing.T) {
 				n := newNode(t, "2022")
 				n.namespace(netns1)
 				r := n.mustAdd(n.configured(fmt.Sprintf(`"driver":%q,"isolation":%q,%s`, d, i, n.section(d)), "c1", netns1))
-				want, err := acl.Defaults(d, i)
+				defaults, err := acl.Compile(acl.Target{Driver: d, Isolation: i}, acl.Spec{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -62,7 +62,7 @@ func TestAddProgramsACLs(t *testing.T) {
 						got = append(got, rule)
 					}
 				}
-				if diff := cmp.Diff(want, got); diff != "" {
+				if diff := cmp.Diff(defaults.Rules, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 			})

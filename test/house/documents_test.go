@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 )
 
 const (
@@ -121,34 +119,6 @@ func TestReadmeIsOnePage(t *testing.T) {
 	const most = 140
 	if n := strings.Count(document(t, readme), "\n"); n > most {
 		t.Errorf("%s has %d lines, more than %d: move what only some readers need to %s", readme, n, most, reference)
-	}
-}
-
-// The table of pkg/acl has a row for each driver. The README's has one for all
-// drivers that are alike.
-func TestReadmeHasTheACLTable(t *testing.T) {
-	lines := strings.Split(strings.TrimSuffix(acl.Table(), "\n"), "\n")
-	want := strings.Join(lines[:2], "\n") + "\n"
-	var order []string
-	drivers := map[string][]string{}
-	for _, line := range lines[2:] {
-		driver, rest, found := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
-		if !found {
-			t.Fatalf("not a row: %q", line)
-		}
-		if drivers[rest] == nil {
-			order = append(order, rest)
-		}
-		drivers[rest] = append(drivers[rest], driver)
-	}
-	for _, rest := range order {
-		want += "| " + strings.Join(drivers[rest], ", ") + " | " + rest + "\n"
-	}
-	if len(order) != 4 {
-		t.Errorf("%d rows, want 4: two groups of drivers by two isolations", len(order))
-	}
-	if !strings.Contains(document(t, readme), "\n"+want+"\n") {
-		t.Errorf("%s lacks the table that pkg/acl makes:\n%s", readme, want)
 	}
 }
 
