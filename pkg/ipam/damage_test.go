@@ -194,7 +194,7 @@ var damages = []damage{
 	{name: "data directory a file", harm: instead(true), add: "error: open the address files", check: unsure, status: "is not a directory"},
 }
 
-// harmed returns a request of c1 for a book that was damaged.
+// harmed returns a request of c1 for a directory that was damaged.
 func harmed(t *testing.T, d damage) (c1 request, dataDir string) {
 	t.Helper()
 	dir := tempDir(t)

@@ -285,7 +285,7 @@ func TestEndpointThatComesLate(t *testing.T) {
 }
 
 // What IPAM was asked for and did not give is a failure, as HNS would choose an
-// address that nobody keeps book of; so is a pod without any.
+// address that no IPAM reserved; so is a pod without any.
 func TestAddWithoutAddress(t *testing.T) {
 	n := newNode(t, "2022")
 	n.namespace(netns1)

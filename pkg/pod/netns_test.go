@@ -96,7 +96,7 @@ func TestOwnNamespaceOfSeveralInterfaces(t *testing.T) {
 	n.noNamespaces("after all DELs")
 }
 
-// A stale container in HNS's book (microsoft/Windows-Containers#485) does not
+// A stale container that HNS still lists (microsoft/Windows-Containers#485) does not
 // keep a namespace of our own.
 func TestOwnNamespaceWithStaleContainer(t *testing.T) {
 	n := newNode(t, "2022")
