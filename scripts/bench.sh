@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures Bulkhead beside win-bridge, win-overlay and host-local on one emulated
-# node under Wine, and prints a table; the plot goes to .build/bench.svg. Takes
-# some minutes, installs what it lacks, and leaves nothing running. Figures are
-# worth comparing only within one run, on a machine that does nothing else.
+# node under Wine, and prints a table. Takes some minutes, installs what it lacks,
+# and leaves nothing running. Figures are worth comparing only within one run, on a
+# machine that does nothing else.
 set -o errexit -o nounset -o pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,5 +10,4 @@ cd "$(dirname "$0")/.."
 source scripts/wine.sh
 trap wine_down EXIT
 wine_up
-mkdir -p .build
-go test -count=1 -timeout 60m ./test/bench -run TestBench -measure -plot "$PWD/.build/bench.svg" -v 8>&- | grep -E '^\||^$|FAIL|bench_test'
+go test -count=1 -timeout 60m ./test/bench -run TestBench -measure -v 8>&- | grep -E '^\||^$|FAIL|bench_test'

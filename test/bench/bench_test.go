@@ -24,10 +24,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
-var (
-	measure = flag.Bool("measure", false, "make all rounds, which takes minutes")
-	plot    = flag.String("plot", "", "`file` for the plot of time against endpoints (SVG)")
-)
+var measure = flag.Bool("measure", false, "make all rounds, which takes minutes")
 
 // size is how much is measured.
 type size struct {
@@ -94,11 +91,6 @@ func TestBench(t *testing.T) {
 	}
 	all.checkCalls(t)
 	fmt.Print(all.table(), all.reached(s))
-	if *plot != "" {
-		if err := os.WriteFile(*plot, []byte(all.svg()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func newBench(t *testing.T, driver hns.Driver, all *measurements) *bench {
