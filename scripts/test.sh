@@ -48,8 +48,8 @@ serial='^Test(Sweep|Model|RandomWalk|Witnesses|TighterNeverLoosens|CompileTooMan
 gotest linux -race "$shuffle" -skip "$serial" ./pkg/... ./plugins/...
 GOGC=800 gotest sweeps "$shuffle" -run "$serial" ./pkg/...
 GOOS=windows CGO_ENABLED=0 gotest windows -exec "$PWD/scripts/wine.sh run" ./pkg/{ipam,uplink,bounded,cniplugin,hcn/hcnwin,hns/hnstest} ./pkg/hnsemu/emuclient
-# One package at a time: Wine's server kills a program that takes a second to end, as
-# it can beside a hundred others.
+# One package at a time: beside e2e's hundred programs one of the benchmark was once
+# killed from outside.
 gotest processes -p=1 ./test/...
 # So many inputs, not so many seconds: those can end in "context deadline
 # exceeded" before Go 1.27 (https://go.dev/issue/75804).
