@@ -98,13 +98,7 @@ func (hostLocal) Del(ctx context.Context, c config.Config, had []netip.Addr) err
 	if there, err := d.exists(); err != nil || !there {
 		return err
 	}
-	var promised []netip.Addr
-	if p, err := c.Promise(); err == nil { // DEL needs none
-		for _, a := range p.Addresses {
-			promised = append(promised, a.Prefix.Addr())
-		}
-	}
-	return d.withLock(ctx, func(*disk.Store) error { return d.release(c.Attachment, had, promised) })
+	return d.withLock(ctx, func(*disk.Store) error { return d.release(c.Attachment, had) })
 }
 
 // Confirm looks for the reservations of the addresses.

@@ -18,13 +18,13 @@ import (
 // addresses that its endpoint had. Files that name the container alone are the
 // attachment's where none names the interface, too, as host-local has it. A file that
 // cannot be read is an error where it may be the attachment's: its address is one
-// that the endpoint had or that ADD promised, or nothing is known.
-func (d networkDir) release(a config.Attachment, had, promised []netip.Addr) error {
+// that the endpoint had, or nothing is known.
+func (d networkDir) release(a config.Attachment, had []netip.Addr) error {
 	all, err := d.reservations()
 	if err != nil {
 		return err
 	}
-	blankable, known := setOf(had), setOf(slices.Concat(had, promised))
+	known := setOf(had)
 	var own, ofContainer, blanks []reservation
 	var unread, failures []error
 	for _, file := range all {
@@ -43,7 +43,7 @@ func (d networkDir) release(a config.Attachment, had, promised []netip.Addr) err
 			own = append(own, file)
 		case got == config.Attachment{ContainerID: a.ContainerID}:
 			ofContainer = append(ofContainer, file)
-		case blank(content) && blankable[file.addr]:
+		case blank(content) && known[file.addr]:
 			blanks = append(blanks, file)
 		}
 	}
@@ -74,7 +74,7 @@ func (u unreserved) Error() string { return string(u) }
 
 // confirm fails with unreserved when one of the addresses is not reserved for the
 // attachment. It looks at the files of these addresses only, and does not wait for
-// the lock: what is being released is as good as released.
+// the lock: an address that is just being released counts as released.
 func (d networkDir) confirm(a config.Attachment, has []netip.Addr) error {
 	for _, addr := range slices.SortedFunc(maps.Keys(setOf(has)), netip.Addr.Compare) {
 		content, err := reservation{addr: addr, path: disk.GetEscapedPath(d.path(), addr.String())}.content()
