@@ -277,7 +277,7 @@ var accepted = []acceptance{
 		}),
 		conf: native(`"policies": [
 			{"Type": "OutBoundNAT", "Settings": {"VirtualIP": "", "Exceptions": ["10.0.0.0/8"], "Destinations": ["10.0.0.7"], "Flags": 1}},
-			{"Type": "SDNRoute", "Settings": {"DestinationPrefix": "10.96.0.0/12", "NeedEncap": true}}]`),
+			{"Type": "sdnRoute", "Settings": {"DestinationPrefix": "10.96.0.0/12", "NeedEncap": true}}]`),
 	},
 	{
 		name: "arguments for an IPAM plugin",

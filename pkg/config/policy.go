@@ -105,14 +105,16 @@ var known = []string{
 	"InterfaceConstraint", "Encryption", "VLAN", "InterfaceParameters", "Iov", "TierAcl",
 }
 
-func checkType(path, typ string) error {
-	if slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, typ) }) {
-		return nil
+// knownType returns HNS's own spelling of a type, since HNS is not known to take any
+// other letter case.
+func knownType(path, typ string) (string, error) {
+	if i := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, typ) }); i >= 0 {
+		return known[i], nil
 	}
 	if near := nearest(typ, known); near != "" {
-		return invalid(path, "HNS has no policy %q; did you mean %q?", typ, near)
+		return "", invalid(path, "HNS has no policy %q; did you mean %q?", typ, near)
 	}
-	return invalid(path, "HNS has no policy %q that is known here: %s", typ, strings.Join(known, ", "))
+	return "", invalid(path, "HNS has no policy %q that is known here: %s", typ, strings.Join(known, ", "))
 }
 
 func readPolicies(doc document, c *Config) error {
@@ -138,12 +140,12 @@ func readPolicies(doc document, c *Config) error {
 // twice refuses a policy that another one, or a key, says already.
 func (c *Config) twice(path string, p hns.Opaque, before []hns.Opaque) error {
 	for i, other := range before {
-		if strings.EqualFold(p.Type, other.Type) && bytes.Equal(p.Settings, other.Settings) {
+		if p.Type == other.Type && bytes.Equal(p.Settings, other.Settings) {
 			return invalid(path, "%s says the same; remove one of the two", index("policies", i))
 		}
 	}
 	var w wireOutboundNATSettings
-	if c.OutboundNAT == nil || !strings.EqualFold(p.Type, "OutBoundNAT") || json.Unmarshal(p.Settings, &w) != nil || len(w.Exceptions) == 0 {
+	if c.OutboundNAT == nil || p.Type != "OutBoundNAT" || json.Unmarshal(p.Settings, &w) != nil || len(w.Exceptions) == 0 {
 		return nil
 	}
 	return invalid(path, "the key outboundNAT says the exceptions; remove one of the two")
@@ -160,7 +162,8 @@ func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
 	if w.Type == "" {
 		return hns.Opaque{}, invalid(path+".Type", "missing")
 	}
-	if err := checkType(path+".Type", w.Type); err != nil {
+	typ, err := knownType(path+".Type", w.Type)
+	if err != nil {
 		return hns.Opaque{}, err
 	}
 	if w.Settings == nil {
@@ -170,7 +173,7 @@ func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
 	if err := json.Compact(&compact, w.Settings); err != nil || !bytes.HasPrefix(compact.Bytes(), []byte("{")) {
 		return hns.Opaque{}, wrongType(path+".Settings", "an object", w.Settings)
 	}
-	return hns.Opaque{Type: w.Type, Settings: compact.Bytes()}, checkSettings(path+".Settings", w.Type, w.Settings)
+	return hns.Opaque{Type: typ, Settings: compact.Bytes()}, checkSettings(path+".Settings", typ, w.Settings)
 }
 
 // refuseTaken comes before the other keys are looked at: a policy of the v1 schema
@@ -201,14 +204,14 @@ type wireSDNRouteSettings struct {
 }
 
 func checkSettings(path, typ string, raw json.RawMessage) error {
-	switch strings.ToLower(typ) {
-	case "outboundnat":
+	switch typ {
+	case "OutBoundNAT":
 		var w wireOutboundNATSettings
 		if err := decodeLax(path, raw, &w); err != nil {
 			return err
 		}
 		return w.check(path)
-	case "sdnroute":
+	case "SDNRoute":
 		var w wireSDNRouteSettings
 		if err := decodeLax(path, raw, &w); err != nil {
 			return err
@@ -270,7 +273,7 @@ func readEncapOverhead(doc document, c *Config) error {
 		return err
 	}
 	for i, p := range c.Policies {
-		if strings.EqualFold(p.Type, "EncapOverhead") {
+		if p.Type == "EncapOverhead" {
 			return invalid(index("policies", i), "the key encapOverhead says the same; remove one of the two")
 		}
 	}
