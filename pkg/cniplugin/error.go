@@ -29,7 +29,7 @@ const (
 	CodeNetworkMissing uint = 101
 	// CodeNetworkDiffers: the network exists, but not as configured.
 	CodeNetworkDiffers uint = 102
-	// CodeIPAM: no address could be had or given back.
+	// CodeIPAM: no address could be reserved or released.
 	CodeIPAM uint = 103
 	// CodeHNS: HNS refused.
 	CodeHNS uint = 104

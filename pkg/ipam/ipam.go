@@ -85,7 +85,7 @@ func Open(name string) Plugin {
 }
 
 // Chooses reports whether the plugin of that type chooses addresses in this
-// process, and so heeds what is reserved.
+// process, and so leaves out what is reserved.
 func Chooses(name string) bool { return name == config.HostLocal }
 
 // none leaves the choice of an address to HNS.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package network sees to it that the HNS network of a configuration is there and as
+// Package network makes sure that the HNS network of a configuration exists and is as
 // configured, with the node's own endpoint on it. It makes a missing network where the
 // configuration owns it, one process of the node at a time, and never changes or
 // removes one that is different.
@@ -142,8 +142,8 @@ func (k Keeper) Remove(ctx context.Context, c config.Config) error {
 }
 
 // create makes the network of a configuration, one process of this node at a time:
-// making a switch takes seconds and interrupts the node's own connection. Who waited
-// finds it made.
+// making a switch takes seconds and interrupts the node's own connection. A process
+// that waited finds the network made.
 func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []string, error) {
 	want, owned := plan.Network(c)
 	if !owned {

@@ -14,7 +14,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
-// ensureNodeEndpoint sees to the node's own endpoint on a network, where the
+// ensureNodeEndpoint makes and attaches the node's own endpoint on a network, where the
 // configuration asks for one. It comes before the first address is handed out. One
 // that is there is the node's whoever made it (flannel, Calico); one with other
 // addresses stays, too, and is an error.

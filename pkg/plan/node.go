@@ -4,6 +4,7 @@ package plan
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -32,4 +33,21 @@ func unspecified(a netip.Addr) netip.Addr {
 		return netip.IPv6Unspecified()
 	}
 	return netip.IPv4Unspecified()
+}
+
+// ReservedByHNS returns the addresses of a network that HNS or the node has: of each
+// subnet the gateway (hcsshim hcn/hcnnetwork.go, DoNotReserveGatewayAddress), the first
+// address and, in IPv4, the last; and the node's address under an overlay.
+func ReservedByHNS(n hns.Network) []netip.Addr {
+	out := []netip.Addr{n.ProviderAddress}
+	for _, s := range n.Subnets {
+		if !s.Prefix.IsValid() {
+			continue
+		}
+		out = append(out, s.Gateway, s.Prefix.Masked().Addr())
+		if s.Prefix.Addr().Is4() {
+			out = append(out, s.Last())
+		}
+	}
+	return slices.DeleteFunc(out, func(a netip.Addr) bool { return !a.IsValid() })
 }

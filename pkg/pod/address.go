@@ -88,7 +88,7 @@ func (v Verbs) allocate(ctx context.Context, c config.Config, n hns.Network, res
 	given, err := v.IPAM.Add(ctx, c, reserved)
 	var full ipam.Exhausted
 	if errors.As(err, &full) {
-		// To list the endpoints is dear, but an ADD that fails may take its time.
+		// Listing the endpoints takes time, which an ADD that fails anyway has.
 		if all, lookErr := v.HNS.EndpointsOf(ctx, n.ID); lookErr == nil {
 			err = full.Beside(addrsOf(all))
 		}
@@ -170,26 +170,14 @@ func (v Verbs) isStale(ctx context.Context, n hns.Network, e hns.Endpoint) (who 
 // keeps, and those of the node's own endpoint, which gives the node an address on an
 // l2bridge network and is called "<network>_ep" by those who make one (flannel's
 // cbr0_ep, Calico's Calico_ep: hcsshim hcn/hnsv1_test.go, HostAttach). Some releases
-// of HNS let a second endpoint have an address (kube-proxy, winkernel/hns.go), so a
-// refusal cannot be waited for. Other endpoints are not listed: that would make each
-// ADD dearer, the more there are.
+// of HNS let two endpoints have one address (kube-proxy, winkernel/hns.go), so ADD
+// cannot rely on a refusal. It does not list the other endpoints: that takes longer
+// with each of them.
 func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) ([]netip.Addr, error) {
 	if !ipam.Chooses(c.IPAM.Type) {
 		return nil, nil
 	}
-	// Of each subnet the gateway (hcsshim hcn/hcnnetwork.go, DoNotReserveGatewayAddress),
-	// the first address and, in IPv4, the last; and the node's under an overlay.
-	out := []netip.Addr{n.ProviderAddress}
-	for _, s := range n.Subnets {
-		if !s.Prefix.IsValid() {
-			continue
-		}
-		out = append(out, s.Gateway, s.Prefix.Masked().Addr())
-		if s.Prefix.Addr().Is4() {
-			out = append(out, s.Last())
-		}
-	}
-	out = slices.DeleteFunc(out, func(a netip.Addr) bool { return !a.IsValid() })
+	out := plan.ReservedByHNS(n)
 	if node, asked := plan.NodeEndpoint(c, n); asked {
 		return append(out, node.Addrs()...), nil
 	}

@@ -27,7 +27,7 @@ import (
 var (
 	// ErrNamespace: CNI_NETNS is not a namespace that a pod can be put into.
 	ErrNamespace = errors.New("unusable namespace")
-	// ErrIPAM: no address could be had or given back.
+	// ErrIPAM: no address could be reserved or released.
 	ErrIPAM = errors.New("IPAM failed")
 	// ErrInUse: the endpoint of this attachment is in another namespace.
 	ErrInUse = errors.New("endpoint in use")
