@@ -43,6 +43,19 @@ func (n *network) managed(h *Host) netip.Addr {
 	return n.managementIP
 }
 
+// told returns the policies as HNS tells them: an overlay network that was made without
+// a provider address can have the node's, as soon as that is known.
+func (n *network) told(h *Host) []schema.Policy {
+	isProvider := func(p schema.Policy) bool { return p.Type == "ProviderAddress" }
+	a := n.managed(h)
+	if !h.unknowns.FillsProviderAddress || n.Type != schema.TypeOverlay || !a.IsValid() || slices.ContainsFunc(n.Policies, isProvider) {
+		return n.Policies
+	}
+	p := schema.NewPolicy("ProviderAddress", map[string]any{"ProviderAddress": a.String()})
+	p.Generated = true
+	return append(slices.Clone(n.Policies), p)
+}
+
 // endpoints returns the endpoints of a network, remote ones included.
 func (n *network) endpoints(h *Host) []*endpoint {
 	return slices.DeleteFunc(all[*endpoint](&h.store, endpointClass), func(e *endpoint) bool {
@@ -232,9 +245,9 @@ func (n *network) checkEndpointSubnets(h *Host) error {
 }
 
 // v2 returns the network in the v2 schema.
-func (n *network) v2(*Host) any {
+func (n *network) v2(h *Host) any {
 	doc := schema.NetworkV2{
-		ID: n.id, Name: n.name, Type: n.Type, Policies: schema.PoliciesV2(n.Policies), DNS: n.DNS,
+		ID: n.id, Name: n.name, Type: n.Type, Policies: schema.PoliciesV2(n.told(h)), DNS: n.DNS,
 		Ipams: n.IPAMs(), Flags: n.Flags, State: n.state, SchemaVersion: schema.V2,
 	}
 	// NAT is number 0 of the enumeration, and HNS leaves zero members out:

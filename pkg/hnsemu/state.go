@@ -199,7 +199,7 @@ func (n *network) snapshot(h *Host) NetworkState {
 	s := NetworkState{
 		ID: n.id, Name: n.name, NamedID: n.named, Type: n.Type, Driver: hns.Driver(strings.ToLower(n.Type)),
 		Flags: n.Flags, Adapter: n.adapter, ManagementIP: n.managed(h), OwnMACPool: n.ownPool,
-		DNS: dnsState(n.DNS), Policies: snapshots(n.Policies),
+		DNS: dnsState(n.DNS), Policies: snapshots(n.told(h)),
 		ACLs: acls(n.Policies, n.SetIDs()), Sets: n.Sets(),
 	}
 	for _, sub := range n.Subnets {

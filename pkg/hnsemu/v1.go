@@ -128,7 +128,7 @@ func (h *Host) madeV1(o object, err error) (any, error) {
 // v1 returns the network in the v1 schema.
 func (n *network) v1(h *Host) any {
 	doc := schema.NetworkV1{
-		ID: n.upperID(), Name: n.name, Type: n.Spelling, Policies: schema.PoliciesV1(n.Policies),
+		ID: n.upperID(), Name: n.name, Type: n.Spelling, Policies: schema.PoliciesV1(n.told(h)),
 		MacPools: n.MACRanges(), DNSSuffix: n.DNS.Suffix(), DNSServerList: strings.Join(n.DNS.ServerList, ","),
 		NetworkAdapterName: n.NamedAdapter(), SwitchGUID: n.switchID(), Flags: n.Flags, State: n.state,
 		Version: schema.VersionNumber(h.profile.Version), Subnets: []schema.SubnetV1{},
