@@ -5,6 +5,7 @@ package uplink
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -23,9 +24,20 @@ func (Windows) Adapters() ([]Adapter, error) {
 			Up:           a.OperStatus == windows.IfOperStatusUp,
 			DefaultRoute: a.FirstGatewayAddress != nil,
 			Metric:       a.Ipv4Metric,
+			Addresses:    addresses(a),
 		})
 	})
 	return out, err
+}
+
+func addresses(a *windows.IpAdapterAddresses) []netip.Addr {
+	var out []netip.Addr
+	for u := a.FirstUnicastAddress; u != nil; u = u.Next {
+		if addr, ok := netip.AddrFromSlice(u.Address.IP()); ok {
+			out = append(out, addr.Unmap())
+		}
+	}
+	return out
 }
 
 func eachAdapter(visit func(*windows.IpAdapterAddresses)) error {

@@ -6,7 +6,10 @@
 package uplink
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +22,8 @@ type Adapter struct {
 	Up   bool
 	// DefaultRoute is true when the adapter has a default gateway.
 	DefaultRoute bool
+	// Addresses are the node's on the adapter.
+	Addresses []netip.Addr
 	// Metric is that of the adapter's IPv4 interface: the least is preferred.
 	Metric uint32
 }
@@ -67,6 +72,47 @@ func Choose(adapters []Adapter) (string, []Rejection) {
 		return below, rejected
 	}
 	return best.Name, rejected
+}
+
+// Indirect reports whether an adapter is not named itself, but by an address of the node
+// or by the node's interface of the virtual switch on it.
+func Indirect(name string) bool {
+	_, virtual := physical(name)
+	_, err := netip.ParseAddr(name)
+	return virtual || err == nil
+}
+
+// Resolve returns the name of the adapter that an Indirect name means. The error lists
+// the adapters that would do.
+func Resolve(name string, all []Adapter) (string, error) {
+	own := name
+	if a, err := netip.ParseAddr(name); err == nil {
+		i := slices.IndexFunc(all, func(x Adapter) bool { return slices.Contains(x.Addresses, a) })
+		if i < 0 {
+			return "", fmt.Errorf("no adapter of this node has %s; adapters that would do: %s", a, usable(all))
+		}
+		own = all[i].Name
+	}
+	below, virtual := physical(own)
+	switch {
+	case !virtual:
+		return own, nil
+	case !named(all, below):
+		return "", fmt.Errorf("%q is the node's interface of a virtual switch, and there is no adapter %q below it; adapters that would do: %s", own, below, usable(all))
+	default:
+		return below, nil
+	}
+}
+
+// usable lists the physical Ethernet adapters that are connected.
+func usable(all []Adapter) string {
+	var out []string
+	for _, a := range all {
+		if _, virtual := physical(a.Name); a.Type == ethernet && a.Up && !virtual {
+			out = append(out, a.Name)
+		}
+	}
+	return cmp.Or(strings.Join(out, ", "), "none")
 }
 
 // Interface types that admins know by other names (ifType-MIB).
