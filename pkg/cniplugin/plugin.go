@@ -2,7 +2,7 @@
 
 // Package cniplugin speaks CNI: it turns what skel read into a Config, hands over to
 // package pod, and prints the result or an error that has a code and a sentence for a
-// cluster admin. It is the only place that assigns CNI error codes.
+// cluster admin.
 package cniplugin
 
 import (

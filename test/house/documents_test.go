@@ -136,7 +136,7 @@ func TestEveryConflistIsDocumented(t *testing.T) {
 }
 
 func TestReferenceNamesEveryErrorCode(t *testing.T) {
-	codes := regexp.MustCompile(`Code\w+ +uint = (\d+)`).FindAllStringSubmatch(document(t, "pkg/cniplugin/error.go"), -1)
+	codes := regexp.MustCompile(`Code\w+ +uint = (\d+)`).FindAllStringSubmatch(document(t, "pkg/failure/failure.go"), -1)
 	if len(codes) < 7 {
 		t.Fatalf("found only %d codes in the source", len(codes))
 	}

@@ -43,14 +43,15 @@ var mayImport = map[string][]string{
 	"pkg/aclsync":          {"pkg/problem", "pkg/acl", "pkg/hns", "pkg/nodelock", "pkg/plan"},
 	"pkg/pod":              {"pkg/problem", "pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/node":             {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/pod", "pkg/uplink"},
-	"pkg/cniplugin":        {"pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/node", "pkg/plan", "pkg/pod", "pkg/problem"},
+	"pkg/failure":          {"pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/plan", "pkg/pod", "pkg/problem"},
+	"pkg/cniplugin":        {"pkg/config", "pkg/failure", "pkg/hns", "pkg/network", "pkg/node", "pkg/pod"},
 	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/packet":    {"pkg/hns", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/schema":    {"pkg/hns"},
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
 	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcn"},
 	"pkg/hns/hnstest":      {"pkg/hns"},
-	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/hns", "pkg/network", "pkg/node", "pkg/plan"},
+	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/failure", "pkg/hns", "pkg/network", "pkg/node", "pkg/plan"},
 	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin", "pkg/node", "pkg/nodelock", "pkg/uplink"},
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
-	"github.com/bulkhead-cni/bulkhead/pkg/cniplugin"
+	"github.com/bulkhead-cni/bulkhead/pkg/failure"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/test/verbs"
@@ -157,7 +157,7 @@ func TestChain(t *testing.T) {
 
 	// The conflist changed, and so does the live endpoint.
 	c.call.Conf = conf(`"outbound": {"default": "deny"}`, `, "prevResult": `+previous)
-	if _, err := c.run("CHECK"); code(err) != cniplugin.CodeDiffers {
+	if _, err := c.run("CHECK"); code(err) != failure.CodeDiffers {
 		t.Errorf("CHECK of other rules: %v", err)
 	}
 	c.must("ADD")
@@ -186,7 +186,7 @@ func TestChainOfNothing(t *testing.T) {
 			if err := c.node.HNS.DeleteEndpoint(context.Background(), c.endpoint.ID); err != nil {
 				c.Fatal(err)
 			}
-		}, cniplugin.CodeGone},
+		}, failure.CodeGone},
 		{"the namespace is gone", func(c *chain) {
 			if err := c.node.HNS.DeleteNamespace(context.Background(), c.call.NetNS); err != nil {
 				c.Fatal(err)
