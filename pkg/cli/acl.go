@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,29 +44,43 @@ func (f *set) flags(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.node, "node", nil, "`addresses` of the node, for acl.allowHost (default: this machine's)")
 }
 
-// compile returns the set's rules. Only the parts of the configuration that ACLs
-// depend on are looked at.
-func (s *session) compile(f set) (acl.Set, error) {
-	plugin, err := readPlugin(f.conf)
+// compile returns the rules of each of Bulkhead's plugins in the file. Only the parts of
+// the configuration that ACLs depend on are looked at.
+func (s *session) compile(f set) ([]acl.Set, error) {
+	plugins, err := readPlugins(f.conf)
 	if err != nil {
-		return acl.Set{}, err
+		return nil, err
 	}
-	part := plugin.Only("name", "cniVersion", "driver", "isolation", "acl").With("type", config.TypeACL)
+	var out []acl.Set
+	for _, p := range plugins {
+		compiled, err := s.compilePlugin(f, p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.conf, err)
+		}
+		out = append(out, compiled)
+	}
+	return out, nil
+}
+
+func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
+	part := plugin.Only("name", "cniVersion", "driver", "isolation", "acl", "capabilities").With("type", config.TypeACL)
 	if f.driver != "" {
 		part = part.With("driver", f.driver)
 	}
 	if f.isolation != "" {
 		part = part.With("isolation", f.isolation)
 	}
+	env := config.Env{}
 	if f.annotation != "" {
 		part = part.With("runtimeConfig", map[string]any{config.CapabilityAnnotations: map[string]string{config.Annotation: f.annotation}})
+		env.ContainerID = "explained" // an annotation is a pod's
 	}
-	c, err := config.Parse(part.Stdin(), config.Env{})
+	c, err := config.Parse(part.Stdin(), env)
 	if err != nil {
-		return acl.Set{}, fmt.Errorf("%s: %w", f.conf, err)
+		return acl.Set{}, err
 	}
 	if c.Driver == "" {
-		return acl.Set{}, fmt.Errorf("%s: driver: missing; on a node the network tells, here --driver must", f.conf)
+		return acl.Set{}, errors.New("driver: missing; on a node the network tells, here --driver must")
 	}
 	// The rules bear the name of whoever the file says programs them.
 	if plugin.Ours() {
@@ -93,7 +110,7 @@ func (s *session) host(f set, c config.Config) ([]netip.Addr, error) {
 	if f.node == nil {
 		host, err := s.Node.NodeAddrs()
 		if err != nil {
-			return nil, failure{fmt.Errorf("list this machine's addresses: %w", err)}
+			return nil, failed{fmt.Errorf("list this machine's addresses: %w", err)}
 		}
 		return host, nil
 	}
@@ -123,7 +140,7 @@ func (s *session) aclExplain() *cobra.Command {
 	c.Flags().StringVar(&p.direction, "direction", "", "`direction` as the pod sees it: in or out")
 	c.Flags().StringVar(&p.protocol, "protocol", "", "`protocol`: a name such as tcp, udp, icmp, or a number")
 	c.Flags().StringVar(&p.remote, "remote", "", "`address` of the other side (default: one that no rule names)")
-	c.Flags().Uint16Var(&p.port, "port", 0, "destination `port` of TCP or UDP (default: one that no rule names)")
+	c.Flags().StringVar(&p.port, "port", "", "destination `port` of TCP or UDP (default: one that no rule names)")
 	required(c, "conf", "direction", "protocol")
 	return c
 }
@@ -143,6 +160,9 @@ type answer struct {
 	Rule    string       `json:"rule"`
 	At      hns.RuleType `json:"at"`
 	Why     string       `json:"why"`
+	// Ports are those that rules name, when the question names none: for them the
+	// answer can be another.
+	Ports string `json:"ports,omitempty"`
 }
 
 func (s *session) explain(f set, p packet) error {
@@ -150,29 +170,56 @@ func (s *session) explain(f set, p packet) error {
 	if err != nil {
 		return err
 	}
-	set, err := s.compile(f)
+	sets, err := s.compile(f)
 	if err != nil {
 		return err
 	}
-	v := set.Verdict(packet)
-	return s.print(answer{v.Allowed, v.Rule, v.At, v.Why}, func(w io.Writer) error {
+	// A packet must pass them all.
+	v := sets[0].Verdict(packet)
+	for _, set := range sets[1:] {
+		if v.Allowed {
+			v = set.Verdict(packet)
+		}
+	}
+	a := answer{v.Allowed, v.Rule, v.At, v.Why, ""}
+	if packet.Port == 0 {
+		a.Ports = portsNamed(sets, packet)
+	}
+	return s.print(a, func(w io.Writer) error {
 		verdict := "denied"
 		if v.Allowed {
 			verdict = "allowed"
 		}
-		_, err := fmt.Fprintf(w, "%s: %s\n", verdict, v.Why)
-		return err
+		fmt.Fprintf(w, "%s: %s\n", verdict, v.Why)
+		if a.Ports != "" {
+			fmt.Fprintf(w, "That is for a port that no rule names. Rules name %s: ask for one of these with --port.\n", a.Ports)
+		}
+		return nil
 	})
+}
+
+// portsNamed lists the ports that the rules of a packet's direction and protocol name.
+func portsNamed(sets []acl.Set, p acl.Packet) string {
+	var named []string
+	for _, set := range sets {
+		for _, r := range set.Rules {
+			ranges := slices.Concat(r.LocalPorts, r.RemotePorts)
+			text := ports(ranges)
+			if r.Direction == p.Direction && r.Protocol == p.Protocol && len(ranges) > 0 && !slices.Contains(named, text) {
+				named = append(named, text)
+			}
+		}
+	}
+	return strings.Join(named, ", ")
 }
 
 // packet is a packet as flags describe it.
 type packet struct {
-	direction, protocol, remote string
-	port                        uint16
+	direction, protocol, remote, port string
 }
 
 func (p packet) parse() (acl.Packet, error) {
-	out := acl.Packet{Port: p.port}
+	var out acl.Packet
 	switch p.direction {
 	case "in":
 		out.Direction = hns.In
@@ -183,10 +230,15 @@ func (p packet) parse() (acl.Packet, error) {
 	}
 	if p.remote != "" {
 		a, err := netip.ParseAddr(p.remote)
-		if err != nil {
-			return acl.Packet{}, fmt.Errorf("--remote: %w", err)
+		prefix, prefixErr := netip.ParsePrefix(p.remote)
+		switch {
+		case err == nil:
+			out.Remote = a.Unmap()
+		case prefixErr == nil:
+			return acl.Packet{}, fmt.Errorf("--remote %s is a prefix, and rules can cut it in parts; ask for an address of it, such as %s", p.remote, prefix.Masked().Addr().Next())
+		default:
+			return acl.Packet{}, fmt.Errorf("--remote %q is not an IP address", p.remote)
 		}
-		out.Remote = a.Unmap()
 	}
 	numbers, err := config.ParseProtocol("--protocol", p.protocol)
 	if err != nil {
@@ -196,9 +248,28 @@ func (p packet) parse() (acl.Packet, error) {
 	if out.Remote.Is6() {
 		out.Protocol = numbers[len(numbers)-1] // icmp is two: IPv4's and IPv6's
 	}
+	if out.Port, err = parsePort(p.port); err != nil {
+		return acl.Packet{}, err
+	}
 	const tcp, udp = 6, 17
-	if p.port != 0 && out.Protocol != tcp && out.Protocol != udp {
+	if out.Port != 0 && out.Protocol != tcp && out.Protocol != udp {
 		return acl.Packet{}, errors.New("--port is for tcp and udp")
 	}
 	return out, nil
+}
+
+// parsePort reads --port; 0 is none.
+func parsePort(text string) (uint16, error) {
+	const base, bits = 10, 16
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, base, bits)
+	if low, _, isRange := strings.Cut(text, "-"); isRange && low != "" {
+		return 0, fmt.Errorf("--port %s is a range, and rules can cut it in parts; ask for one port of it, such as %s", text, low)
+	}
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("--port %q is not a port, 1 to 65535", text)
+	}
+	return uint16(n), nil
 }

@@ -59,19 +59,22 @@ type line struct {
 }
 
 func (s *session) showSet(f set) error {
-	set, err := s.compile(f)
+	sets, err := s.compile(f)
 	if err != nil {
 		return err
 	}
 	lines := []line{}
-	for _, r := range set.Rules {
-		l := lineOf(r)
-		l.From = set.Origins[r.ID]
-		lines = append(lines, l)
+	for _, set := range sets {
+		for _, r := range set.Rules {
+			l := lineOf(r)
+			l.From = set.Origins[r.ID]
+			lines = append(lines, l)
+		}
 	}
 	return s.print(lines, func(w io.Writer) error {
 		if len(lines) == 0 {
-			_, err := fmt.Fprintf(w, "No ACL is sent for a %s pod on a %s network.\n", set.Target.Isolation, set.Target.Driver)
+			t := sets[0].Target
+			_, err := fmt.Fprintf(w, "No ACL is sent for a %s pod on a %s network.\n", t.Isolation, t.Driver)
 			return err
 		}
 		return table(w, lines)
@@ -83,7 +86,7 @@ func (s *session) showSet(f set) error {
 func (s *session) showPod(ctx context.Context, pod podFlags) error {
 	found, err := endpointsOf(s.Node.Inventory(ctx), pod)
 	if err != nil {
-		return failure{err}
+		return failed{err}
 	}
 	lines := []line{}
 	for _, e := range found {

@@ -42,17 +42,17 @@ func (e Env) Run(args []string) int {
 		return 0
 	}
 	fmt.Fprintln(e.Stderr, "bulkhead:", err)
-	var failed failure
-	if errors.As(err, &failed) {
+	var f failed
+	if errors.As(err, &f) {
 		return StatusFailed
 	}
 	return StatusUsage
 }
 
-// failure is an error that is neither the arguments' nor the configuration's.
-type failure struct{ error }
+// failed is an error that is neither the arguments' nor the configuration's.
+type failed struct{ error }
 
-func (f failure) Unwrap() error { return f.error }
+func (f failed) Unwrap() error { return f.error }
 
 // session is one command with the flags that all have.
 type session struct {

@@ -9,15 +9,15 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
-// readPlugin returns Bulkhead's part of a conflist; a file of one plugin is that part.
-func readPlugin(file string) (config.Plugin, error) {
+// readPlugins returns Bulkhead's parts of a conflist; a file of one plugin is that part.
+func readPlugins(file string) ([]config.Plugin, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return config.Plugin{}, err
+		return nil, err
 	}
-	p, err := config.OurPlugin(text)
+	ours, err := config.OurPlugins(text)
 	if err != nil {
-		return config.Plugin{}, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return p, nil
+	return ours, nil
 }

@@ -8,6 +8,7 @@ package cniplugin
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -25,12 +26,42 @@ import (
 // When all went well but an admin should know more, a line on stderr tells, which
 // libcni hands on to the runtime's log.
 func Main(n node.Node, about string) {
-	if verb := os.Getenv("CNI_COMMAND"); (verb == "ADD" || verb == "CHECK") && os.Getenv("CNI_NETNS") == "" {
+	verb := os.Getenv("CNI_COMMAND")
+	if (verb == "ADD" || verb == "CHECK") && os.Getenv("CNI_NETNS") == "" {
 		// skel takes an empty one for a mistake of the runtime, and so does that of
 		// a delegated IPAM plugin. This Setenv cannot fail.
 		_ = os.Setenv("CNI_NETNS", "none")
 	}
+	if verb != "VERSION" {
+		if e := readStdin(verb); e != nil {
+			_ = e.Print() // nobody is left to tell
+			os.Exit(1)
+		}
+	}
 	skel.PluginMainFuncs(Funcs(n), version.All, about)
+}
+
+// readStdin looks at the configuration before skel does, whose errors about a text that
+// is not what it should be name types of Go, and gives it skel without a byte order mark.
+func readStdin(verb string) *types.Error {
+	args := &skel.CmdArgs{ContainerID: os.Getenv("CNI_CONTAINERID"), IfName: os.Getenv("CNI_IFNAME"), Args: os.Getenv("CNI_ARGS")}
+	text, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return types.NewError(types.ErrIOFailure, subject(verb, args)+": the configuration cannot be read from standard input", err.Error())
+	}
+	if text, err = config.Plain(text); err != nil {
+		return cniError(verb, args, err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return types.NewError(types.ErrIOFailure, subject(verb, args)+": no pipe for the configuration", err.Error())
+	}
+	os.Stdin = r
+	go func() {
+		_, _ = w.Write(text) // skel reads it all, or the process ends
+		_ = w.Close()
+	}()
+	return nil
 }
 
 // Funcs returns the verbs of the plugin.

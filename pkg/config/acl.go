@@ -51,7 +51,7 @@ func readACL(doc document, c *Config) error {
 		return invalid(a.Asked, "acl.program is false, so bulkhead programs no ACL; remove one of the two")
 	}
 	if w.PodAnnotations {
-		if a.Tighter, err = readAnnotation(c.Annotations[Annotation]); err != nil {
+		if a.Tighter, err = readTighter(doc, *c); err != nil {
 			return err
 		}
 	}
@@ -60,6 +60,25 @@ func readACL(doc document, c *Config) error {
 	}
 	c.ACL = a
 	return nil
+}
+
+// readTighter reads what the pod's annotation adds. It refuses where the annotation
+// cannot arrive: the pod would be open although it asks not to be. STATUS and GC are
+// about no pod, so they get no annotations.
+func readTighter(doc document, c Config) ([]acl.Spec, error) {
+	const path = "acl.podAnnotations"
+	if !doc.capable(CapabilityAnnotations) {
+		return nil, invalid(path, `the pod's annotations do not arrive; declare "capabilities": {%q: true}`, CapabilityAnnotations)
+	}
+	if c.ContainerID != "" && !doc.runtimeHas(CapabilityAnnotations) {
+		return nil, invalid(path, "the runtime sends no runtimeConfig[%q], which containerd does; without it a pod's annotation has no effect", CapabilityAnnotations)
+	}
+	spec, err := readAnnotation(c.Annotations[Annotation])
+	var e *Error
+	if errors.As(err, &e) {
+		e.Err = ErrAnnotation
+	}
+	return spec, err
 }
 
 // readAnnotation reads what a pod asks for; nothing for no annotation. Whatever
@@ -71,8 +90,9 @@ func readAnnotation(text string) ([]acl.Spec, error) {
 		return nil, nil
 	case len(text) > maxAnnotation:
 		return nil, invalid(path, "it has %d bytes; the most is %d", len(text), maxAnnotation)
-	case !json.Valid([]byte(text)):
-		return nil, invalid(path, "malformed JSON")
+	}
+	if _, err := parseDocument([]byte(text)); err != nil {
+		return nil, at(path, err)
 	}
 	var w wireSpec
 	if err := decode(path, json.RawMessage(text), &w); err != nil {

@@ -51,7 +51,7 @@ var aclCases = []acceptance{
 				Rules:       []acl.Rule{{Name: "annotation bulkhead.dev/acl.rules[0]", Direction: hns.Out, Action: hns.Block, Protocols: []int{6}}},
 			}}}
 		}),
-		conf: native(`"driver": "overlay", "acl": {"podAnnotations": true}, ` + annotate(annotated)),
+		conf: native(`"driver": "overlay", "acl": {"podAnnotations": true}, ` + arrives + annotate(annotated)),
 	},
 	{
 		name: "behind another plugin",
@@ -72,6 +72,9 @@ var aclCases = []acceptance{
 
 const annotated = `{"inbound": {"default": "deny"}, "rules": [{"direction": "out", "action": "deny", "protocol": "tcp"}]}`
 
+// arrives declares the capability by which annotations arrive.
+const arrives = `"capabilities": {"io.kubernetes.cri.pod-annotations": true}, `
+
 // annotate returns the runtimeConfig of a pod with an ACL annotation.
 func annotate(text string) string {
 	quoted, _ := json.Marshal(text)
@@ -83,7 +86,7 @@ func rule(members string) string {
 }
 
 func annotation(text string) string {
-	return native(`"driver": "l2bridge", "acl": {"podAnnotations": true}, ` + annotate(text))
+	return native(`"driver": "l2bridge", "acl": {"podAnnotations": true}, ` + arrives + annotate(text))
 }
 
 // refusedACLs are sets that cannot be read, or not be enforced.
@@ -137,7 +140,7 @@ var refusedACLs = []refusal{
 	},
 	{
 		want: "acl.podAnnotations: Windows cannot reconfigure the port ACLs of a hyperv pod on a nat network; remove the key",
-		conf: native(`"driver": "nat", "isolation": "hyperv", "acl": {"podAnnotations": true}`),
+		conf: native(`"driver": "nat", "isolation": "hyperv", "acl": {"podAnnotations": true}, ` + arrives + annotate("")),
 	},
 	{
 		want: "ipam: bulkhead-acl programs ACLs alone; this belongs to the plugin before it",
@@ -148,13 +151,17 @@ var refusedACLs = []refusal{
 		conf: `{"name": "n", "type": "bulkhead-acl", "loopbackDSR": true}`,
 	},
 	{want: `acls: unknown key; did you mean "acl"?`, conf: `{"name": "n", "type": "bulkhead-acl", "acls": {}}`},
-	{want: `annotation bulkhead.dev/acl: malformed JSON`, conf: annotation(`{"rules": [`)},
-	{want: `annotation bulkhead.dev/acl: want an object, got a list`, conf: annotation(`[]`)},
-	{want: `annotation bulkhead.dev/acl: it has 16385 bytes; the most is 16384`, conf: annotation("{" + strings.Repeat(" ", 16383) + "}")},
-	{want: `annotation bulkhead.dev/acl.program: unknown key`, conf: annotation(`{"program": false}`)},
-	{want: `annotation bulkhead.dev/acl.rules[0].direction: missing; want in or out`, conf: annotation(`{"rules": [{}]}`)},
 	{
 		want: `runtimeConfig["io.kubernetes.cri.pod-annotations"]: want an object of strings, got a list`,
 		conf: native(`"runtimeConfig": {"io.kubernetes.cri.pod-annotations": []}`),
 	},
+}
+
+// refusedAnnotations are wrong annotations of pods.
+var refusedAnnotations = []refusal{
+	{want: `annotation bulkhead.dev/acl: malformed JSON at line 1, column 11: unexpected end of JSON input`, conf: annotation(`{"rules": [`)},
+	{want: `annotation bulkhead.dev/acl: want one JSON object, got a list`, conf: annotation(`[]`)},
+	{want: `annotation bulkhead.dev/acl: it has 16385 bytes; the most is 16384`, conf: annotation("{" + strings.Repeat(" ", 16383) + "}")},
+	{want: `annotation bulkhead.dev/acl.program: unknown key`, conf: annotation(`{"program": false}`)},
+	{want: `annotation bulkhead.dev/acl.rules[0].direction: missing; want in or out`, conf: annotation(`{"rules": [{}]}`)},
 }

@@ -18,7 +18,7 @@ func parsePrefix(path, s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
 		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-			return netip.Prefix{}, invalid(path, "%q is an address, not a CIDR; write %s", s, netip.PrefixFrom(a, a.BitLen()))
+			return netip.Prefix{}, invalid(path, "%q is an address, not a CIDR; write its length, too: %s", s, likelyPrefix(a))
 		}
 		return netip.Prefix{}, invalid(path, "%q is not a CIDR such as 10.10.0.0/24", s)
 	}
@@ -29,6 +29,22 @@ func parsePrefix(path, s string) (netip.Prefix, error) {
 		return netip.Prefix{}, invalid(path, "%q has host bits set; write %s", s, p.Masked())
 	}
 	return p, nil
+}
+
+// likelyPrefix returns what an address without a length is meant for: as many bytes as
+// are not zero at its end, and the one address where none is. In IPv6 a subnet has 64
+// bits.
+func likelyPrefix(a netip.Addr) netip.Prefix {
+	const byteBits, subnet6 = 8, 64
+	a = a.Unmap()
+	bits := a.BitLen()
+	for b := a.AsSlice(); bits > byteBits && b[bits/byteBits-1] == 0; {
+		bits -= byteBits
+	}
+	if a.Is6() && bits < a.BitLen() {
+		bits = max(bits, subnet6)
+	}
+	return netip.PrefixFrom(a, bits)
 }
 
 func parsePrefixes(path string, list []string) ([]netip.Prefix, error) {

@@ -24,8 +24,6 @@ func parseArgs(args string) (cniArgs, error) {
 			if ignore, err = parseIgnore(value); err != nil {
 				return cniArgs{}, err
 			}
-		case "MAC":
-			return cniArgs{}, unsupported("CNI_ARGS MAC")
 		default:
 			if !a.set(key, value) && unknown == "" {
 				unknown = key
@@ -52,8 +50,8 @@ func parseIgnore(value string) (bool, error) {
 // cniArgs is what CNI_ARGS says.
 type cniArgs struct {
 	pod Pod
-	// ip and gateway are for the host-local and static IPAM plugins.
-	ip, gateway string
+	// ip is a list of addresses, and gateway of gateways, with commas between.
+	ip, gateway, mac string
 }
 
 // set takes a pair that is known here.
@@ -69,6 +67,8 @@ func (a *cniArgs) set(key, value string) bool {
 		a.ip = value
 	case "GATEWAY":
 		a.gateway = value
+	case "MAC":
+		a.mac = value
 	case "K8S_POD_INFRA_CONTAINER_ID":
 	default:
 		return false

@@ -44,7 +44,10 @@ type Config struct {
 	// must exist already.
 	Network *Network
 	IPAM    IPAM
-	ACL     ACL
+	// IPAMError is why the ipam section does not tell who has the pod's addresses:
+	// nil but after ParseLenient.
+	IPAMError error
+	ACL       ACL
 	// OutboundNAT is nil when no outbound NAT is asked for.
 	OutboundNAT *OutboundNAT
 	// LoopbackDSR is nil to have it where driver and HNS do.
@@ -59,8 +62,9 @@ type Config struct {
 	PortMappings []PortMapping
 	// EgressRate comes from runtimeConfig, in bytes a second; 0 is no limit.
 	EgressRate uint64
-	// IPs are the addresses that the runtime wants IPAM to give.
-	IPs []netip.Addr
+	// Requested are the addresses that the runtime asks for, each once, by whichever
+	// way. static's are in IPAM.
+	Requested []RequestedAddr
 	// MAC is the runtime's wish, empty for none.
 	MAC      hns.MAC
 	Timeouts Timeouts
@@ -70,7 +74,9 @@ type Config struct {
 	// Raw is the configuration as it came in, for an IPAM plugin that is executed.
 	Raw []byte
 
-	args                         cniArgs
+	args cniArgs
+	// serversPath is where DNS.Servers come from.
+	serversPath                  string
 	prevResult, validAttachments json.RawMessage
 }
 
@@ -113,8 +119,8 @@ type PortMapping struct {
 	Protocol      int
 	HostPort      uint16
 	ContainerPort uint16
-	// HostIP is zero for every address of the node, which is also what 0.0.0.0 and
-	// :: ask for (Kubernetes API, ContainerPort).
+	// HostIP is zero for every address of the node. 0.0.0.0 is for every IPv4
+	// address and :: for every IPv6 address.
 	HostIP netip.Addr
 }
 

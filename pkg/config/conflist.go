@@ -49,23 +49,25 @@ func Plugins(text []byte) ([]Plugin, error) {
 // ErrNotOurs is the error of a file that has no plugin of Bulkhead's.
 var ErrNotOurs = errors.New(`plugins: none is of type "` + Type + `" or "` + TypeACL + `"`)
 
-// OurPlugin returns the first of Bulkhead's plugins of a conflist. A file of one
-// plugin is that one, whatever its type.
-func OurPlugin(text []byte) (Plugin, error) {
+// OurPlugins returns Bulkhead's plugins of a conflist, at least one. A file of one plugin
+// is that one, whatever its type.
+func OurPlugins(text []byte) ([]Plugin, error) {
 	plugins, err := Plugins(text)
 	if err != nil {
-		return Plugin{}, err
+		return nil, err
 	}
-	if i := slices.IndexFunc(plugins, func(p Plugin) bool { return p.Ours() || p.alone }); i >= 0 {
-		return plugins[i], nil
+	ours := slices.DeleteFunc(plugins, func(p Plugin) bool { return !p.Ours() && !p.alone })
+	if len(ours) == 0 {
+		return nil, ErrNotOurs
 	}
-	return Plugin{}, ErrNotOurs
+	return ours, nil
 }
 
-// Type returns the plugin's type, empty when it is not a string.
+// Type returns the plugin's type without regard to letter case and ".exe", empty when
+// it is not a string.
 func (p Plugin) Type() string {
 	typ, _ := p.members.text("type")
-	return typ
+	return canonicalType(typ)
 }
 
 // Ours reports whether the plugin is one of Bulkhead's.

@@ -17,21 +17,43 @@ import (
 // document is a JSON object whose members are not decoded yet.
 type document map[string]json.RawMessage
 
-// parseDocument reads the one JSON object that stdin must be.
-func parseDocument(stdin []byte) (document, error) {
-	if problem := encoding(stdin); problem != "" {
-		return nil, &Error{Problem: problem, Err: ErrSyntax}
+// Plain returns the configuration that stdin must be as UTF-8 without a byte order mark.
+// It fails, with an *Error, for what is not one JSON object, and for a name or version
+// that is no string.
+func Plain(stdin []byte) ([]byte, error) {
+	text, err := plainText(stdin)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := parseDocument(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"cniVersion", "name"} {
+		s := ""
+		if err := doc.section(key, &s); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+// parseDocument reads the one JSON object that a text must be.
+func parseDocument(text []byte) (document, error) {
+	text, err := plainText(text)
+	if err != nil {
+		return nil, err
 	}
 	var doc document
-	err := json.Unmarshal(stdin, &doc)
+	err = json.Unmarshal(text, &doc)
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		line, column := position(stdin, syntax.Offset)
+		line, column := position(text, syntax.Offset)
 		problem := fmt.Sprintf("malformed JSON at line %d, column %d: %s", line, column, syntax.Error())
 		return nil, &Error{Problem: problem, Err: ErrSyntax}
 	case err != nil || doc == nil:
-		return nil, wrongType("", "one JSON object", bytes.TrimSpace(stdin))
+		return nil, wrongType("", "one JSON object", bytes.TrimSpace(text))
 	}
 	return doc, nil
 }
@@ -43,17 +65,17 @@ func position(stdin []byte, offset int64) (line, column int) {
 	return line, len(before) - bytes.LastIndexByte(before, '\n')
 }
 
-// encoding names what Windows PowerShell's redirection and Out-File write in
-// place of plain UTF-8; json's own error shows only an odd character.
-func encoding(stdin []byte) string {
-	switch {
-	case bytes.HasPrefix(stdin, []byte("\xef\xbb\xbf")):
-		return "malformed JSON: it starts with a byte order mark; save it as UTF-8 without one"
-	case bytes.HasPrefix(stdin, []byte("\xff\xfe")), bytes.HasPrefix(stdin, []byte("\xfe\xff")):
-		return "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark"
-	default:
-		return ""
+// plainText returns a text as UTF-8 without a byte order mark. Windows PowerShell's
+// redirection and Out-File write UTF-16, and its "-Encoding utf8" a mark: json's own
+// error about them shows only an odd character. UTF-16 is an ErrSyntax.
+func plainText(text []byte) ([]byte, error) {
+	const evenZeros = 2
+	utf16 := bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
+		len(text) >= evenZeros && (text[0] == 0 || text[1] == 0)
+	if utf16 {
+		return nil, &Error{Problem: "malformed JSON: it is UTF-16; save it as UTF-8, in PowerShell by Set-Content -Encoding utf8", Err: ErrSyntax}
 	}
+	return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), nil
 }
 
 // identity returns name and type, and refuses what is no configuration of this
@@ -73,6 +95,9 @@ func (d document) identity() (name, typ string, err error) {
 	if typ, err = d.text("type"); err != nil {
 		return "", "", err
 	}
+	if own := canonicalType(typ); own != typ && ownKeys[own] != nil {
+		return "", "", invalid("type", "%q is not the plugin's name; write %q", typ, own)
+	}
 	if ownKeys[typ] == nil {
 		return "", "", &Error{
 			Path:    "type",
@@ -81,6 +106,12 @@ func (d document) identity() (name, typ string, err error) {
 		}
 	}
 	return name, typ, nil
+}
+
+// canonicalType returns the plugin that a type means on Windows, where the letter case
+// of a file and its ending say nothing.
+func canonicalType(typ string) string {
+	return strings.TrimSuffix(strings.ToLower(typ), ".exe")
 }
 
 // text returns a string that must be there.
@@ -121,12 +152,30 @@ func (d document) runtime(key string, into any) error {
 	return decodeLax(join("runtimeConfig", key), raw, into)
 }
 
+// runtimeHas reports whether runtimeConfig has a member, which may be null.
+func (d document) runtimeHas(key string) bool {
+	var members document
+	_ = json.Unmarshal(d["runtimeConfig"], &members) // no object has no member
+	_, ok := members[key]
+	return ok
+}
+
+// capable reports whether the configuration declares a capability, without which a
+// runtime sends nothing of it (CNI's conventions, "dynamic plugin specific fields").
+func (d document) capable(capability string) bool {
+	var declared map[string]bool
+	return json.Unmarshal(d["capabilities"], &declared) == nil && declared[capability]
+}
+
 // checkKeys refuses keys that the dialect does not have.
 func (d document) checkKeys(typ string) error {
 	if typ == TypeACL {
 		if err := d.checkChained(); err != nil {
 			return err
 		}
+	}
+	if err := d.checkPeers(); err != nil {
+		return err
 	}
 	ours := document{}
 	for key, raw := range d {
@@ -161,6 +210,11 @@ func (d document) member(key string, fold bool) json.RawMessage {
 	return nil
 }
 
+// remove takes a member out, in whatever letter case.
+func (d document) remove(key string) {
+	maps.DeleteFunc(d, func(k string, _ json.RawMessage) bool { return strings.EqualFold(k, key) })
+}
+
 // unknown is the error of the first key, in the alphabet's order, that is not
 // among known.
 func (d document) unknown(path string, known []string) error {
@@ -168,7 +222,11 @@ func (d document) unknown(path string, known []string) error {
 		if slices.Contains(known, key) {
 			continue
 		}
-		if near := nearest(key, known); near != "" {
+		near := nearest(key, known)
+		if ours := peersSettings[strings.ToLower(key)]; near == "" && ours != "" {
+			near = nearest(ours, known)
+		}
+		if near != "" {
 			return invalid(join(path, key), "unknown key; did you mean %q?", near)
 		}
 		return invalid(join(path, key), "unknown key")
@@ -176,29 +234,37 @@ func (d document) unknown(path string, known []string) error {
 	return nil
 }
 
-// peers are keys of the plugins that people come from (win-bridge, win-overlay,
-// sdnbridge), with ours.
-var peers = map[string]string{
-	"ipMasq":         "outboundNAT",
-	"ipMasqNetwork":  "outboundNAT.exceptions",
-	"AdditionalArgs": "policies",
-	"ExceptionList":  "exceptions",
-}
-
-// nearest returns the known key that differs from key in letter case or in an
-// ending of one or two letters, or what a peer's key is called here, or "".
-func nearest(key string, known []string) string {
+// nearest returns the known word that is least edits away from a word, letter case
+// aside; empty where none is within two.
+func nearest(word string, known []string) string {
 	const most = 2
-	lower := strings.ToLower(key)
+	best, least := "", most+1
 	for _, k := range known {
-		l := strings.ToLower(k)
-		short, long := min(len(lower), len(l)), max(len(lower), len(l))
-		if short > most && long-short <= most && lower[:short] == l[:short] {
-			return k
+		if n := edits(strings.ToLower(word), strings.ToLower(k)); n < least && n < len(k)-1 {
+			best, least = k, n
 		}
 	}
-	if ours := peers[key]; slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(ours, k) }) {
-		return ours
+	return best
+}
+
+// edits returns how many bytes to put in, take out or change make one word the other
+// (Levenshtein).
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
 	}
-	return ""
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
 }

@@ -68,12 +68,15 @@ func (c Config) checkFamilies(d hns.Driver) error {
 			return err
 		}
 	}
-	for i, a := range c.IPs {
-		if err := checkFamily(index("runtimeConfig.ips", i), a, d); err != nil {
+	for _, r := range c.Requested {
+		if err := checkFamily(r.Path, r.Addr, d); err != nil {
 			return err
 		}
 	}
 	for i, m := range c.PortMappings {
+		if c.Covered(i) {
+			continue
+		}
 		if err := checkFamily(index("runtimeConfig.portMappings", i)+".hostIP", m.HostIP, d); err != nil {
 			return err
 		}

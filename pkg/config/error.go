@@ -13,6 +13,8 @@ var (
 	ErrSyntax = errors.New("not JSON")
 	// ErrInvalid: the configuration says what cannot be.
 	ErrInvalid = errors.New("invalid configuration")
+	// ErrAnnotation: the pod's annotation is wrong.
+	ErrAnnotation = errors.New("invalid pod annotation")
 	// ErrUnsupported: the configuration asks for what this version has not.
 	ErrUnsupported = errors.New("not supported by this version of bulkhead")
 )
@@ -25,7 +27,7 @@ type Error struct {
 	Path string
 	// Problem says what is wrong there, with the value.
 	Problem string
-	// Err is the kind: ErrSyntax, ErrInvalid or ErrUnsupported.
+	// Err is the kind: ErrSyntax, ErrInvalid, ErrAnnotation or ErrUnsupported.
 	Err error
 }
 
@@ -44,7 +46,11 @@ func invalid(path, format string, args ...any) error {
 	return &Error{Path: path, Problem: fmt.Sprintf(format, args...), Err: ErrInvalid}
 }
 
-// unsupported is the error of what a later version will have.
-func unsupported(path string) error {
-	return &Error{Path: path, Problem: ErrUnsupported.Error(), Err: ErrUnsupported}
+// at puts a path before that of an *Error.
+func at(path string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Path = path + e.Path
+	}
+	return err
 }

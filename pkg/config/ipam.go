@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -39,8 +40,6 @@ type IPAM struct {
 	Routes []hns.Route
 	// DNS is static's.
 	DNS hns.DNS
-	// Requested are the addresses that the runtime wants host-local to give.
-	Requested []RequestedAddr
 }
 
 // RangeSet is a list of ranges that one address comes from.
@@ -65,12 +64,6 @@ type IPAMAddress struct {
 	Gateway netip.Addr
 }
 
-// RequestedAddr is an address that the runtime asks for, and where it does.
-type RequestedAddr struct {
-	Path string
-	Addr netip.Addr
-}
-
 // wireHostLocal has a single range at its top, too: the old way to write it.
 type wireHostLocal struct {
 	Subnet     string          `json:"subnet"`
@@ -79,7 +72,7 @@ type wireHostLocal struct {
 	Gateway    string          `json:"gateway"`
 	ResolvConf string          `json:"resolvConf"`
 	Routes     json.RawMessage `json:"routes"`
-	Ranges     [][]wireRange   `json:"ranges"`
+	Ranges     json.RawMessage `json:"ranges"`
 	Exclude    json.RawMessage `json:"exclude"`
 }
 
@@ -111,6 +104,9 @@ func readIPAMPlugin(doc document, c *Config) error {
 	var w struct {
 		Type *string `json:"type"`
 	}
+	var dir struct {
+		DataDir string `json:"dataDir"`
+	}
 	if err := decodeLax("ipam", raw, &w); err != nil {
 		return err
 	}
@@ -120,17 +116,12 @@ func readIPAMPlugin(doc document, c *Config) error {
 	if strings.ContainsAny(*w.Type, `/\:`) {
 		return invalid("ipam.type", "%q is a path, not the name of a plugin", *w.Type)
 	}
-	c.IPAM.Type = *w.Type
-	if c.IPAM.Type != HostLocal {
-		return nil
+	if *w.Type == HostLocal {
+		if err := decodeLax("ipam", raw, &dir); err != nil {
+			return err
+		}
 	}
-	var dir struct {
-		DataDir string `json:"dataDir"`
-	}
-	if err := decodeLax("ipam", raw, &dir); err != nil {
-		return err
-	}
-	c.IPAM.DataDir = dir.DataDir
+	c.IPAM.Type, c.IPAM.DataDir = *w.Type, dir.DataDir
 	return nil
 }
 
@@ -140,7 +131,7 @@ func checkEmptyIPAM(raw json.RawMessage) error {
 	if json.Unmarshal(raw, &members) == nil && len(members) == 0 {
 		return nil
 	}
-	return invalid("ipam.type", "missing; leave the ipam section out to let HNS choose addresses")
+	return invalid("ipam.type", "missing; write %q for the section's own addresses, or leave the section out to let HNS choose", HostLocal)
 }
 
 // readIPAM reads the section of a plugin that runs inside Bulkhead. It needs the
@@ -158,6 +149,12 @@ func readIPAM(doc document, c *Config) error {
 		return err
 	}
 	c.IPAM = ipam
+	if err := c.checkRequested(); err != nil {
+		return err
+	}
+	if err := c.checkLeads(); err != nil {
+		return err
+	}
 	return c.checkPodFamilies()
 }
 
@@ -188,15 +185,21 @@ func readHostLocal(doc document, c *Config, ipam *IPAM) error {
 		}
 		ipam.RangeSets = append(ipam.RangeSets, RangeSet{"ipam.subnet", []Range{r}})
 	}
-	for i, set := range w.Ranges {
+	sets, err := parseRanges(w.Ranges)
+	if err != nil {
+		return err
+	}
+	for i, set := range sets {
 		if err := ipam.addRangeSet(index("ipam.ranges", i), set); err != nil {
 			return err
 		}
 	}
+	if len(ipam.RangeSets) == 0 && isNull(w.Ranges) {
+		ipam.RangeSets = rangesOf(c.Network)
+	}
 	if err := ipam.checkRangeSets(c); err != nil {
 		return err
 	}
-	var err error
 	if ipam.Exclude, err = parseExclude(w.Exclude); err != nil {
 		return err
 	}
@@ -204,7 +207,65 @@ func readHostLocal(doc document, c *Config, ipam *IPAM) error {
 		return err
 	}
 	ipam.ResolvConf = w.ResolvConf
-	return ipam.readRequested(doc, c)
+	return nil
+}
+
+// parseRanges reads ipam.ranges: a list of sets, each a list of ranges.
+func parseRanges(raw json.RawMessage) ([][]wireRange, error) {
+	const path, nested = "ipam.ranges", `write [[{"subnet": ...}]], a list of sets of ranges`
+	if isNull(raw) {
+		return nil, nil
+	}
+	var sets []json.RawMessage
+	if json.Unmarshal(raw, &sets) != nil {
+		return nil, invalid(path, "%s; got %s", nested, show(raw))
+	}
+	var out [][]wireRange
+	for i, set := range sets {
+		var ranges []json.RawMessage
+		if json.Unmarshal(set, &ranges) != nil {
+			return nil, invalid(index(path, i), "%s; got %s", nested, show(set))
+		}
+		parsed := []wireRange{}
+		for j, r := range ranges {
+			at := index(index(path, i), j)
+			if show(r) == "a list" {
+				return nil, invalid(at, "%s; this is a list too deep", nested)
+			}
+			var w wireRange
+			if err := decodeLax(at, r, &w); err != nil {
+				return nil, err
+			}
+			parsed = append(parsed, w)
+		}
+		out = append(out, parsed)
+	}
+	return out, nil
+}
+
+// rangesOf returns the range sets of a section that names none: one for each family of
+// the network, of all its subnets.
+func rangesOf(n *Network) []RangeSet {
+	if n == nil {
+		return nil
+	}
+	byFamily := map[bool]RangeSet{}
+	for i, s := range n.Subnets {
+		if bits := s.Prefix.Addr().BitLen(); s.Prefix.Bits() > bits-2 {
+			continue
+		}
+		set := byFamily[s.Prefix.Addr().Is6()]
+		set.Path = cmp.Or(set.Path, index("network.subnets", i))
+		set.Ranges = append(set.Ranges, wholeRange(s.Prefix))
+		byFamily[s.Prefix.Addr().Is6()] = set
+	}
+	var out []RangeSet
+	for _, six := range []bool{false, true} {
+		if set, ok := byFamily[six]; ok {
+			out = append(out, set)
+		}
+	}
+	return out
 }
 
 func (m *IPAM) addRangeSet(path string, set []wireRange) error {
@@ -231,8 +292,7 @@ func (m *IPAM) addRangeSet(path string, set []wireRange) error {
 	return nil
 }
 
-// parse fills in what host-local does where the range leaves it out: all addresses of
-// the subnet but the first and, in IPv4, the last (backend/allocator/range.go).
+// parse fills in what host-local does where the range leaves it out.
 func (w wireRange) parse(path string) (Range, error) {
 	var r Range
 	var err error
@@ -242,10 +302,7 @@ func (w wireRange) parse(path string) (Range, error) {
 	if bits := r.Subnet.Addr().BitLen(); r.Subnet.Bits() > bits-2 {
 		return Range{}, invalid(path+".subnet", "%s is too small for a pod and its gateway", r.Subnet)
 	}
-	r.First, r.Last = r.Subnet.Addr().Next(), hns.Subnet{Prefix: r.Subnet}.Last()
-	if r.Last.Is4() {
-		r.Last = r.Last.Prev()
-	}
+	r = wholeRange(r.Subnet)
 	for _, f := range []struct {
 		key, text string
 		into      *netip.Addr
@@ -261,9 +318,22 @@ func (w wireRange) parse(path string) (Range, error) {
 		}
 	}
 	if r.Last.Less(r.First) {
-		return Range{}, invalid(path+".rangeEnd", "%s is before the start of the range, %s", r.Last, r.First)
+		return Range{}, invalid(path+".rangeStart", "%s is after the range's end, %s", r.First, r.Last)
+	}
+	if why := (hns.Subnet{Prefix: r.Subnet}).NotGateway(r.Gateway); r.Gateway.IsValid() && why != "" {
+		return Range{}, invalid(path+".gateway", "%s", why)
 	}
 	return r, nil
+}
+
+// wholeRange returns what host-local hands out of a subnet: all addresses but the first
+// and, in IPv4, the last (backend/allocator/range.go).
+func wholeRange(subnet netip.Prefix) Range {
+	r := Range{Subnet: subnet, First: subnet.Addr().Next(), Last: hns.Subnet{Prefix: subnet}.Last()}
+	if r.Last.Is4() {
+		r.Last = r.Last.Prev()
+	}
+	return r
 }
 
 // String returns "10.1.0.10-10.1.0.250".
@@ -374,7 +444,10 @@ func (c *Config) checkPodFamilies() error {
 	note := func(a netip.Addr) { four, six = four || a.Is4(), six || a.Is6() }
 	switch c.IPAM.Type {
 	case "":
-		four = true // HNS chooses IPv4 addresses only
+		four = len(c.Requested) == 0 // HNS chooses IPv4 addresses only
+		for _, r := range c.Requested {
+			note(r.Addr)
+		}
 	case HostLocal:
 		for _, set := range c.IPAM.RangeSets {
 			note(set.Ranges[0].First)
@@ -389,7 +462,8 @@ func (c *Config) checkPodFamilies() error {
 	}
 	for i, m := range c.PortMappings {
 		// Where the driver has no IPv6, WithDriver says so.
-		if m.HostIP.Is4() && !four || m.HostIP.Is6() && !six && (c.Driver == "" || c.Driver.HasIPv6()) {
+		lacks := m.HostIP.Is4() && !four || m.HostIP.Is6() && !six && (c.Driver == "" || c.Driver.HasIPv6())
+		if lacks && !c.Covered(i) {
 			return invalid(fmt.Sprintf("runtimeConfig.portMappings[%d].hostIP", i), "the pod has no address of the family of %s", m.HostIP)
 		}
 	}

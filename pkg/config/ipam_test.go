@@ -26,7 +26,10 @@ var ipamCases = []acceptance{
 	{
 		name: "host-local with everything",
 		want: with(func(c *Config) {
-			c.IPs = []netip.Addr{netip.MustParseAddr("10.4.0.9")}
+			c.Requested = []RequestedAddr{
+				{"CNI_ARGS IP", netip.MustParseAddr("10.1.0.11")}, {"args.cni.ips[0]", netip.MustParseAddr("fd00::7")},
+				{"runtimeConfig.ips[0]", netip.MustParseAddr("10.4.0.9")},
+			}
 			c.IPAM = IPAM{
 				Type: "host-local", DataDir: "C:/cni", ResolvConf: "C:/resolv.conf",
 				RangeSets: []RangeSet{
@@ -39,10 +42,6 @@ var ipamCases = []acceptance{
 				Routes: []hns.Route{
 					{Destination: netip.MustParsePrefix("10.9.0.0/16")},
 					{Destination: netip.MustParsePrefix("::/0"), NextHop: netip.MustParseAddr("fd00::9")},
-				},
-				Requested: []RequestedAddr{
-					{"CNI_ARGS IP", netip.MustParseAddr("10.1.0.11")}, {"args.cni.ips[0]", netip.MustParseAddr("fd00::7")},
-					{"runtimeConfig.ips[0]", netip.MustParseAddr("10.4.0.9")},
 				},
 			}
 		}),
@@ -57,6 +56,7 @@ var ipamCases = []acceptance{
 	{
 		name: "static with everything",
 		want: with(func(c *Config) {
+			c.Requested = []RequestedAddr{{"CNI_ARGS IP", netip.MustParseAddr("fd00::5")}}
 			c.IPAM = IPAM{
 				Type: "static",
 				Addresses: []IPAMAddress{
@@ -123,7 +123,7 @@ func TestIPAMContradictions(t *testing.T) {
 		{`ipam.ranges[0][0].subnet: "10.1.0.5/24" has host bits set; write 10.1.0.0/24`, hostLocal(`[[{"subnet": "10.1.0.5/24"}]]`, "")},
 		{"ipam.ranges[0][0].subnet: 10.1.0.0/31 is too small for a pod and its gateway", hostLocal(`[[{"subnet": "10.1.0.0/31"}]]`, "")},
 		{"ipam.ranges[0][0].gateway: 10.2.0.1 is outside of 10.1.0.0/24", hostLocal(`[[{"subnet": "10.1.0.0/24", "gateway": "10.2.0.1"}]]`, "")},
-		{"ipam.ranges[0][0].rangeEnd: 10.1.0.5 is before the start of the range, 10.1.0.9", hostLocal(`[[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.5"}]]`, "")},
+		{"ipam.ranges[0][0].rangeStart: 10.1.0.9 is after the range's end, 10.1.0.5", hostLocal(`[[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.5"}]]`, "")},
 		{"ipam.ranges[0][1]: fd00::/64 is of another family than 10.1.0.0/24 of the same set", hostLocal(`[[{"subnet": "10.1.0.0/24"}, {"subnet": "fd00::/64"}]]`, "")},
 		{"ipam.ranges[0][1]: 10.1.0.9-10.1.0.254 overlaps 10.1.0.1-10.1.0.9 of ipam.ranges[0][0]", hostLocal(`[[{"subnet": "10.1.0.0/24", "rangeEnd": "10.1.0.9"}, {"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9"}]]`, "")},
 		{"ipam.ranges[1][0]: 10.1.0.1-10.1.0.254 overlaps 10.1.0.1-10.1.0.254 of ipam.ranges[0]", hostLocal(`[[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.1.0.0/24"}]]`, "")},
@@ -165,7 +165,14 @@ func TestLenientFindsTheReservations(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", section, c.IPAM, err)
 		}
 	}
-	if _, err := ParseLenient([]byte(native(`"ipam": {"type": "host-local", "dataDir": 5}`)), Env{}); err == nil {
-		t.Error("a dataDir that is no string is passed over, and the reservations are lost")
+	for want, section := range map[string]string{
+		"ipam.dataDir: want a string, got 5":                                   `{"type": "host-local", "dataDir": 5}`,
+		"ipam: want an object, got 1":                                          `1`,
+		`ipam.type: "C:\\cni\\host-local" is a path, not the name of a plugin`: `{"type": "C:\\cni\\host-local"}`,
+	} {
+		c, err := ParseLenient([]byte(native(`"ipam": `+section)), Env{})
+		if err != nil || c.IPAMError == nil || c.IPAMError.Error() != want || c.IPAM.Type != "" {
+			t.Errorf("%s: got %+v, %v, %v; want %s", section, c.IPAM, c.IPAMError, err, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ package config
 import (
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -52,6 +53,45 @@ func parseIPAMRoutes(raw json.RawMessage) ([]hns.Route, error) {
 		out = append(out, r)
 	}
 	return out, nil
+}
+
+// checkLeads refuses default routes whose next hop cannot be the gateway of one of the
+// subnets that the pod can be in.
+func (c *Config) checkLeads() error {
+	var subnets []netip.Prefix
+	if c.Network != nil {
+		for _, s := range c.Network.Subnets {
+			subnets = append(subnets, s.Prefix)
+		}
+	}
+	if len(subnets) == 0 {
+		for _, set := range c.IPAM.RangeSets {
+			for _, r := range set.Ranges {
+				subnets = append(subnets, r.Subnet)
+			}
+		}
+		for _, a := range c.IPAM.Addresses {
+			subnets = append(subnets, a.Prefix.Masked())
+		}
+	}
+	for i, r := range c.IPAM.Routes {
+		if r.Destination.Bits() > 0 || !r.NextHop.IsValid() {
+			continue
+		}
+		why := ""
+		for _, p := range subnets {
+			if p.Addr().Is4() != r.NextHop.Is4() || p.IsSingleIP() {
+				continue
+			}
+			if why = (hns.Subnet{Prefix: p}).NotGateway(r.NextHop); why == "" || p.Contains(r.NextHop) {
+				break
+			}
+		}
+		if why != "" {
+			return invalid(index("ipam.routes", i)+".gw", "%s, so it cannot be the pod's gateway", why)
+		}
+	}
+	return nil
 }
 
 func parseIPAMRoute(path, dst, gw string) (hns.Route, error) {

@@ -145,22 +145,19 @@ func (w *wireSubnet) subnet(path string, d hns.Driver) (hns.Subnet, error) {
 	return s, w.vsid(path+".vsid", d, &s)
 }
 
-// gateway must be there: both of hcsshim's APIs refuse a subnet without one
-// before HNS sees it (hcn/hcnnetwork.go, internal/hns/hnsnetwork.go).
+// gateway is the subnet's first address where it is left out: both of hcsshim's APIs
+// refuse a subnet without one before HNS sees it (hcn/hcnnetwork.go,
+// internal/hns/hnsnetwork.go), and containerd's conf_template knows the prefix alone.
 func (w *wireSubnet) gateway(path string, s *hns.Subnet) error {
-	if w.Gateway == "" {
-		return invalid(path, "missing; HNS takes no subnet without a gateway")
+	gw := s.Prefix.Addr().Next()
+	if w.Gateway != "" {
+		var err error
+		if gw, err = parseAddr(path, w.Gateway); err != nil {
+			return err
+		}
 	}
-	gw, err := parseAddr(path, w.Gateway)
-	switch {
-	case err != nil:
-		return err
-	case !s.Prefix.Contains(gw):
-		return invalid(path, "%s is outside of %s", gw, s.Prefix)
-	case gw == s.Prefix.Addr():
-		return invalid(path, "%s is the network address of %s", gw, s.Prefix)
-	case gw.Is4() && gw == s.Last():
-		return invalid(path, "%s is the broadcast address of %s", gw, s.Prefix)
+	if why := s.NotGateway(gw); why != "" {
+		return invalid(path, "%s", why)
 	}
 	s.Gateway = gw
 	return nil

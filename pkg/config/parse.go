@@ -27,7 +27,7 @@ func steps() []step {
 	return []step{
 		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAMPlugin, readAnnotations, readACL,
 		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readPortMappings,
-		readBandwidth, readMAC, readIPs, readEncapOverhead, readIPAM,
+		readBandwidth, readMAC, readRequested, readEncapOverhead, readIPAM,
 	}
 }
 
@@ -40,7 +40,10 @@ var runtimeKeys = []string{
 
 // ownKeys are the keys of each dialect.
 var ownKeys = map[string][]string{
-	Type:    {"driver", "isolation", "network", "acl", "outboundNAT", "loopbackDSR", "encapOverhead", "routes", "policies", "timeouts"},
+	Type: {
+		"driver", "isolation", "network", "acl", "outboundNAT", "ipMasq", "ipMasqNetwork", "loopbackDSR", "encapOverhead",
+		"routes", "policies", "timeouts",
+	},
 	TypeACL: {"driver", "isolation", "acl", "timeouts"},
 }
 
@@ -76,10 +79,9 @@ func Parse(stdin []byte, env Env) (Config, error) {
 }
 
 // ParseLenient reads what a runtime sends for the verbs that must work with whatever
-// is there: DEL and GC. It fails only for what is not a JSON object, has no name, or
-// has an ipam section that does not tell where the addresses are: they could not be
-// freed. Of the rest it takes each part that is right, and the default where one is
-// wrong.
+// is there: DEL and GC. It fails only for what is not a JSON object or has no name. An
+// ipam section that does not tell where the addresses are is the Config's IPAMError. Of
+// the rest it takes each part that is right, and the default where one is wrong.
 func ParseLenient(stdin []byte, env Env) (Config, error) {
 	doc, err := parseDocument(stdin)
 	if err != nil {
@@ -89,10 +91,9 @@ func ParseLenient(stdin []byte, env Env) (Config, error) {
 	if c.Name, err = doc.text("name"); err != nil {
 		return Config{}, err
 	}
-	if err := readIPAMPlugin(doc, &c); err != nil {
-		return Config{}, err
-	}
+	c.IPAMError = readIPAMPlugin(doc, &c)
 	c.Type, _ = doc.text("type")
+	c.Type = canonicalType(c.Type)
 	c.args, _ = parseArgs(env.Args)
 	c.Pod = c.args.pod
 	for _, read := range steps() {

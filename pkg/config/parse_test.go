@@ -123,7 +123,7 @@ var accepted = []acceptance{
 			}
 			c.PortMappings = []PortMapping{
 				{Protocol: 6, HostPort: 8080, ContainerPort: 80, HostIP: netip.MustParseAddr("192.168.1.5")},
-				{Protocol: 6, HostPort: 8080, ContainerPort: 80},
+				{Protocol: 6, HostPort: 8081, ContainerPort: 80},
 				{Protocol: 17, HostPort: 65535, ContainerPort: 1, HostIP: netip.MustParseAddr("fd00::1")},
 			}
 			c.ACL.Asked = "acl.program"
@@ -152,14 +152,14 @@ var accepted = []acceptance{
 			"capabilities": {"portMappings": true, "dns": true, "bandwidth": true},
 			"runtimeConfig": {"portMappings": [
 				{"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": "192.168.1.5"},
-				{"hostPort": 8080, "containerPort": 80, "protocol": "TCP", "hostIP": "0.0.0.0"},
+				{"hostPort": 8081, "containerPort": 80, "protocol": "TCP", "hostIP": ""},
 				{"hostPort": 65535, "containerPort": 1, "protocol": "Udp", "hostIP": "fd00::1"}]}`),
 	},
 	{
 		name: "what is the runtime's passes",
 		want: with(func(c *Config) { c.Annotations = map[string]string{"a": "b"} }),
 		conf: native(`"disableCheck": true, "disableGC": true, "loadOnlyInlinedPlugins": false, "cniVersions": ["1.0.0"],
-			"args": {"cni": {"ips": 5}}, "prevResult": {"x": []}, "cni.dev/valid-attachments": [], "cni.dev/x": 1,
+			"args": {"cni": {"labels": 5}}, "prevResult": {"x": []}, "cni.dev/valid-attachments": [], "cni.dev/x": 1,
 			"runtimeConfig": {"ips": null, "io.kubernetes.cri.pod-annotations": {"a": "b"}, "cgroupPath": "x",
 				"bandwidth": {"ingressRate": 0, "ingressBurst": 4294967295, "egressRate": 0, "x": 1}, "mac": "", "aliases": {}}`),
 	},
@@ -247,17 +247,22 @@ var accepted = []acceptance{
 	{
 		name: "every address of the node",
 		want: with(func(c *Config) {
-			c.PortMappings = []PortMapping{{Protocol: 6, HostPort: 1, ContainerPort: 1}, {Protocol: 6, HostPort: 2, ContainerPort: 2}}
+			c.PortMappings = []PortMapping{
+				{Protocol: 6, HostPort: 2, ContainerPort: 2, HostIP: netip.IPv6Unspecified()},
+				{Protocol: 6, HostPort: 2, ContainerPort: 2, HostIP: netip.IPv4Unspecified()},
+			}
 		}),
 		conf: native(`"runtimeConfig": {"portMappings": [
-			{"hostPort": 1, "containerPort": 1, "protocol": "tcp", "hostIP": "::"},
+			{"hostPort": 2, "containerPort": 2, "protocol": "tcp", "hostIP": "::"},
 			{"hostPort": 2, "containerPort": 2, "protocol": "tcp", "hostIP": "0.0.0.0"}]}`),
 	},
 	{
 		name: "addresses and overhead",
 		want: with(func(c *Config) {
 			c.Driver, c.IPAM.Type, c.EncapOverhead = hns.L2Bridge, "static", 50
-			c.IPs = []netip.Addr{netip.MustParseAddr("10.1.0.77"), netip.MustParseAddr("fd00::77")}
+			c.Requested = []RequestedAddr{
+				{"runtimeConfig.ips[0]", netip.MustParseAddr("10.1.0.77")}, {"runtimeConfig.ips[1]", netip.MustParseAddr("fd00::77")},
+			}
 			c.IPAM.Addresses = []IPAMAddress{{Prefix: netip.MustParsePrefix("10.1.0.77/16")}, {Prefix: netip.MustParsePrefix("fd00::77/64")}}
 		}),
 		conf: native(`"driver": "l2bridge", "ipam": {"type": "static"}, "encapOverhead": 50, "runtimeConfig": {"ips": ["10.1.0.77/16", "fd00::77/64"]}`),
@@ -281,8 +286,10 @@ var accepted = []acceptance{
 	},
 	{
 		name: "arguments for an IPAM plugin",
-		want: with(func(c *Config) { c.Pod.Name = "x" }),
-		conf: native(""),
+		want: with(func(c *Config) {
+			c.Pod.Name, c.IPAM.Type, c.Requested = "x", "azure-ipam", []RequestedAddr{{"CNI_ARGS IP", netip.MustParseAddr("10.0.0.5")}}
+		}),
+		conf: native(`"ipam": {"type": "azure-ipam"}`),
 		args: "IP=10.0.0.5;GATEWAY=10.0.0.1;K8S_POD_NAME=x",
 	},
 	{
@@ -339,7 +346,7 @@ func TestTableIsComplete(t *testing.T) {
 	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, RangeSet{}, Range{}, IPAMAddress{}, RequestedAddr{}, acl.Spec{}, acl.Rule{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.RemoteSubnet{}, hns.SDNRoute{}} {
 		typ := reflect.TypeOf(of)
 		for i := range typ.NumField() {
-			set := false
+			set := typ.Field(i).Name == "IPAMError" // ParseLenient's
 			for _, tc := range slices.Concat(accepted, aclCases, ipamCases) {
 				got, _ := Parse([]byte(tc.conf), testEnv(tc.args))
 				set = set || anySet(reflect.ValueOf(got), typ, i)
@@ -384,7 +391,7 @@ func asError(t *testing.T, err error) *Error {
 		t.Fatalf("error %v is no *Error", err)
 	}
 	kinds := 0
-	for _, kind := range []error{ErrSyntax, ErrInvalid, ErrUnsupported} {
+	for _, kind := range []error{ErrSyntax, ErrInvalid, ErrAnnotation, ErrUnsupported} {
 		if errors.Is(err, kind) {
 			kinds++
 		}

@@ -18,8 +18,19 @@ type wireOutboundNAT struct {
 
 func readOutboundNAT(doc document, c *Config) error {
 	var w *wireOutboundNAT
-	if err := doc.section("outboundNAT", &w); err != nil || w == nil {
+	if err := doc.section("outboundNAT", &w); err != nil {
 		return err
+	}
+	masq, err := readIPMasq(doc)
+	if err != nil {
+		return err
+	}
+	switch {
+	case w == nil:
+		c.OutboundNAT = masq
+		return nil
+	case masq != nil:
+		return invalid("ipMasq", "outboundNAT says it in full; remove one of the two")
 	}
 	exceptions, err := parsePrefixes("outboundNAT.exceptions", w.Exceptions)
 	if err != nil {
@@ -27,6 +38,31 @@ func readOutboundNAT(doc document, c *Config) error {
 	}
 	c.OutboundNAT = &OutboundNAT{Exceptions: exceptions}
 	return nil
+}
+
+// readIPMasq reads the two keys that flannel adds to every delegate's configuration
+// (flannel-io/cni-plugin, flannel_windows.go): whether pods leave by the node's address,
+// and the cluster's network, to which they do not. nil asks for no NAT.
+func readIPMasq(doc document) (*OutboundNAT, error) {
+	asked, text := false, ""
+	if err := doc.section("ipMasq", &asked); err != nil {
+		return nil, err
+	}
+	if err := doc.section("ipMasqNetwork", &text); err != nil {
+		return nil, err
+	}
+	var out OutboundNAT
+	if text != "" {
+		p, err := parsePrefix("ipMasqNetwork", text)
+		if err != nil {
+			return nil, err
+		}
+		out.Exceptions = []netip.Prefix{p}
+	}
+	if !asked {
+		return nil, nil
+	}
+	return &out, nil
 }
 
 func readLoopbackDSR(doc document, c *Config) error {
@@ -131,10 +167,42 @@ func readPolicies(doc document, c *Config) error {
 		if err := c.twice(index("policies", i), p, out); err != nil {
 			return err
 		}
-		out = append(out, p)
+		out = append(out, splitFamilies(p)...)
 	}
 	c.Policies = out
 	return nil
+}
+
+// splitFamilies makes a policy of each family out of an outbound NAT with exceptions or
+// destinations of both: HNS translates one family by one policy, and what it does with
+// a mixed list is not documented.
+func splitFamilies(p hns.Opaque) []hns.Opaque {
+	var w wireOutboundNATSettings
+	if p.Type != "OutBoundNAT" || json.Unmarshal(p.Settings, &w) != nil {
+		return []hns.Opaque{p}
+	}
+	isSix := func(s string) bool { return strings.Contains(s, ":") }
+	all := slices.Concat(w.Exceptions, w.Destinations)
+	if !slices.ContainsFunc(all, isSix) || !slices.ContainsFunc(all, func(s string) bool { return !isSix(s) }) {
+		return []hns.Opaque{p}
+	}
+	var out []hns.Opaque
+	for _, six := range []bool{false, true} {
+		var members document
+		_ = json.Unmarshal(p.Settings, &members) // it was read before
+		for key, list := range map[string][]string{"Exceptions": w.Exceptions, "Destinations": w.Destinations} {
+			members.remove(key)
+			if of := slices.DeleteFunc(slices.Clone(list), func(s string) bool { return isSix(s) != six }); len(of) > 0 {
+				members[key], _ = json.Marshal(of) // strings always can be
+			}
+		}
+		if w.VirtualIP != "" && isSix(w.VirtualIP) != six {
+			members.remove("VirtualIP")
+		}
+		settings, _ := json.Marshal(members) // what was parsed can be written
+		out = append(out, hns.Opaque{Type: p.Type, Settings: settings})
+	}
+	return out
 }
 
 // twice refuses a policy that another one, or a key, says already.
@@ -154,6 +222,9 @@ func (c *Config) twice(path string, p hns.Opaque, before []hns.Opaque) error {
 func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
 	var w wirePolicy
 	if err := refuseTaken(path, raw); err != nil {
+		return hns.Opaque{}, err
+	}
+	if err := refusePeersPolicy(path, raw); err != nil {
 		return hns.Opaque{}, err
 	}
 	if err := decode(path, raw, &w); err != nil {

@@ -4,6 +4,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -90,7 +91,7 @@ func (c Config) PrevResult() (prev *current.Result, err error) {
 		prev, err = current.NewResultFromResult(conf.PrevResult)
 	}
 	if err != nil {
-		return nil, invalid("prevResult", "%s", err)
+		return nil, invalid("prevResult", "%s", withoutGo(err))
 	}
 	if i := slices.Index(prev.Interfaces, nil); i >= 0 {
 		return nil, invalid(index("prevResult.interfaces", i), "null is not an interface")
@@ -121,7 +122,7 @@ func (c Config) ValidAttachments() ([]Attachment, error) {
 	}
 	var list []types.GCAttachment
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, invalid(path, "%s", err)
+		return nil, invalid(path, "%s", withoutGo(err))
 	}
 	out := []Attachment{}
 	for i, a := range list {
@@ -131,6 +132,20 @@ func (c Config) ValidAttachments() ([]Attachment, error) {
 		out = append(out, Attachment{ContainerID: a.ContainerID, IfName: a.IfName})
 	}
 	return out, nil
+}
+
+// withoutGo says what encoding/json found where it wanted something else, without the
+// names of types.
+func withoutGo(err error) string {
+	var of *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &of):
+		return err.Error()
+	case of.Field == "":
+		return "a " + of.Value + " cannot be there"
+	default:
+		return "a " + of.Value + " cannot be " + of.Field
+	}
 }
 
 // WithValidAttachments returns Raw with these attachments as the valid ones, under

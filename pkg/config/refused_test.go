@@ -35,8 +35,8 @@ var malformed = []refusal{
 	{want: "malformed JSON at line 2, column 12: invalid character '}' looking for beginning of value", conf: "{\n  \"name\": \r}"},
 	{want: "malformed JSON at line 2, column 1: invalid character '{' after top-level value", conf: native("") + "\n{}"},
 	{want: "malformed JSON at line 1, column 62: invalid character 'x' after top-level value", conf: native("") + "x"},
-	{want: "malformed JSON: it starts with a byte order mark; save it as UTF-8 without one", conf: "\xef\xbb\xbf{}"},
-	{want: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark", conf: "\xff\xfe{\x00}\x00"},
+	{want: "malformed JSON: it is UTF-16; save it as UTF-8, in PowerShell by Set-Content -Encoding utf8", conf: "\xff\xfe{\x00}\x00"},
+	{want: "malformed JSON: it is UTF-16; save it as UTF-8, in PowerShell by Set-Content -Encoding utf8", conf: "\x00{\x00}"},
 }
 
 var invalidDocuments = []refusal{
@@ -58,7 +58,9 @@ var invalidDocuments = []refusal{
 	},
 	{want: "cniVersion: want a string, got 1.1", conf: `{"name": "n", "type": "bulkhead", "cniVersion": 1.1}`},
 	{want: "Driver: unknown key; did you mean \"driver\"?", conf: native(`"Driver": "nat"`)},
-	{want: `ipMasq: unknown key; did you mean "outboundNAT"?`, conf: native(`"ipMasq": true`)},
+	{want: "ipMasq: outboundNAT says it in full; remove one of the two", conf: native(`"ipMasq": true, "outboundNAT": {}`)},
+	{want: `ipMasq: want true or false, got "yes"`, conf: native(`"ipMasq": "yes"`)},
+	{want: `ipMasqNetwork: "10.244.0.0" is an address, not a CIDR; write its length, too: 10.244.0.0/16`, conf: native(`"ipMasq": true, "ipMasqNetwork": "10.244.0.0"`)},
 	{want: "colour: unknown key", conf: native(`"zeal": 1, "colour": 1`)},
 	{want: `["a b"]: unknown key`, conf: native(`"a b": 1`)},
 	{want: "runtimeConfig: want an object, got a list", conf: native(`"runtimeConfig": []`)},
@@ -69,7 +71,7 @@ var invalidDocuments = []refusal{
 	{want: "ipam: want an object, got \"host-local\"", conf: native(`"ipam": "host-local"`)},
 	{want: "ipam.type: want a string, got 5", conf: native(`"ipam": {"type": 5}`)},
 	{
-		want: "ipam.type: missing; leave the ipam section out to let HNS choose addresses",
+		want: "ipam.type: missing; write \"host-local\" for the section's own addresses, or leave the section out to let HNS choose",
 		conf: native(`"ipam": {"subnet": "10.0.0.0/8"}`),
 	},
 	{want: `ipam.type: "..\\x" is a path, not the name of a plugin`, conf: native(`"ipam": {"type": "..\\x"}`)},
@@ -126,12 +128,11 @@ var invalidNetworks = []refusal{
 		want: `network.subnets[0].prefix: "10.10.0.1/24" has host bits set; write 10.10.0.0/24`,
 		conf: l2bridge(`{"prefix": "10.10.0.1/24", "gateway": "10.10.0.1"}`),
 	},
-	{want: `network.subnets[0].prefix: "10.0.0.0" is an address, not a CIDR; write 10.0.0.0/32`, conf: l2bridge(`{"prefix": "10.0.0.0"}`)},
+	{want: `network.subnets[0].prefix: "10.0.0.0" is an address, not a CIDR; write its length, too: 10.0.0.0/8`, conf: l2bridge(`{"prefix": "10.0.0.0"}`)},
 	{want: `network.subnets[0].prefix: "ten" is not a CIDR such as 10.10.0.0/24`, conf: l2bridge(`{"prefix": "ten"}`)},
 	{want: `network.subnets[0].prefix: "::ffff:10.0.0.0/104" is IPv4 written as IPv6; write it as IPv4`, conf: l2bridge(`{"prefix": "::ffff:10.0.0.0/104"}`)},
 	{want: `network.subnets[0].prefix: 0.0.0.0/0 is no range for pods`, conf: l2bridge(`{"prefix": "0.0.0.0/0"}`)},
 	{want: `network.subnets[0].prefix: 224.0.0.0/8 is no range for pods`, conf: l2bridge(`{"prefix": "224.0.0.0/8"}`)},
-	{want: "network.subnets[0].gateway: missing; HNS takes no subnet without a gateway", conf: l2bridge(`{"prefix": "10.10.0.0/24"}`)},
 	{want: `network.subnets[0].gateway: "x" is not an IP address`, conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "x"}`)},
 	{want: `network.subnets[0].gateway: 10.10.1.1 is outside of 10.10.0.0/24`, conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.1.1"}`)},
 	{want: `network.subnets[0].gateway: 10.10.0.0 is the network address of 10.10.0.0/24`, conf: l2bridge(`{"prefix": "10.10.0.0/24", "gateway": "10.10.0.0"}`)},
@@ -200,8 +201,8 @@ var invalidPolicies = []refusal{
 	{want: `routes[0].dst: fd00:: is IPv6, which overlay networks do not have`, conf: native(`"driver": "overlay", "routes": [{"dst": "fd00::/8"}]`)},
 	{want: "policies[0].Type: missing", conf: policy(`"Settings": {}`)},
 	{want: `policies[0].type: unknown key; did you mean "Type"?`, conf: policy(`"type": "QOS", "Settings": {}`)},
-	{want: `policies[0].Name: unknown key`, conf: policy(`"Name": "EndpointPolicy", "Value": {"Type": "QOS"}`)},
-	{want: `policies[0].ExceptionList: unknown key`, conf: policy(`"Type": "OutBoundNAT", "ExceptionList": []`)},
+	{want: `policies[0]: write {"Type": "QOS", "Settings": {}}`, conf: policy(`"Name": "EndpointPolicy", "Value": {"Type": "QOS"}`)},
+	{want: `policies[0]: write {"Type": "OutBoundNAT", "Settings": {"Exceptions":[]}}`, conf: policy(`"Type": "OutBoundNAT", "ExceptionList": []`)},
 	{want: "policies[0].Settings: missing; write {} for none", conf: policy(`"Type": "L2Driver"`)},
 	{want: "policies[0].Settings: want an object, got a list", conf: policy(`"Type": "L2Driver", "Settings": []`)},
 	{want: `policies[0].Type: HNS has no policy "L4WFPProx"; did you mean "L4WFPPROXY"?`, conf: policy(`"Type": "L4WFPProx", "Settings": {}`)},
@@ -245,7 +246,7 @@ var invalidRuntime = []refusal{
 	{want: `runtimeConfig.portMappings[1].containerPort: want an integer, got "80"`, conf: mapping(`"hostPort": 2, "containerPort": "80", "protocol": "tcp"`)},
 	{want: `runtimeConfig.portMappings[1].hostIP: "localhost" is not an IP address`, conf: mapping(`"hostPort": 2, "containerPort": 1, "protocol": "tcp", "hostIP": "localhost"`)},
 	{
-		want: `runtimeConfig.portMappings[1]: udp port 1 of the node is taken by runtimeConfig.portMappings[0]`,
+		want: `runtimeConfig.portMappings[1]: runtimeConfig.portMappings[0] asks for udp port 1 of the node, too; remove one of the two`,
 		conf: mapping(`"hostPort": 1, "containerPort": 7, "protocol": "UDP", "hostIP": "0.0.0.0"`),
 	},
 	{want: "runtimeConfig.portMappings: want a list, got an object", conf: native(`"runtimeConfig": {"portMappings": {}}`)},
@@ -289,7 +290,6 @@ var invalidRuntime = []refusal{
 		want: "routes: a nat network has no VFP, which alone does this: it translates whatever leaves the node; remove the key",
 		conf: native(`"driver": "nat", "routes": [{"dst": "10.96.0.0/12"}]`),
 	},
-	{want: "runtimeConfig.ips: without an ipam section HNS chooses the address; add one", conf: native(`"runtimeConfig": {"ips": ["10.1.0.77/16"]}`)},
 	{want: `runtimeConfig.ips[0]: "10.1.0.77/33" has the prefix length "33"; write 1 to 32, or none`, conf: native(`"ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0.77/33"]}`)},
 	{want: `runtimeConfig.ips[0]: "fd00::7/" has the prefix length ""; write 1 to 128, or none`, conf: native(`"ipam": {"type": "static"}, "runtimeConfig": {"ips": ["fd00::7/"]}`)},
 	{want: `runtimeConfig.ips[1]: fd00::77 is IPv6, which nat networks do not have`, conf: native(`"driver": "nat", "ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0.77/16", "fd00::77/64"]}`)},
@@ -339,8 +339,6 @@ var invalidRuntime = []refusal{
 
 var unsupportedYet = []refusal{
 	{want: `type: "win-bridge" is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`, conf: `{"name": "n", "type": "win-bridge", "apiVersion": 2}`},
-	{want: `type: "Bulkhead" is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`, conf: `{"name": "n", "type": "Bulkhead"}`},
-	{want: "CNI_ARGS MAC: not supported by this version of bulkhead", conf: native(""), args: "IgnoreUnknown=1;MAC=00:15:5d:00:00:01"},
 }
 
 // refusals are all of the above, by kind.
@@ -354,6 +352,7 @@ var refusals = []struct {
 	{ErrInvalid, invalidPolicies},
 	{ErrInvalid, invalidRuntime},
 	{ErrInvalid, refusedACLs},
+	{ErrAnnotation, refusedAnnotations},
 	{ErrUnsupported, unsupportedYet},
 }
 

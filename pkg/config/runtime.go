@@ -4,6 +4,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -27,8 +28,8 @@ func readPortMappings(doc document, c *Config) error {
 			return err
 		}
 		for j, other := range out {
-			if m.Protocol == other.Protocol && m.HostPort == other.HostPort && m.HostIP == other.HostIP {
-				return invalid(index(path, i), "%s port %d of the node is taken by %s", strings.ToLower(w.Protocol), m.HostPort, index(path, j))
+			if m.overlaps(other) {
+				return invalid(index(path, i), "%s asks for %s port %d of the node, too; remove one of the two", index(path, j), strings.ToLower(w.Protocol), m.HostPort)
 			}
 		}
 		out = append(out, m)
@@ -55,10 +56,31 @@ func (w wirePortMapping) mapping(path string) (PortMapping, error) {
 	if m.HostIP, err = parseAddr(path+".hostIP", w.HostIP); err != nil {
 		return PortMapping{}, err
 	}
-	if m.HostIP.IsUnspecified() {
-		m.HostIP = netip.Addr{}
+	if m.HostIP.IsLoopback() {
+		return PortMapping{}, invalid(path+".hostIP", "Windows does not hand what is sent to %s to a pod; leave hostIP out, or name an address of the node", m.HostIP)
 	}
 	return m, nil
+}
+
+// overlaps reports whether two mappings want the same port on the same address of the
+// node. A mapping without hostIP wants both families.
+func (m PortMapping) overlaps(o PortMapping) bool {
+	if m.Protocol != o.Protocol || m.HostPort != o.HostPort {
+		return false
+	}
+	return !m.HostIP.IsValid() || !o.HostIP.IsValid() || m.HostIP == o.HostIP ||
+		m.HostIP.Is4() == o.HostIP.Is4() && (m.HostIP.IsUnspecified() || o.HostIP.IsUnspecified())
+}
+
+// Covered reports whether the i-th port mapping is for all addresses of one family
+// while another one has the same port for all of the other family: a pod without
+// addresses of the first family does without it, as with CNI's portmap plugin.
+func (c Config) Covered(i int) bool {
+	m := c.PortMappings[i]
+	return m.HostIP.IsUnspecified() && slices.ContainsFunc(c.PortMappings, func(o PortMapping) bool {
+		return o.Protocol == m.Protocol && o.HostPort == m.HostPort && o.ContainerPort == m.ContainerPort &&
+			o.HostIP.IsUnspecified() && o.HostIP.Is4() != m.HostIP.Is4()
+	})
 }
 
 // parseProtocol returns the IP protocol number (IANA).
@@ -107,46 +129,6 @@ func readBandwidth(doc document, c *Config) error {
 		}
 	}
 	c.EgressRate = w.EgressRate / bits
-	return nil
-}
-
-func readMAC(doc document, c *Config) error {
-	const path = "runtimeConfig.mac"
-	mac := ""
-	if err := doc.runtime("mac", &mac); err != nil || mac == "" {
-		return err
-	}
-	m, err := parseMAC(path, mac)
-	if err == nil && m == "00:00:00:00:00:00" {
-		err = invalid(path, "%q is no address of an interface", mac)
-	}
-	if err != nil {
-		return err
-	}
-	c.MAC = m
-	return nil
-}
-
-// readIPs takes addresses with or without a prefix length (CNI's conventions,
-// "ips" capability).
-func readIPs(doc document, c *Config) error {
-	const path = "runtimeConfig.ips"
-	var list []string
-	if err := doc.runtime("ips", &list); err != nil || len(list) == 0 {
-		return err
-	}
-	if c.IPAM.Type == "" {
-		return invalid(path, "without an ipam section HNS chooses the address; add one")
-	}
-	var out []netip.Addr
-	for i, s := range list {
-		a, err := parseInterfaceAddr(index(path, i), s)
-		if err != nil {
-			return err
-		}
-		out = append(out, a)
-	}
-	c.IPs = out
 	return nil
 }
 

@@ -25,7 +25,7 @@ func readStatic(doc document, c *Config, ipam *IPAM) error {
 	if err := doc.runtime("ips", &fromRuntime); err != nil {
 		return err
 	}
-	fromArgs, err := doc.argsIPs()
+	args, err := doc.args()
 	if err != nil {
 		return err
 	}
@@ -34,41 +34,70 @@ func readStatic(doc document, c *Config, ipam *IPAM) error {
 	case len(fromRuntime) > 0:
 		path = "runtimeConfig.ips"
 		ipam.Addresses, err = parseAddresses(path, withoutGateways(fromRuntime))
-	case len(fromArgs) > 0:
+	case len(args.IPs) > 0:
 		path = "args.cni.ips"
-		ipam.Addresses, err = parseAddresses(path, withoutGateways(fromArgs))
+		ipam.Addresses, err = parseAddresses(path, withoutGateways(args.IPs))
 	default:
 		ipam.Addresses, err = parseAddresses(path, w.Addresses)
 	}
 	if err != nil {
 		return err
 	}
-	for i, a := range ipam.Addresses {
-		if err := c.checkInSubnets(index(path, i), a.Prefix.Addr()); err != nil {
-			return err
-		}
+	var paths []string
+	for i := range ipam.Addresses {
+		paths = append(paths, index(path, i))
 	}
 	if path == "ipam.addresses" {
-		for i, a := range fromEnv {
-			if err := c.checkInSubnets(index("CNI_ARGS IP", i), a.Prefix.Addr()); err != nil {
-				return err
-			}
+		for i := range fromEnv {
+			paths = append(paths, index("CNI_ARGS IP", i))
 		}
 		ipam.Addresses = append(ipam.Addresses, fromEnv...)
-	}
-	if err := ipam.checkOneOfAFamily(c.CNIVersion, func(count func(netip.Addr)) {
-		for _, a := range ipam.Addresses {
-			count(a.Prefix.Addr())
-		}
-	}); err != nil {
-		return err
 	}
 	if ipam.Routes, err = parseIPAMRoutes(w.Routes); err != nil {
 		return err
 	}
 	servers, err := parseServers("ipam.dns.nameservers", w.DNS.Nameservers)
+	if err != nil {
+		return err
+	}
 	ipam.DNS = hns.DNS{Domain: w.DNS.Domain, Search: w.DNS.Search, Servers: servers, Options: w.DNS.Options}
-	return err
+	if err := c.checkAddresses(*ipam, paths); err != nil {
+		return err
+	}
+	return ipam.checkOneOfAFamily(c.CNIVersion, func(count func(netip.Addr)) {
+		for _, a := range ipam.Addresses {
+			count(a.Prefix.Addr())
+		}
+	})
+}
+
+// checkAddresses refuses addresses of static that are something else's, and gateways
+// that cannot be one.
+func (c Config) checkAddresses(ipam IPAM, paths []string) error {
+	c.IPAM = ipam
+	for i, a := range ipam.Addresses {
+		addr, subnet := a.Prefix.Addr(), a.Prefix.Masked()
+		if err := c.checkInSubnets(paths[i], addr); err != nil {
+			return err
+		}
+		if named := c.NamedAt(addr); named != "" {
+			return invalid(paths[i], "%s cannot be the pod's: it is %s", addr, named)
+		}
+		if c.Network != nil {
+			for _, s := range c.Network.Subnets {
+				if s.Prefix.Contains(addr) {
+					subnet = s.Prefix
+				}
+			}
+		}
+		if !a.Gateway.IsValid() || subnet.IsSingleIP() {
+			continue
+		}
+		if why := (hns.Subnet{Prefix: subnet}).NotGateway(a.Gateway); why != "" {
+			return invalid(paths[i]+".gateway", "%s", why)
+		}
+	}
+	return nil
 }
 
 func withoutGateways(ips []string) []wireAddress {

@@ -9,6 +9,9 @@ import "time"
 // (containerd internal/cri/util, DeferContext).
 var defaultTimeouts = Timeouts{Add: 90 * time.Second, Del: 45 * time.Second, Status: 2 * time.Second, Call: 30 * time.Second}
 
+// DefaultTimeouts returns the limits where a configuration says nothing.
+func DefaultTimeouts() Timeouts { return defaultTimeouts }
+
 // maxTimeout is beyond what any runtime waits.
 const maxTimeout = 10 * time.Minute
 

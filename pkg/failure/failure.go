@@ -60,6 +60,7 @@ type class struct {
 var classes = []class{
 	{config.ErrSyntax, types.ErrDecodingFailure, "correct the JSON"},
 	{config.ErrUnsupported, types.ErrUnsupportedField, "remove it or use a version of bulkhead that has it"},
+	{config.ErrAnnotation, types.ErrInvalidNetworkConfig, "correct the pod's annotation"},
 	{config.ErrInvalid, types.ErrInvalidNetworkConfig, "correct the network configuration"},
 	{ipam.ErrConfig, types.ErrInvalidNetworkConfig, "correct the ipam section"},
 	{plan.ErrConflict, types.ErrInvalidNetworkConfig, "make the network configuration and the HNS network agree"},

@@ -28,6 +28,7 @@ func TestErrorCodes(t *testing.T) {
 		{"not JSON", config.ErrSyntax, 6},
 		{"not there yet", config.ErrUnsupported, 2},
 		{"invalid configuration", config.ErrInvalid, 7},
+		{"invalid annotation", config.ErrAnnotation, 7},
 		{"invalid ipam section", problem.New(pod.ErrIPAM, ipam.ErrConfig, ""), 7},
 		{"configuration and network", plan.ErrConflict, 7},
 		{"too old for the configuration", plan.ErrFeature, 105},

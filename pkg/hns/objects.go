@@ -3,6 +3,7 @@
 package hns
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -68,6 +69,20 @@ func (s Subnet) Last() netip.Addr {
 	}
 	a, _ := netip.AddrFromSlice(b)
 	return a
+}
+
+// NotGateway says why an address cannot be the subnet's gateway; empty when it can.
+func (s Subnet) NotGateway(a netip.Addr) string {
+	switch {
+	case !s.Prefix.Contains(a):
+		return fmt.Sprintf("%s is outside of %s", a, s.Prefix)
+	case a == s.Prefix.Masked().Addr():
+		return fmt.Sprintf("%s is the network address of %s", a, s.Prefix)
+	case a.Is4() && a == s.Last():
+		return fmt.Sprintf("%s is the broadcast address of %s", a, s.Prefix)
+	default:
+		return ""
+	}
 }
 
 // NodeAddress returns the subnet's second host address, where the node's own

@@ -67,7 +67,7 @@ func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr
 // take reserves an address of the i-th pool, the requested one if there is any.
 func (p pool) take(c config.Config, d networkDir, s store, i int) (Address, error) {
 	var requested net.IP
-	for _, r := range c.IPAM.Requested {
+	for _, r := range c.Requested {
 		if ip := net.IP(r.Addr.AsSlice()); p.whole.Contains(ip) {
 			requested = ip
 			break

@@ -69,8 +69,8 @@ type Plugin interface {
 	Status(ctx context.Context, c config.Config) error
 }
 
-// Open returns the IPAM plugin of that type. The empty type leaves addresses to
-// HNS: its Add answers none.
+// Open returns the IPAM plugin of that type. The empty type leaves addresses to HNS: its
+// Add answers those that the runtime asks for, or none.
 func Open(name string) Plugin {
 	switch name {
 	case "":
@@ -97,6 +97,12 @@ func (none) Confirm(context.Context, config.Config, []netip.Addr) error   { retu
 func (none) Check(context.Context, config.Config, []netip.Addr) error     { return nil }
 func (none) GC(context.Context, config.Config, []config.Attachment) error { return nil }
 func (none) Status(context.Context, config.Config) error                  { return nil }
-func (none) Add(context.Context, config.Config, []netip.Addr) (Result, error) {
-	return Result{}, nil
+
+// Add answers what the runtime asks for; HNS refuses what is taken.
+func (none) Add(_ context.Context, c config.Config, _ []netip.Addr) (Result, error) {
+	var out Result
+	for _, r := range c.Requested {
+		out.Addresses = append(out.Addresses, Address{Prefix: netip.PrefixFrom(r.Addr, r.Addr.BitLen())})
+	}
+	return out, nil
 }

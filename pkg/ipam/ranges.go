@@ -27,7 +27,7 @@ type pool struct {
 // poolsOf returns the configuration's range sets as host-local's allocator wants
 // them, without the addresses that are never handed out.
 func poolsOf(c config.Config, reserved []netip.Addr) ([]pool, error) {
-	never := withheldFrom(c.IPAM.Exclude, reserved)
+	never := withheldFrom(c, reserved)
 	var out []pool
 	for _, set := range c.IPAM.RangeSets {
 		var whole allocator.RangeSet

@@ -64,7 +64,7 @@ var staticTests = []staticTest{
 	{name: "no prefix length", section: `{"type":"static","addresses":[{"address":"10.1.0.5"}]}`, wantErr: `ipam.addresses[0]: "10.1.0.5" is not an address with a prefix length`},
 	{name: "bad gateway", section: `{"type":"static","addresses":[{"address":"10.1.0.5/24","gateway":"x"}]}`, wantErr: `ipam.addresses[0].gateway: "x" is not an IP address`},
 	{name: "bad IP", section: staticSection, args: "IP=10.1.0.9/24,x", wantErr: `CNI_ARGS IP[1]: "x" is not`},
-	{name: "bad IP that does not count", section: staticSection, args: "IP=x", more: []string{`"runtimeConfig":{"ips":["10.1.0.11/24"]}`}, wantErr: `CNI_ARGS IP[0]: "x" is not`},
+	{name: "bad IP that does not count", section: staticSection, args: "IP=x", more: []string{`"runtimeConfig":{"ips":["10.1.0.11/24"]}`}, wantErr: `CNI_ARGS IP: "x" is not`},
 	{name: "bad GATEWAY", section: staticSection, args: "GATEWAY=10.1.0.1,x", wantErr: `CNI_ARGS GATEWAY[1]: "x" is not an IP address`},
 	{name: "bad args.cni.ips", section: staticSection, more: []string{`"args":{"cni":{"ips":["x"]}}`}, wantErr: `args.cni.ips[0]: "x" is not`},
 	{name: "bad runtimeConfig.ips", section: staticSection, more: []string{`"runtimeConfig":{"ips":["10.1.0.11"]}`}, wantErr: `runtimeConfig.ips[0]: "10.1.0.11" is not`},

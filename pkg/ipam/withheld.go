@@ -10,6 +10,7 @@ import (
 
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -21,12 +22,15 @@ type withholding struct {
 	why string
 }
 
-// withheldFrom returns what ipam.exclude names, in the order written, and what the
-// caller of Add reserves.
-func withheldFrom(exclude []netip.Prefix, reserved []netip.Addr) withheld {
+// withheldFrom returns what ipam.exclude names, in the order written, what else the
+// configuration names, and what the caller of Add reserves.
+func withheldFrom(c config.Config, reserved []netip.Addr) withheld {
 	var out withheld
-	for i, p := range exclude {
+	for i, p := range c.IPAM.Exclude {
 		out = append(out, withholding{p, fmt.Sprintf("ipam.exclude[%d] excludes it", i)})
+	}
+	for _, n := range c.Named() {
+		out = append(out, withholding{netip.PrefixFrom(n.Addr, n.Addr.BitLen()), "it is " + n.Path})
 	}
 	for _, a := range reserved {
 		a = a.Unmap().WithZone("")

@@ -57,6 +57,10 @@ type Keeper struct {
 // configuration's to make. The notices are sentences for the admin on what making it
 // did to the node; they come with an error, too.
 func (k Keeper) Ensure(ctx context.Context, c config.Config) (hns.Network, []string, error) {
+	c, err := k.WithAdapter(c)
+	if err != nil {
+		return hns.Network{}, nil, err
+	}
 	got, err := k.HNS.Network(ctx, c.Name)
 	var notices []string
 	if errors.Is(err, hns.ErrNotFound) {
@@ -64,6 +68,9 @@ func (k Keeper) Ensure(ctx context.Context, c config.Config) (hns.Network, []str
 	}
 	if err == nil {
 		err = usable(c, got, plan.DiffNetwork)
+	}
+	if err == nil {
+		got.ProviderAddress, err = k.providerAddress(ctx, c, got)
 	}
 	if err == nil {
 		err = k.ensureNodeEndpoint(ctx, c, got)
@@ -99,46 +106,44 @@ func CheckVersion(ctx context.Context, h HNS, c config.Config) error {
 	return plan.CheckFeatures(c, features)
 }
 
-// Remove removes the network that a configuration owns. One that does not exist is
-// success. One with endpoints of this node stays, and the error lists them.
-func (k Keeper) Remove(ctx context.Context, c config.Config) error {
-	if _, owned := plan.Network(c); !owned {
-		return problem.New(config.ErrInvalid, nil, "the configuration has no network section, so the network %q is not bulkhead's to remove", c.Name)
-	}
-	release, err := k.lock(ctx, c.Name)
+// Remove removes the network of that name, whatever it is like, and returns what it was;
+// the zero Network where there is none. One with endpoints of this node but the node's
+// own stays, and the error lists them. So does one that pods cannot use, such as Windows'
+// own "Default Switch".
+func (k Keeper) Remove(ctx context.Context, name string) (hns.Network, error) {
+	release, err := k.lock(ctx, name)
 	if err != nil {
-		return err
+		return hns.Network{}, err
 	}
 	defer release()
-	got, err := k.HNS.Network(ctx, c.Name)
+	got, err := k.HNS.Network(ctx, name)
 	if err != nil {
-		return hns.IgnoreNotFound(err)
+		return hns.Network{}, hns.IgnoreNotFound(err)
 	}
-	if err := usable(c, got, plan.DiffNetwork); err != nil {
-		return err
+	if !slices.Contains(hns.Drivers(), got.Driver) {
+		return hns.Network{}, problem.New(ErrInUse, nil, "the network %q is of type %q, which is not for pods", name, got.Driver)
 	}
 	all, err := k.HNS.EndpointsOf(ctx, got.ID)
 	if err != nil {
-		return err
+		return hns.Network{}, err
 	}
-	node, _ := plan.NodeEndpoint(c, got)
 	var names []string
 	for _, e := range all {
-		if !e.Remote && (node.Name == "" || e.Name != node.Name) {
+		if !e.Remote && !plan.IsNodeEndpoint(e, got) {
 			names = append(names, e.Label())
 		}
 	}
 	if len(names) > 0 {
 		slices.Sort(names)
-		return problem.New(ErrInUse, nil, "the network %q has %d endpoints (%s); remove their pods first", c.Name, len(names), strings.Join(names, ", "))
+		return hns.Network{}, problem.New(ErrInUse, nil, "the network %q has %d endpoints (%s); remove their pods first", name, len(names), strings.Join(names, ", "))
 	}
 	if err := hns.IgnoreNotFound(k.HNS.DeleteNetwork(ctx, got.ID)); err != nil {
-		return err
+		return hns.Network{}, err
 	}
-	if _, err = k.HNS.Network(ctx, c.Name); err == nil {
-		return fmt.Errorf("the network %q is still there after HNS deleted it", c.Name)
+	if _, err = k.HNS.Network(ctx, name); err == nil {
+		return hns.Network{}, fmt.Errorf("the network %q is still there after HNS deleted it", name)
 	}
-	return hns.IgnoreNotFound(err)
+	return got, hns.IgnoreNotFound(err)
 }
 
 // create makes the network of a configuration, one process of this node at a time:
@@ -163,6 +168,10 @@ func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []str
 	}
 	choice := k.chooseAdapter(&want)
 	before := k.routes(want)
+	notices, err := k.neighbours(ctx, want)
+	if err != nil {
+		return hns.Network{}, nil, err
+	}
 	if got, err = k.HNS.CreateNetwork(ctx, want); err != nil {
 		// Names are unique: it is the one whose answer was lost, or somebody else's.
 		found, lookErr := k.HNS.Network(ctx, want.Name)
@@ -171,8 +180,36 @@ func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []str
 		}
 		got = found
 	}
-	notices, err := k.settle(ctx, got)
+	told, err := k.settle(ctx, got)
+	notices = append(notices, told...)
 	return got, append(notices, k.restoreRoutes(before, got, cmp.Or(want.Adapter, got.Adapter))...), err
+}
+
+// neighbours returns notices of the networks that share addresses with a wanted one on
+// the same wire: their pods can get the same address.
+func (k Keeper) neighbours(ctx context.Context, want hns.Network) ([]string, error) {
+	if want.Driver == hns.NAT {
+		return nil, nil // its switch is internal
+	}
+	all, err := k.HNS.ListNetworks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, n := range all {
+		if want.Adapter != "" && n.Adapter != "" && !strings.EqualFold(want.Adapter, n.Adapter) {
+			continue
+		}
+		for _, s := range want.Subnets {
+			i := slices.IndexFunc(n.Subnets, func(o hns.Subnet) bool {
+				return o.Prefix.Overlaps(s.Prefix) && o.VLAN == s.VLAN && o.VSID == s.VSID
+			})
+			if i >= 0 {
+				out = append(out, fmt.Sprintf("the network %q has %s, too, which overlaps %s of %q: their pods can get the same address; if nothing needs it, bulkhead network delete --name %s", n.Name, n.Subnets[i].Prefix, s.Prefix, want.Name, n.Name))
+			}
+		}
+	}
+	return out, nil
 }
 
 // lock waits until nobody else on this node makes or removes the network.
@@ -194,7 +231,7 @@ func missing(name string) error {
 func usable(c config.Config, got hns.Network, diff func(want, got hns.Network) []plan.Difference) error {
 	want, owned := plan.Network(c)
 	if ds := diff(want, got); owned && len(ds) > 0 {
-		return problem.New(ErrDiffers, nil, "the HNS network %q exists but is not as configured: %s", c.Name, plan.Differences(ds))
+		return problem.New(ErrDiffers, nil, "the HNS network %q exists but is not as configured: %s (bulkhead network delete --name %s removes it)", c.Name, plan.Differences(ds), c.Name)
 	}
 	_, err := c.WithDriver(got.Driver)
 	return err

@@ -5,6 +5,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -33,7 +34,7 @@ func (k Keeper) settle(ctx context.Context, n hns.Network) ([]string, error) {
 	failures := 0
 	for {
 		all, err := k.HNS.ListNetworks(ctx)
-		if hasNodeAddress(all, n.ID) {
+		if nodeAddress(all, n.ID).IsValid() {
 			return nil, nil
 		}
 		if err == nil {
@@ -55,10 +56,12 @@ func unsettled(n hns.Network, why error) []string {
 	return []string{fmt.Sprintf("made the network %q, but HNS does not tell the node's address on it, so the node may be cut off: %v", n.Name, why)}
 }
 
-// hasNodeAddress reports whether the node has an address on the network. One that it
+// nodeAddress returns the node's address on a network, zero while it has none. One that it
 // chose for want of DHCP is none (RFC 3927).
-func hasNodeAddress(all []hns.Network, id string) bool {
-	return slices.ContainsFunc(all, func(n hns.Network) bool {
-		return n.ID == id && n.ManagementAddress.IsValid() && !n.ManagementAddress.IsLinkLocalUnicast()
-	})
+func nodeAddress(all []hns.Network, id string) netip.Addr {
+	i := slices.IndexFunc(all, func(n hns.Network) bool { return n.ID == id })
+	if i < 0 || all[i].ManagementAddress.IsLinkLocalUnicast() {
+		return netip.Addr{}
+	}
+	return all[i].ManagementAddress
 }

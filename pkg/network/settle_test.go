@@ -97,8 +97,8 @@ func TestNetworkDoesNotSettle(t *testing.T) {
 		{
 			name: "HNS does not tell", limit: 10 * time.Second, notice: "does not tell the node's address",
 			prepare: func(h *hnsemu.Host) error {
-				// The first call of this function asks for the version.
-				return h.AddFault(hnsemu.Fault{Proc: "HNSCall", Kind: hnsemu.FaultFail, Nth: 2, Every: true, Code: hns.CodeGenFailure})
+				// The first two calls ask for the version and for other networks.
+				return h.AddFault(hnsemu.Fault{Proc: "HNSCall", Kind: hnsemu.FaultFail, Nth: 3, Every: true, Code: hns.CodeGenFailure})
 			},
 		},
 	}
@@ -127,7 +127,7 @@ func TestNetworkSettlesDespiteAFault(t *testing.T) {
 	t.Parallel()
 	host, k, c := settling(t)
 	start := time.Now()
-	if err := host.AddFault(hnsemu.Fault{Proc: "HNSCall", Kind: hnsemu.FaultFail, Nth: 2, Code: hns.CodeGenFailure}); err != nil {
+	if err := host.AddFault(hnsemu.Fault{Proc: "HNSCall", Kind: hnsemu.FaultFail, Nth: 3, Code: hns.CodeGenFailure}); err != nil {
 		t.Fatal(err)
 	}
 	if _, notices, err := k.Ensure(context.Background(), c); err != nil || len(notices) > 0 || time.Since(start) < settleDelay {

@@ -6,9 +6,32 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
+
+// WithAdapter returns the configuration with the adapter that network.adapter means: one
+// that is named by an address of the node, or by the node's interface of a virtual
+// switch, is the physical one behind it.
+func (k Keeper) WithAdapter(c config.Config) (config.Config, error) {
+	if c.Network == nil || k.Uplink == nil || !uplink.Indirect(c.Network.Adapter) {
+		return c, nil
+	}
+	all, err := k.Uplink.Adapters()
+	if err != nil {
+		return config.Config{}, problem.New(nil, err, "network.adapter is %q", c.Network.Adapter)
+	}
+	name, err := uplink.Resolve(c.Network.Adapter, all)
+	if err != nil {
+		return config.Config{}, problem.New(config.ErrInvalid, nil, "network.adapter: %s", err)
+	}
+	n := *c.Network
+	n.Adapter = name
+	c.Network = &n
+	return c, nil
+}
 
 // choice is how the adapter of a new network was chosen.
 type choice struct {

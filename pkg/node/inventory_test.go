@@ -67,12 +67,12 @@ func TestInventory(t *testing.T) {
 	write(t, conf, "50-foreign.conflist", `{"cniVersion": "1.0.0", "name": "net3", "plugins": [{"type": "other"}]}`)
 	write(t, conf, "readme.txt", "not a conflist")
 
-	ours, err := config.OurPlugin([]byte(list))
+	ours, err := config.OurPlugins([]byte(list))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"c1", "c2"} {
-		c, err := config.Parse(ours.Stdin(), config.Env{ContainerID: id, IfName: "eth0", NetNS: "none"})
+		c, err := config.Parse(ours[0].Stdin(), config.Env{ContainerID: id, IfName: "eth0", NetNS: "none"})
 		if err != nil {
 			t.Fatal(err)
 		}

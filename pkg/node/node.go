@@ -38,9 +38,10 @@ func (n Node) Verbs(c config.Config) (pod.Verbs, error) {
 	return pod.Verbs{HNS: client, IPAM: ipam.Open(c.IPAM.Type), Lock: n.Lock, NodeAddrs: n.NodeAddrs, Uplink: n.Uplink}, nil
 }
 
-// Networks connects to HNS and returns what keeps the node's networks.
-func (n Node) Networks(c config.Config) (network.Keeper, error) {
-	client, err := n.OpenHNS(c.Timeouts.Call)
+// Networks connects to HNS, with a limit for each native call, and returns what keeps the
+// node's networks.
+func (n Node) Networks(perCall time.Duration) (network.Keeper, error) {
+	client, err := n.OpenHNS(perCall)
 	if err != nil {
 		return network.Keeper{}, err
 	}

@@ -47,39 +47,6 @@ type Facts struct {
 	Host []netip.Addr
 }
 
-// EndpointName returns the name of the endpoint of a container's interface, from
-// which every verb finds it. eth0 is left out: the name is then the one that
-// win-bridge, sdnbridge and Calico use.
-func EndpointName(containerID, network, ifName string) string {
-	name := containerID + "_" + network
-	if ifName != "eth0" {
-		name += "_" + ifName
-	}
-	return name
-}
-
-// NodeEndpointName returns the name of the node's own endpoint on a network, which
-// flannel and Calico use, too (cbr0_ep, Calico_ep).
-func NodeEndpointName(network string) string { return network + "_ep" }
-
-// ParseEndpointName returns the container and the interface that an endpoint on a
-// network is named for, and whether the name has the form of EndpointName. The
-// node's own endpoint is no container's, whatever the network is called.
-func ParseEndpointName(name, network string) (containerID, ifName string, ok bool) {
-	if strings.EqualFold(name, NodeEndpointName(network)) {
-		return "", "", false
-	}
-	if id, found := strings.CutSuffix(name, "_"+network); found {
-		return id, "eth0", id != ""
-	}
-	i := strings.LastIndex(name, "_"+network+"_")
-	if i <= 0 {
-		return "", "", false
-	}
-	ifName = name[i+len(network)+2:]
-	return name[:i], ifName, ifName != ""
-}
-
 // NeedsFeatures reports whether the plan of an endpoint on a network of driver d
 // depends on the HNS version, so that a caller without need is spared the
 // question.
@@ -95,7 +62,7 @@ func NeedsFeatures(c config.Config, d hns.Driver, addresses []Address) bool {
 	if c.LoopbackDSR != nil {
 		return *c.LoopbackDSR
 	}
-	return d.HasVFP() && c.IPAM.Type != ""
+	return d.HasVFP() && c.HasAddresses()
 }
 
 // Endpoint returns the endpoint that the facts call for. It refuses, as
@@ -151,9 +118,28 @@ func addAddresses(want *hns.Endpoint, f Facts) error {
 		if hasNodeEndpoint(f.Config) && a.Addr == subnet.NodeAddress() {
 			return problem.New(ErrConflict, nil, "IPAM gave %s, which network.gatewayEndpoint makes the node's", a.Addr)
 		}
-		if gw := gatewayOf(a, subnet, f.Config); gw.IsValid() {
+		gw := gatewayOf(a, subnet, f.Config)
+		if err := checkGateway(a.Addr, gw, subnet); err != nil {
+			return err
+		}
+		if gw.IsValid() {
 			want.Routes = append(want.Routes, defaultRoute(gw))
 		}
+	}
+	return nil
+}
+
+// checkGateway refuses what cannot be the gateway of a pod with that address. The
+// network's own, which HNS took, can.
+func checkGateway(own, gw netip.Addr, s hns.Subnet) error {
+	if !gw.IsValid() || gw == s.Gateway && gw != own {
+		return nil
+	}
+	if why := s.NotGateway(gw); why != "" {
+		return problem.New(ErrConflict, nil, "IPAM gave %s the gateway %s, but %s", own, gw, why)
+	}
+	if gw == own {
+		return problem.New(ErrConflict, nil, "IPAM gave %s with itself as the gateway", own)
 	}
 	return nil
 }
@@ -164,7 +150,7 @@ func checkFamily(a netip.Addr, features hns.Features, driver hns.Driver) error {
 		return nil
 	}
 	if !driver.HasIPv6() {
-		return problem.New(ErrConflict, nil, "IPAM gave %s, but %s networks have no IPv6", a, driver)
+		return problem.New(ErrConflict, nil, "the pod's address %s is IPv6, which %s networks do not have", a, driver)
 	}
 	return checkIPv6(a, features)
 }
@@ -178,9 +164,9 @@ func subnetOf(n hns.Network, a netip.Addr) (hns.Subnet, error) {
 		known = append(known, s.Prefix.String())
 	}
 	if len(known) == 0 {
-		return hns.Subnet{}, problem.New(ErrConflict, nil, "IPAM gave %s, but the network %q has no subnet", a, n.Name)
+		return hns.Subnet{}, problem.New(ErrConflict, nil, "the network %q has no subnet for the pod's address %s", n.Name, a)
 	}
-	return hns.Subnet{}, problem.New(ErrConflict, nil, "IPAM gave %s, which is outside of the network %q (%s)", a, n.Name, strings.Join(known, ", "))
+	return hns.Subnet{}, problem.New(ErrConflict, nil, "the pod's address %s is outside of the network %q (%s)", a, n.Name, strings.Join(known, ", "))
 }
 
 // gatewayOf prefers IPAM's gateway, which knows of other agents' endpoints of the

@@ -50,7 +50,7 @@ func dualStack(f *Facts) {
 func TestEndpointName(t *testing.T) {
 	tests := []struct{ container, network, ifName, want string }{
 		{"c1", "net1", "eth0", "c1_net1"},
-		{"c1", "net1", "eth1", "c1_net1_eth1"},
+		{"c1", "net1", "eth1", "c1_net1#eth1"},
 		{"c1", "net_1", "eth0", "c1_net_1"},
 	}
 	for _, tt := range tests {
@@ -66,6 +66,8 @@ func TestParseEndpointName(t *testing.T) {
 		ok                               bool
 	}{
 		{"c1_net1", "net1", "c1", "eth0", true},
+		{"c1_net1#eth1", "net1", "c1", "eth1", true},
+		{"c1_net1#a#b", "net1", "c1", "a#b", true},
 		{"c1_net1_eth1", "net1", "c1", "eth1", true},
 		{"a_b_net1", "net1", "a_b", "eth0", true},
 		{"a_net1_b_net1_eth1", "net1", "a_net1_b", "eth1", true},
@@ -73,6 +75,7 @@ func TestParseEndpointName(t *testing.T) {
 		{"_net1", "net1", "", "", false},
 		{"_net1_eth1", "net1", "", "", false},
 		{"c1_net1_", "net1", "", "", false},
+		{"c1_net1#", "net1", "", "", false},
 		{"cbr0_ep", "net1", "", "", false},
 		{"ep_ep", "ep", "", "", false},
 		{"c1_ep", "ep", "c1", "eth0", true},
@@ -85,7 +88,8 @@ func TestParseEndpointName(t *testing.T) {
 		if ok != tt.ok || ok && (container != tt.container || ifName != tt.ifName) {
 			t.Errorf("%q: got %q, %q, %t", tt.name, container, ifName, ok)
 		}
-		if ok && EndpointName(container, tt.network, ifName) != tt.name {
+		older, _ := OlderEndpointName(container, tt.network, ifName)
+		if ok && EndpointName(container, tt.network, ifName) != tt.name && older != tt.name {
 			t.Errorf("%q does not survive", tt.name)
 		}
 	}
@@ -145,7 +149,7 @@ func TestEndpoint(t *testing.T) {
 		{
 			name: "another interface", driver: hns.L2Bridge,
 			change: func(f *Facts) { f.Config.IfName = "eth1" },
-			want:   func(e *hns.Endpoint) { e.Name = "c1_net1_eth1" },
+			want:   func(e *hns.Endpoint) { e.Name = "c1_net1#eth1" },
 		},
 	}
 	for _, tt := range tests {
@@ -313,7 +317,7 @@ func TestEndpointRefusals(t *testing.T) {
 	}{
 		{"another driver", hns.Overlay, func(f *Facts) { f.Config.Driver = hns.NAT }, config.ErrInvalid, `driver: "nat" is configured, but the network is of type "overlay"`},
 		{"a network that is not for pods", "ics", func(*Facts) {}, config.ErrInvalid, `"ics", which pods cannot use`},
-		{"outside of the network", hns.L2Bridge, func(f *Facts) { f.Addresses[0].Addr = addr("10.9.0.5") }, ErrConflict, `10.9.0.5, which is outside of the network "net1" (10.1.0.0/24)`},
+		{"outside of the network", hns.L2Bridge, func(f *Facts) { f.Addresses[0].Addr = addr("10.9.0.5") }, ErrConflict, `10.9.0.5 is outside of the network "net1" (10.1.0.0/24)`},
 		{"a network without subnets", hns.NAT, func(f *Facts) { f.Network.Subnets = nil }, ErrConflict, `has no subnet`},
 		{
 			"a port of a family that the pod lacks", hns.L2Bridge,
@@ -331,7 +335,7 @@ func TestEndpointRefusals(t *testing.T) {
 			},
 			ErrFeature, "IPv6 needs HNS 11.10 (Windows Server 2022); this node has 9.5",
 		},
-		{"IPv6 on overlay", hns.Overlay, func(f *Facts) { f.Addresses[0].Addr = addr("fd00:1::5") }, ErrConflict, "overlay networks have no IPv6"},
+		{"IPv6 on overlay", hns.Overlay, func(f *Facts) { f.Addresses[0].Addr = addr("fd00:1::5") }, ErrConflict, "is IPv6, which overlay networks do not have"},
 		{
 			"port mapping on transparent", hns.Transparent,
 			func(f *Facts) { f.Config.PortMappings = []config.PortMapping{{Protocol: 6}} },

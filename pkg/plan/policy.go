@@ -84,6 +84,9 @@ func portMappings(f Facts) ([]hns.Policy, error) {
 		families := f.families()
 		if m.HostIP.IsValid() {
 			if !slices.Contains(families, m.HostIP.Is6()) {
+				if f.Config.Covered(i) {
+					continue
+				}
 				return nil, problem.New(ErrConflict, nil, "runtimeConfig.portMappings[%d].hostIP: the pod has no address of the family of %s", i, m.HostIP)
 			}
 			families = []bool{m.HostIP.Is6()}
@@ -100,7 +103,9 @@ func portMapping(m config.PortMapping, d hns.Driver, six bool) hns.PortMapping {
 		Protocol:     m.Protocol,
 		InternalPort: m.ContainerPort,
 		ExternalPort: m.HostPort,
-		VIP:          m.HostIP,
+	}
+	if !m.HostIP.IsUnspecified() {
+		p.VIP = m.HostIP
 	}
 	if d != hns.NAT {
 		p.Flags |= hns.LocalRoutedVIP
@@ -158,7 +163,7 @@ func loopbackDSR(f Facts) ([]hns.Policy, error) {
 	asked := f.Config.LoopbackDSR
 	switch {
 	case asked == nil:
-		if !f.Config.Driver.HasVFP() || !f.Features.DSR() || f.Config.IPAM.Type == "" {
+		if !f.Config.Driver.HasVFP() || !f.Features.DSR() || !f.Config.HasAddresses() {
 			return nil, nil
 		}
 	case !*asked:

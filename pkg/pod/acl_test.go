@@ -20,6 +20,7 @@ const closed = `{"cniVersion": "1.1.0", "name": "net1", "type": "bulkhead", "dri
 	"network": {"subnets": [{"prefix": "10.1.0.0/16", "gateway": "10.1.0.1"}]},
 	"acl": {"inbound": {"default": "deny"}, "podAnnotations": true,
 		"rules": [{"direction": "in", "action": "allow", "protocol": "tcp", "ports": "80", "remote": ["10.0.0.0/8"]}]},
+	"capabilities": {"io.kubernetes.cri.pod-annotations": true, "portMappings": true},
 	"runtimeConfig": {
 		"portMappings": [{"hostPort": 8443, "containerPort": 443, "protocol": "tcp"}],
 		"io.kubernetes.cri.pod-annotations": {"bulkhead.dev/acl": "{\"rules\": [{\"direction\": \"in\", \"action\": \"deny\", \"remote\": [\"10.9.0.0/16\"]}]}"}}}`

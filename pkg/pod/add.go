@@ -61,7 +61,7 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 	if err != nil {
 		return Result{}, err
 	}
-	existing, err := v.endpoints(ctx, c)
+	existing, err := v.endpoints(ctx, c, n)
 	if err != nil {
 		return Result{}, err
 	}
@@ -91,7 +91,7 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 // Endpoint says that there is none. One in another namespace is an error.
 func (v Verbs) reuse(ctx context.Context, c config.Config, n hns.Network, namespace string, existing []hns.Endpoint) (hns.Endpoint, error) {
 	onNetwork := slices.DeleteFunc(slices.Clone(existing), func(e hns.Endpoint) bool { return e.NetworkID != n.ID })
-	for _, e := range onNetwork {
+	for _, e := range existing {
 		if e.NamespaceID != "" && e.NamespaceID != namespace {
 			return hns.Endpoint{}, problem.New(ErrInUse, nil, "endpoint %s of this container is in namespace %s, not in %s", e.Name, e.NamespaceID, namespace)
 		}
@@ -147,7 +147,7 @@ func (v Verbs) attachNew(ctx context.Context, c config.Config, namespace string,
 	if !errors.Is(err, hns.ErrNotFound) {
 		return got, err
 	}
-	found, lookErr := v.endpoints(ctx, c)
+	found, lookErr := v.endpoints(ctx, c, hns.Network{ID: made.NetworkID})
 	for _, e := range found {
 		if e.ID != made.ID && e.NetworkID == made.NetworkID && e.NamespaceID == "" {
 			return v.attach(ctx, namespace, e)
@@ -187,6 +187,11 @@ func (v Verbs) confirm(ctx context.Context, c config.Config, n hns.Network, want
 	for _, addr := range want.Addrs() {
 		if !slices.Contains(got.Addrs(), addr) {
 			return problem.New(plan.ErrConflict, nil, "HNS gave endpoint %s the addresses %s, not %s", got.Name, plan.List(got.Addrs()), addr)
+		}
+	}
+	for _, addr := range got.Addrs() {
+		if named := c.NamedAt(addr); named != "" {
+			return problem.New(plan.ErrConflict, nil, "HNS gave endpoint %s the address %s, which is %s; add an ipam section", got.Name, addr, named)
 		}
 	}
 	if err := v.IPAM.Confirm(ctx, c, want.Addrs()); err != nil {

@@ -23,7 +23,7 @@ const maxRefusals = 8
 // asked for. When HNS refuses an address as taken, stale endpoints make room for it,
 // or else IPAM is asked for another. The notices tell of both.
 func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Network) (want hns.Endpoint, notices []string, err error) {
-	reserved, err := v.reserved(ctx, c, n)
+	reserved, gateways, err := v.reserved(ctx, c, n)
 	if err != nil {
 		return hns.Endpoint{}, nil, err
 	}
@@ -33,6 +33,7 @@ func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Networ
 		if err != nil {
 			return hns.Endpoint{}, notices, err
 		}
+		leadBy(given, gateways)
 		if want, err = v.wanted(ctx, c, n, given); err != nil {
 			return hns.Endpoint{}, notices, err
 		}
@@ -75,7 +76,7 @@ func repeated(want hns.Endpoint, refused map[netip.Addr]error) error {
 			err = fmt.Errorf("HNS refused %d addresses before", len(refused))
 		}
 		if err != nil {
-			return problem.New(ErrAddressTaken, err, "IPAM gives no other address than %s", addr)
+			return problem.New(ErrAddressTaken, err, "there is no other address for the pod than %s", addr)
 		}
 	}
 	return nil
@@ -99,17 +100,41 @@ func (v Verbs) allocate(ctx context.Context, c config.Config, n hns.Network, res
 	if len(given.Addresses) == 0 && c.IPAM.Type != "" {
 		return ipam.Result{}, problem.New(ErrIPAM, nil, "IPAM plugin %s gave no address", c.IPAM.Type)
 	}
-	var got []netip.Prefix
-	for _, addr := range given.Addresses {
-		got = append(got, addr.Prefix)
-	}
-	for i, want := range c.IPs {
-		if !slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Addr() == want }) {
-			return ipam.Result{}, problem.New(ErrIPAM, nil,
-				"runtimeConfig.ips[%d]: IPAM plugin %s gave %v instead of %s; it may lack the capability \"ips\"", i, c.IPAM.Type, got, want)
-		}
+	if err := checkGiven(c, n, given); err != nil {
+		return ipam.Result{}, err
 	}
 	return given, nil
+}
+
+// checkGiven refuses what an executed plugin can answer and the others do not: another
+// address than the runtime asked for, or one that something else has.
+func checkGiven(c config.Config, n hns.Network, given ipam.Result) error {
+	var got []netip.Prefix
+	taken := map[netip.Addr]string{}
+	for _, a := range plan.ReservedByHNS(n) {
+		taken[a] = "the network's own"
+	}
+	for _, named := range c.Named() {
+		taken[named.Addr] = named.Path
+	}
+	for _, a := range given.Addresses {
+		got = append(got, a.Prefix)
+		taken[a.Gateway] = "the gateway"
+	}
+	for _, r := range given.Routes {
+		taken[r.NextHop] = "the next hop of the route " + r.Destination.String()
+	}
+	for _, p := range got {
+		if what, ok := taken[p.Addr()]; ok && c.IPAM.Type != "" {
+			return problem.New(ErrIPAM, nil, "IPAM plugin %s gave the pod %s, but that is %s", c.IPAM.Type, p.Addr(), what)
+		}
+	}
+	for _, want := range c.Requested {
+		if c.IPAM.Type != config.Static && !slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Addr() == want.Addr }) {
+			return problem.New(ErrIPAM, nil, "%s: IPAM plugin %s gave %v instead of %s; it may not take requests", want.Path, c.IPAM.Type, got, want.Addr)
+		}
+	}
+	return nil
 }
 
 // makeRoom removes the stale endpoints that hold an address of want, which HNS
@@ -173,22 +198,42 @@ func (v Verbs) isStale(ctx context.Context, n hns.Network, e hns.Endpoint) (who 
 // of HNS let two endpoints have one address (kube-proxy, winkernel/hns.go), so ADD
 // cannot rely on a refusal. It does not list the other endpoints: that takes longer
 // with each of them.
-func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) ([]netip.Addr, error) {
+//
+// Where another agent owns the network, pods leave it by that agent's endpoint:
+// gateways are its addresses.
+func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) (reserved, gateways []netip.Addr, err error) {
 	if !ipam.Chooses(c.IPAM.Type) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	out := plan.ReservedByHNS(n)
+	reserved = plan.ReservedByHNS(n)
 	if node, asked := plan.NodeEndpoint(c, n); asked {
-		return append(out, node.Addrs()...), nil
+		return append(reserved, node.Addrs()...), nil, nil
 	}
 	if n.Driver != hns.L2Bridge && n.Driver != hns.L2Tunnel {
-		return out, nil
+		return reserved, nil, nil
 	}
 	named, err := v.HNS.EndpointsNamed(ctx, plan.NodeEndpointName(n.Name))
 	if err != nil {
-		return nil, problem.New(nil, err, "look for the node's own endpoint on the network %q", n.Name)
+		return nil, nil, problem.New(nil, err, "look for the node's own endpoint on the network %q", n.Name)
 	}
-	return append(out, addrsOf(notOurs(named, n))...), nil
+	for _, e := range notOurs(named, n) {
+		reserved = append(reserved, e.Addrs()...)
+		if c.Network == nil && plan.IsNodeEndpoint(e, n) {
+			gateways = append(gateways, e.Addrs()...)
+		}
+	}
+	return reserved, gateways, nil
+}
+
+// leadBy makes gateways those of the addresses that IPAM named none for.
+func leadBy(given ipam.Result, gateways []netip.Addr) {
+	for i, a := range given.Addresses {
+		for _, gw := range gateways {
+			if !a.Gateway.IsValid() && gw.Is4() == a.Prefix.Addr().Is4() {
+				given.Addresses[i].Gateway = gw
+			}
+		}
+	}
 }
 
 // notOurs returns the endpoints of a network that are neither Bulkhead's nor remote,

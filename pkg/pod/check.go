@@ -31,7 +31,7 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 	if err != nil {
 		return err
 	}
-	found, err := v.endpoints(ctx, c)
+	found, err := v.endpoints(ctx, c, n)
 	switch {
 	case err != nil:
 		return err

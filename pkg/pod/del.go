@@ -16,26 +16,28 @@ import (
 // Del removes a container's interface, frees its addresses, and removes the
 // namespace if it is our own. It finds the endpoint by its name, so it needs
 // neither the namespace nor the network nor the result of ADD. What is gone already
-// is success, and so is a CNI_NETNS that names nothing.
+// is success, and so is a CNI_NETNS that names nothing. An address that cannot be freed
+// keeps neither the endpoint nor the namespace.
 func (v Verbs) Del(ctx context.Context, c config.Config) error {
-	if err := v.takeDown(ctx, c); err != nil {
+	err := v.takeDown(ctx, c)
+	if err != nil && !errors.Is(err, ErrIPAM) {
 		return err
 	}
-	p, err := placeOf(c)
+	p, notPlaced := placeOf(c)
 	switch {
-	case err != nil:
-		return nil //nolint:nilerr // it is in no namespace then
+	case notPlaced != nil: // it is in no namespace then
 	case p.sandbox != "":
-		return v.leave(ctx, c, p.sandbox)
+		err = errors.Join(err, v.leave(ctx, c, p.sandbox))
 	case p.own:
-		return v.removeNamespace(ctx, p.namespace)
+		err = errors.Join(err, v.removeNamespace(ctx, p.namespace))
 	}
-	return nil
+	return err
 }
 
-// takeDown removes the attachment's endpoints, and only then frees the addresses.
-// Where there was no endpoint it looks once more: an ADD that this call overtook can
-// have made one, and confirmed its address, before that was freed.
+// takeDown removes the attachment's endpoints, and only then frees the addresses: an
+// ErrIPAM says that the endpoints are gone. Where there was no endpoint it looks once
+// more: an ADD that this call overtook can have made one, and confirmed its address,
+// before that was freed.
 func (v Verbs) takeDown(ctx context.Context, c config.Config) error {
 	removed, err := v.removeAll(ctx, c)
 	if err != nil {
@@ -54,7 +56,7 @@ func (v Verbs) takeDown(ctx context.Context, c config.Config) error {
 // removeAll deletes the attachment's endpoints, makes sure that they are gone, and
 // returns them.
 func (v Verbs) removeAll(ctx context.Context, c config.Config) ([]hns.Endpoint, error) {
-	found, err := v.endpoints(ctx, c)
+	found, err := v.endpoints(ctx, c, hns.Network{})
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +102,12 @@ func (v Verbs) remove(ctx context.Context, e hns.Endpoint) error {
 // free gives the attachment's addresses back. Nothing may use them any more; removed
 // are the endpoints that did.
 func (v Verbs) free(ctx context.Context, c config.Config, removed []hns.Endpoint) error {
-	if err := v.IPAM.Del(ctx, c, addrsOf(removed)); err != nil {
-		return problem.New(ErrIPAM, err, "")
+	err := c.IPAMError
+	if err == nil {
+		err = v.IPAM.Del(ctx, c, addrsOf(removed))
+	}
+	if err != nil {
+		return problem.New(ErrIPAM, err, "there is no endpoint any more, but its address is not freed")
 	}
 	return nil
 }

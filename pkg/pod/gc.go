@@ -34,8 +34,7 @@ func (v Verbs) GC(ctx context.Context, c config.Config, valid []config.Attachmen
 	for _, e := range endpoints {
 		// Names are made of HNS's own spelling of the network's name.
 		containerID, ifName, ours := plan.ParseEndpointName(e.Name, n.Name)
-		alive := slices.ContainsFunc(valid, func(a config.Attachment) bool { return plan.EndpointName(a.ContainerID, n.Name, a.IfName) == e.Name })
-		if !ours || e.Remote || alive {
+		if !ours || e.Remote || slices.ContainsFunc(valid, func(a config.Attachment) bool { return isNamedFor(e, a, n) }) {
 			continue
 		}
 		if err := v.remove(ctx, e); err != nil {
@@ -51,8 +50,19 @@ func (v Verbs) GC(ctx context.Context, c config.Config, valid []config.Attachmen
 			failures = append(failures, v.removeNamespace(ctx, ns.ID))
 		}
 	}
-	if err := v.IPAM.GC(ctx, c, keep); err != nil {
+	err = c.IPAMError
+	if err == nil {
+		err = v.IPAM.GC(ctx, c, keep)
+	}
+	if err != nil {
 		failures = append(failures, problem.New(ErrIPAM, err, ""))
 	}
 	return errors.Join(failures...)
+}
+
+// isNamedFor reports whether an endpoint of a network has the attachment's name, or that
+// of older versions.
+func isNamedFor(e hns.Endpoint, a config.Attachment, n hns.Network) bool {
+	older, has := plan.OlderEndpointName(a.ContainerID, n.Name, a.IfName)
+	return e.Name == plan.EndpointName(a.ContainerID, n.Name, a.IfName) || has && e.Name == older
 }

@@ -89,7 +89,7 @@ func TestGC(t *testing.T) {
 	if err := n.gc(a, config.Attachment{ContainerID: "c1", IfName: "eth1"}, config.Attachment{ContainerID: "c2", IfName: "eth0"}, config.Attachment{ContainerID: "never-seen", IfName: "eth0"}); err != nil {
 		t.Fatal(err)
 	}
-	want := slices.Sorted(slices.Values(append([]string{"c1_net1_eth1", "c2_net1"}, foreignNames...)))
+	want := slices.Sorted(slices.Values(append([]string{"c1_net1#eth1", "c2_net1"}, foreignNames...)))
 	if diff := cmp.Diff(want, n.names()); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}

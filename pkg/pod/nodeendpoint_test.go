@@ -71,7 +71,7 @@ func TestNodeEndpoint(t *testing.T) {
 			if again := n.ofNode("after all pods"); again.ID != made.ID {
 				t.Error("the node's endpoint was made anew")
 			}
-			if err := n.networks().Remove(context.Background(), first); err != nil {
+			if was, err := n.networks().Remove(context.Background(), first.Name); err != nil || was.Driver != hns.L2Bridge {
 				t.Errorf("remove the network: %v", err)
 			}
 			if s := n.state(); len(s.Networks)+len(s.Endpoints) > 0 {

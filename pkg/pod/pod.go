@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
@@ -75,11 +76,30 @@ func withContainer(c config.Config, containerID string) config.Config {
 	return c
 }
 
-// endpoints returns the attachment's endpoints. HNS does not keep names unique, and
-// remote endpoints of the name are not the attachment's.
-func (v Verbs) endpoints(ctx context.Context, c config.Config) ([]hns.Endpoint, error) {
+// endpoints returns the attachment's endpoints, those of older names included. HNS does
+// not keep names unique: remote endpoints of the name and those of a network of another
+// name are not the attachment's. n is the network where the caller knows it.
+func (v Verbs) endpoints(ctx context.Context, c config.Config, n hns.Network) ([]hns.Endpoint, error) {
 	found, err := v.HNS.EndpointsNamed(ctx, endpointName(c))
-	return slices.DeleteFunc(found, func(e hns.Endpoint) bool { return e.Remote }), err
+	if older, has := plan.OlderEndpointName(c.ContainerID, c.Name, c.IfName); err == nil && has {
+		var more []hns.Endpoint
+		more, err = v.HNS.EndpointsNamed(ctx, older)
+		found = append(found, more...)
+	}
+	found = slices.DeleteFunc(found, func(e hns.Endpoint) bool { return e.Remote })
+	elsewhere := slices.ContainsFunc(found, func(e hns.Endpoint) bool { return e.NetworkID != n.ID })
+	if err != nil || !elsewhere || plan.NamesOne(c.ContainerID, c.Name, c.IfName) {
+		return found, err
+	}
+	all, err := v.HNS.ListNetworks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(e hns.Endpoint) bool {
+		return slices.ContainsFunc(all, func(of hns.Network) bool {
+			return of.ID == e.NetworkID && !strings.EqualFold(of.Name, c.Name)
+		})
+	}), nil
 }
 
 // wanted gathers the facts and returns the wanted endpoint.

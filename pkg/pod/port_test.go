@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
@@ -80,13 +81,23 @@ func TestPortTakenByAProgram(t *testing.T) {
 	}
 }
 
+// deaf is an IPAM plugin that does not hear what the runtime asks for.
+type deaf struct{ ipam.Plugin }
+
+func (d deaf) Add(ctx context.Context, c config.Config, reserved []netip.Addr) (ipam.Result, error) {
+	c.Requested = nil
+	return d.Plugin.Add(ctx, c, reserved)
+}
+
 // An IPAM plugin that passes over the addresses asked for is found out, and what
 // it gave is given back.
 func TestOtherAddressesThanAskedFor(t *testing.T) {
 	n := newNode(t, "2022")
 	a := n.publish("first", "")
-	a.IPs = append(a.IPs, netip.MustParseAddr("10.1.0.77"))
-	_, err := n.attacher(a).Add(context.Background(), a)
+	a.Requested = append(a.Requested, config.RequestedAddr{Path: "runtimeConfig.ips[0]", Addr: netip.MustParseAddr("10.1.0.77")})
+	at := n.attacher(a)
+	at.IPAM = deaf{at.IPAM}
+	_, err := at.Add(context.Background(), a)
 	if !errors.Is(err, pod.ErrIPAM) || !strings.Contains(err.Error(), "runtimeConfig.ips[0]: IPAM plugin host-local gave [10.1.0.10/16] instead of 10.1.0.77") {
 		t.Errorf("got %v", err)
 	}

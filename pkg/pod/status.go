@@ -17,6 +17,10 @@ func (v Verbs) Status(ctx context.Context, c config.Config) error {
 	if err := network.CheckVersion(ctx, v.HNS, c); err != nil {
 		return err
 	}
+	c, err := v.networks().WithAdapter(c)
+	if err != nil {
+		return err
+	}
 	all, err := v.HNS.ListNetworks(ctx)
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func (v Verbs) join(ctx context.Context, c config.Config, sandbox string) (Resul
 
 // shared returns the interface of a sandbox and the namespace that it is in.
 func (v Verbs) shared(ctx context.Context, sandbox config.Config) (hns.Endpoint, hns.Namespace, error) {
-	found, err := v.endpoints(ctx, sandbox)
+	found, err := v.endpoints(ctx, sandbox, hns.Network{})
 	if err != nil {
 		return hns.Endpoint{}, hns.Namespace{}, err
 	}
@@ -74,7 +74,7 @@ func (v Verbs) shared(ctx context.Context, sandbox config.Config) (hns.Endpoint,
 // Without the sandbox's interface only a namespace of our own can be named; another
 // is the runtime's to remove.
 func (v Verbs) leave(ctx context.Context, c config.Config, sandbox string) error {
-	found, err := v.endpoints(ctx, withContainer(c, sandbox))
+	found, err := v.endpoints(ctx, withContainer(c, sandbox), hns.Network{})
 	if err != nil {
 		return err
 	}

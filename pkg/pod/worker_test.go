@@ -55,7 +55,7 @@ func TestSeveralInterfacesOfAPod(t *testing.T) {
 	second := first
 	second.IfName = "eth1"
 	a, b := n.mustAdd(first), n.mustAdd(second)
-	if a.Endpoint.ID == b.Endpoint.ID || a.Endpoint.Name != "c1_net1" || b.Endpoint.Name != "c1_net1_eth1" {
+	if a.Endpoint.ID == b.Endpoint.ID || a.Endpoint.Name != "c1_net1" || b.Endpoint.Name != "c1_net1#eth1" {
 		t.Errorf("eth0 is %s, eth1 is %s", a.Endpoint.Name, b.Endpoint.Name)
 	}
 	for _, pair := range []struct {

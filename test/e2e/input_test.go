@@ -31,7 +31,9 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"no JSON", call{conf: `{"name":`}, 6, "unexpected end of JSON input"},
 		{"two documents", call{conf: good + good}, 6, "invalid character '{' after top-level value"},
-		{"no object", call{conf: `[]`}, 6, "array"},
+		{"no object", call{conf: `[]`}, 7, "want one JSON object, got a list"},
+		{"UTF-16", call{conf: "\xff\xfe{\x00"}, 6, "it is UTF-16; save it as UTF-8"},
+		{"a name that is no string", call{conf: `{"name":5}`}, 7, "name: want a string, got 5"},
 		{"nothing", call{conf: ``}, 6, "unexpected end of JSON input"},
 		{"no name", call{conf: `{"cniVersion":"1.0.0","type":"bulkhead"}`}, 7, "missing network name"},
 		{"bad name", call{conf: without(`"net1"`, `"net 1"`)}, 7, "invalid characters found in network name"},
@@ -51,9 +53,9 @@ func TestBadInput(t *testing.T) {
 		{"port out of range", call{conf: with(`"runtimeConfig":{"portMappings":[{"hostPort":70000,"containerPort":80,"protocol":"tcp"}]}`)}, 7, "runtimeConfig.portMappings[0].hostPort"},
 		{"unknown protocol", call{conf: with(`"runtimeConfig":{"portMappings":[{"hostPort":80,"containerPort":80,"protocol":"tcp"},{"hostPort":81,"containerPort":80,"protocol":"sctp"}]}`)}, 7, `runtimeConfig.portMappings[1].protocol: "sctp" is not one of tcp, udp`},
 		{"impossible rule", call{conf: with(`"acl":{"rules":[{"direction":"in"}]}`)}, 7, "acl.rules[0].action: missing; want allow or deny"},
-		{"malformed annotation", call{conf: with(`"acl":{"podAnnotations":true},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"bulkhead.dev/acl":"{"}}`)}, 7, "annotation bulkhead.dev/acl: malformed JSON"},
+		{"malformed annotation", call{conf: with(`"acl":{"podAnnotations":true},"capabilities":{"io.kubernetes.cri.pod-annotations":true},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"bulkhead.dev/acl":"{"}}`)}, 7, "annotation bulkhead.dev/acl: malformed JSON"},
 		{"bad timeout", call{conf: with(`"timeouts":{"add":"90"}`)}, 7, `timeouts.add: "90" is not a duration`},
-		{"no ranges", call{conf: without(`"ranges"`, `"rangez"`)}, 7, "ipam.ranges: missing; host-local needs at least one range"},
+		{"no ranges", call{conf: without(`[[{"subnet":"10.1.0.0/16","rangeStart":"10.1.0.10"}]]`, `[]`)}, 7, "ipam.ranges: missing; host-local needs at least one range"},
 		{"malformed CNI_ARGS", call{conf: good, more: []string{"CNI_ARGS=K8S_POD_NAME"}}, 7, "CNI_ARGS"},
 		{"no namespace", call{conf: good, netns: "none-such"}, 4, `CNI_NETNS: "none-such" is not a GUID`},
 		{"no sandbox named", call{conf: good, netns: "container:"}, 4, `CNI_NETNS is "container:"`},
@@ -99,6 +101,20 @@ func (p *plugin) untouched() {
 	if held := p.addresses(); len(held) > 0 {
 		p.Errorf("IPAM was asked: %v", held)
 	}
+}
+
+// A byte order mark, which PowerShell writes, is read over.
+func TestReport15BOMOnStdin(t *testing.T) {
+	p := newPlugin(t, "2022")
+	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: "\xef\xbb\xbf" + p.conf(hns.L2Bridge)}
+	if _, err := added(p.run(c)); err != nil {
+		t.Error(err)
+	}
+	c.verb = "DEL"
+	if err := deleted(p.run(c)); err != nil {
+		t.Error(err)
+	}
+	p.nothingLeft("after DEL")
 }
 
 // What is wrong with the configuration must not keep a pod: DEL wants no more

@@ -142,6 +142,7 @@ func (s sandbox) runtimeConf() *libcni.RuntimeConf {
 // containerd's CNI client. libcni sends those that the conflist declares.
 func (s sandbox) capabilities() map[string]any {
 	wishes := map[string]any{
+		"io.kubernetes.cri.pod-annotations": map[string]string(nil), // sent for every pod
 		"dns": gocni.DNS{
 			Servers:  []string{"10.96.0.53"},
 			Searches: []string{"default.svc.cluster.local", "svc.cluster.local", "cluster.local"},

@@ -6,6 +6,7 @@
 package verbs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,9 +49,11 @@ func New(t testing.TB, profile, dir string) *Node {
 	return &Node{Host: host, HNS: emuclient.New(host, "test"), Dir: dir}
 }
 
-// Call is one invocation by a runtime, of eth0 of the pod default/web.
+// Call is one invocation by a runtime, for the pod default/web.
 type Call struct {
 	Verb, ContainerID, NetNS, Conf string
+	// IfName is eth0 when it is empty, CNIArgs are Args.
+	IfName, CNIArgs string
 }
 
 // Args is what containerd puts into CNI_ARGS for the pod.
@@ -70,7 +73,8 @@ func (n *Node) Run(t testing.TB, c Call) (stdout string, err error) {
 		"ADD": funcs.Add, "CHECK": funcs.Check, "DEL": funcs.Del, "STATUS": funcs.Status, "GC": funcs.GC,
 	}[c.Verb]
 	args := &skel.CmdArgs{
-		ContainerID: c.ContainerID, Netns: c.NetNS, IfName: "eth0", Args: Args, StdinData: []byte(c.Conf),
+		ContainerID: c.ContainerID, Netns: c.NetNS, StdinData: []byte(c.Conf),
+		IfName: cmp.Or(c.IfName, "eth0"), Args: cmp.Or(c.CNIArgs, Args),
 	}
 	stdout = captured(t, func() { err = verb(args) })
 	var e *types.Error
