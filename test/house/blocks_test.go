@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -122,6 +123,9 @@ func TestReadmeConfiguresContainerd(t *testing.T) {
 	}
 	seen := map[any]bool{}
 	for _, b := range blocks(t, "toml") {
+		if b.in != readme {
+			continue
+		}
 		file := parseTOML(t, b.text)
 		seen[file["version"]] = true
 		handlers := table(file, runtimes[file["version"]]...)
@@ -152,6 +156,28 @@ func TestReadmeConfiguresContainerd(t *testing.T) {
 				t.Errorf("%s: the RuntimeClass lacks the line %q:\n%s", b.in, line, b.text)
 			}
 		}
+	}
+}
+
+// Both files name a template that is there and the folder that containerd writes to.
+func TestTemplatesAreConfigured(t *testing.T) {
+	const folder = `C:\Program Files\containerd\cni\`
+	seen := map[any]bool{}
+	for _, b := range blocks(t, "toml") {
+		if b.in != conflists {
+			continue
+		}
+		file := parseTOML(t, b.text)
+		at := runtimes[file["version"]]
+		cni := table(file, append(slices.Clone(at[:2]), "cni")...)
+		name, found := strings.CutPrefix(fmt.Sprint(cni["conf_template"]), folder)
+		if _, err := os.Stat(filepath.Join(root, path.Dir(conflists), name)); !found || err != nil || cni["conf_dir"] != folder+"conf" {
+			t.Errorf("version %v: %v, %v", file["version"], cni, err)
+		}
+		seen[file["version"]] = true
+	}
+	if len(seen) != len(runtimes) {
+		t.Errorf("%s shows the versions %v", conflists, seen)
 	}
 }
 
