@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -37,4 +38,41 @@ func TestUplink(t *testing.T) {
 		return
 	}
 	t.Error("no network was made")
+}
+
+// network.adapter may be an address of the node, which Windows' own table of adapters,
+// here Wine's, has.
+func TestReport12AdapterByAddress(t *testing.T) {
+	p := newPlugin(t, "2022")
+	on := func(adapter string) string {
+		return strings.Replace(p.conf(hns.L2Bridge), `"network":{`, `"network":{"adapter":"`+adapter+`",`, 1)
+	}
+	c := call{verb: "ADD", id: "c1", netns: "none", conf: on("203.0.113.1")}
+	if e, err := refused(p.run(c)); err != nil || e.Code != 7 || !strings.Contains(e.Msg, "network.adapter: no adapter of this node has 203.0.113.1; adapters that would do: ") {
+		t.Errorf("an address that the node does not have: %+v, %v", e, err)
+	}
+	p.nothingLeft("after the refusal")
+	for _, name := range p.node.Host.Node().Adapters[0].Aliases {
+		iface, err := net.InterfaceByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs, err := iface.Addrs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range addrs {
+			ip, _, err := net.ParseCIDR(a.String())
+			if err != nil || ip.To4() == nil {
+				continue
+			}
+			c.conf = on(ip.String())
+			for range 2 { // the second finds the network as it is
+				if _, err := added(p.run(c)); err != nil {
+					t.Errorf("%s of %s: %v", ip, name, err)
+				}
+			}
+			return
+		}
+	}
 }
