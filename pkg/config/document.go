@@ -73,7 +73,7 @@ func plainText(text []byte) ([]byte, error) {
 	utf16 := bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
 		len(text) >= evenZeros && (text[0] == 0 || text[1] == 0)
 	if utf16 {
-		return nil, &Error{Problem: "malformed JSON: it is UTF-16; save it as UTF-8, in PowerShell by Set-Content -Encoding utf8", Err: ErrSyntax}
+		return nil, &Error{Problem: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark, in PowerShell by [IO.File]::WriteAllText", Err: ErrSyntax}
 	}
 	return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), nil
 }

@@ -35,8 +35,8 @@ var malformed = []refusal{
 	{want: "malformed JSON at line 2, column 12: invalid character '}' looking for beginning of value", conf: "{\n  \"name\": \r}"},
 	{want: "malformed JSON at line 2, column 1: invalid character '{' after top-level value", conf: native("") + "\n{}"},
 	{want: "malformed JSON at line 1, column 62: invalid character 'x' after top-level value", conf: native("") + "x"},
-	{want: "malformed JSON: it is UTF-16; save it as UTF-8, in PowerShell by Set-Content -Encoding utf8", conf: "\xff\xfe{\x00}\x00"},
-	{want: "malformed JSON: it is UTF-16; save it as UTF-8, in PowerShell by Set-Content -Encoding utf8", conf: "\x00{\x00}"},
+	{want: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark, in PowerShell by [IO.File]::WriteAllText", conf: "\xff\xfe{\x00}\x00"},
+	{want: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark, in PowerShell by [IO.File]::WriteAllText", conf: "\x00{\x00}"},
 }
 
 var invalidDocuments = []refusal{

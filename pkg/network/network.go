@@ -70,9 +70,6 @@ func (k Keeper) Ensure(ctx context.Context, c config.Config) (hns.Network, []str
 		err = usable(c, got, plan.DiffNetwork)
 	}
 	if err == nil {
-		got.ProviderAddress, err = k.providerAddress(ctx, c, got)
-	}
-	if err == nil {
 		err = k.ensureNodeEndpoint(ctx, c, got)
 	}
 	return got, notices, err

@@ -13,12 +13,12 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
-// providerAddress returns the node's address under an overlay network, which every
+// ProviderAddress returns the node's address under an overlay network, which every
 // endpoint on it needs to be reached from other nodes: the network's own, which HNS may
 // tell late (flannel, pkg/backend/vxlan/device_windows.go, waits for it), or else the
 // node's on the uplink, as win-overlay takes it. It waits for either as long as for a
 // new network.
-func (k Keeper) providerAddress(ctx context.Context, c config.Config, n hns.Network) (netip.Addr, error) {
+func (k Keeper) ProviderAddress(ctx context.Context, c config.Config, n hns.Network) (netip.Addr, error) {
 	given := slices.ContainsFunc(c.Policies, func(p hns.Opaque) bool { return p.Type == "ProviderAddress" })
 	if n.Driver != hns.Overlay || n.ProviderAddress.IsValid() || given {
 		return n.ProviderAddress, nil

@@ -104,11 +104,14 @@ func (v Verbs) endpoints(ctx context.Context, c config.Config, n hns.Network) ([
 
 // wanted gathers the facts and returns the wanted endpoint.
 func (v Verbs) wanted(ctx context.Context, c config.Config, n hns.Network, given ipam.Result) (hns.Endpoint, error) {
+	var err error
+	if n.ProviderAddress, err = v.networks().ProviderAddress(ctx, c, n); err != nil {
+		return hns.Endpoint{}, err
+	}
 	facts := plan.Facts{Config: c, Network: n, Routes: given.Routes}
 	for _, addr := range given.Addresses {
 		facts.Addresses = append(facts.Addresses, plan.Address{Addr: addr.Prefix.Addr(), Gateway: addr.Gateway})
 	}
-	var err error
 	if plan.NeedsFeatures(c, n.Driver, facts.Addresses) {
 		if facts.Features, err = v.HNS.Features(ctx); err != nil {
 			return hns.Endpoint{}, err
