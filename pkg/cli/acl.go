@@ -72,6 +72,9 @@ func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
 	}
 	env := config.Env{}
 	if f.annotation != "" {
+		if _, err := config.Parse(part.Stdin(), env); err != nil {
+			return acl.Set{}, err // such as an annotation that would not arrive
+		}
 		part = part.With("runtimeConfig", map[string]any{config.CapabilityAnnotations: map[string]string{config.Annotation: f.annotation}})
 		env.ContainerID = "explained" // an annotation is a pod's
 	}
@@ -235,7 +238,7 @@ func (p packet) parse() (acl.Packet, error) {
 		case err == nil:
 			out.Remote = a.Unmap()
 		case prefixErr == nil:
-			return acl.Packet{}, fmt.Errorf("--remote %s is a prefix, and rules can cut it in parts; ask for an address of it, such as %s", p.remote, prefix.Masked().Addr().Next())
+			return acl.Packet{}, fmt.Errorf("--remote %s is a prefix, and rules can cut it in parts; ask for an address of it, such as %s", p.remote, prefix.Masked().Addr())
 		default:
 			return acl.Packet{}, fmt.Errorf("--remote %q is not an IP address", p.remote)
 		}

@@ -43,7 +43,7 @@ func TestNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step("delete", 1, `the network "podnet" has 1 endpoints (c1_podnet); remove their pods first`)
+	step("delete", 1, `the network "podnet" has 1 endpoints (c1_podnet): remove their pods first`)
 	if err := client.DeleteEndpoint(ctx, pod); err != nil {
 		t.Fatal(err)
 	}

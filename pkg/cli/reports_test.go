@@ -36,7 +36,7 @@ func TestReport18ACLCommands(t *testing.T) {
 		{append(explain, "--port", "80-90"), 2, []string{"--port 80-90 is a range, and rules can cut it in parts; ask for one port of it, such as 80"}},
 		{append(explain, "--port", "http"), 2, []string{`--port "http" is not a port, 1 to 65535`}},
 		{append(explain, "--port", "0"), 2, []string{`--port "0" is not a port, 1 to 65535`}},
-		{append(explain, "--remote", "10.1.0.0/16"), 2, []string{"--remote 10.1.0.0/16 is a prefix, and rules can cut it in parts; ask for an address of it, such as 10.1.0.1"}},
+		{append(explain, "--remote", "10.1.0.0/16"), 2, []string{"--remote 10.1.0.0/16 is a prefix, and rules can cut it in parts; ask for an address of it, such as 10.1.0.0"}},
 		{append(explain, "--remote", "web"), 2, []string{`--remote "web" is not an IP address`}},
 	} {
 		status, stdout, stderr := run(t, host, tt.args...)

@@ -63,15 +63,16 @@ func readACL(doc document, c *Config) error {
 }
 
 // readTighter reads what the pod's annotation adds. It refuses where the annotation
-// cannot arrive: the pod would be open although it asks not to be. STATUS and GC are
-// about no pod, so they get no annotations.
+// cannot arrive: the pod would be open although it asks not to be. Where there is no pod,
+// for STATUS and the commands, the file tells; a runtime may take capabilities out of
+// what it sends (SPEC.md, "Deriving runtimeConfig").
 func readTighter(doc document, c Config) ([]acl.Spec, error) {
 	const path = "acl.podAnnotations"
-	if !doc.capable(CapabilityAnnotations) {
+	if c.ContainerID == "" && !doc.capable(CapabilityAnnotations) {
 		return nil, invalid(path, `the pod's annotations do not arrive; declare "capabilities": {%q: true}`, CapabilityAnnotations)
 	}
 	if c.ContainerID != "" && !doc.runtimeHas(CapabilityAnnotations) {
-		return nil, invalid(path, "the runtime sends no runtimeConfig[%q], which containerd does; without it a pod's annotation has no effect", CapabilityAnnotations)
+		return nil, invalid(path, `the pod's annotations do not arrive: the runtime sends no runtimeConfig[%q]; declare "capabilities": {%[1]q: true}, with a runtime that has it, as containerd`, CapabilityAnnotations)
 	}
 	spec, err := readAnnotation(c.Annotations[Annotation])
 	var e *Error

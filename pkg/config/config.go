@@ -75,8 +75,8 @@ type Config struct {
 	Raw []byte
 
 	args cniArgs
-	// serversPath is where DNS.Servers come from.
-	serversPath                  string
+	// nameservers are those of the file, whatever the runtime puts in their place.
+	nameservers                  []string
 	prevResult, validAttachments json.RawMessage
 }
 

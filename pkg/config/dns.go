@@ -36,7 +36,7 @@ func readDNS(doc document, c *Config) error {
 			return err
 		}
 	}
-	c.serversPath = "dns.nameservers"
+	c.nameservers = servers
 	c.DNS = hns.DNS{Domain: w.Domain, Search: w.Search, Servers: servers, Options: w.Options}
 	return nil
 }
@@ -64,9 +64,6 @@ func readRuntimeDNS(doc document, c *Config) error {
 	}
 	if err := checkWords("runtimeConfig.dns.options", w.Options); err != nil {
 		return err
-	}
-	if len(servers) > 0 {
-		c.serversPath = "runtimeConfig.dns.servers"
 	}
 	override(&c.DNS.Servers, servers)
 	override(&c.DNS.Search, w.Searches)

@@ -210,11 +210,6 @@ func (d document) member(key string, fold bool) json.RawMessage {
 	return nil
 }
 
-// remove takes a member out, in whatever letter case.
-func (d document) remove(key string) {
-	maps.DeleteFunc(d, func(k string, _ json.RawMessage) bool { return strings.EqualFold(k, key) })
-}
-
 // unknown is the error of the first key, in the alphabet's order, that is not
 // among known.
 func (d document) unknown(path string, known []string) error {

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/version"
-
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -110,7 +108,7 @@ func readIPAMPlugin(doc document, c *Config) error {
 	if err := decodeLax("ipam", raw, &w); err != nil {
 		return err
 	}
-	if w.Type == nil {
+	if w.Type == nil || *w.Type == "" {
 		return checkEmptyIPAM(raw)
 	}
 	if strings.ContainsAny(*w.Type, `/\:`) {
@@ -244,7 +242,8 @@ func parseRanges(raw json.RawMessage) ([][]wireRange, error) {
 }
 
 // rangesOf returns the range sets of a section that names none: one for each family of
-// the network, of all its subnets.
+// the network, of all its subnets from the third address on. The first two are the
+// gateway's and, on some networks, the node's own.
 func rangesOf(n *Network) []RangeSet {
 	if n == nil {
 		return nil
@@ -256,7 +255,11 @@ func rangesOf(n *Network) []RangeSet {
 		}
 		set := byFamily[s.Prefix.Addr().Is6()]
 		set.Path = cmp.Or(set.Path, index("network.subnets", i))
-		set.Ranges = append(set.Ranges, wholeRange(s.Prefix))
+		r := wholeRange(s.Prefix)
+		if third := r.First.Next().Next(); !r.Last.Less(third) {
+			r.First = third
+		}
+		set.Ranges = append(set.Ranges, r)
 		byFamily[s.Prefix.Addr().Is6()] = set
 	}
 	var out []RangeSet
@@ -345,8 +348,7 @@ func (r Range) contains(a netip.Addr) bool {
 	return a.BitLen() == r.First.BitLen() && !a.Less(r.First) && !r.Last.Less(a)
 }
 
-// checkRangeSets refuses sets that contradict each other, the version of the result
-// or the network.
+// checkRangeSets refuses sets that contradict each other or the network.
 func (m *IPAM) checkRangeSets(c *Config) error {
 	if len(m.RangeSets) == 0 {
 		return invalid("ipam.ranges", "missing; %s needs at least one range", HostLocal)
@@ -363,22 +365,21 @@ func (m *IPAM) checkRangeSets(c *Config) error {
 			}
 		}
 	}
-	return m.checkOneOfAFamily(c.CNIVersion, func(count func(netip.Addr)) {
-		for _, set := range m.RangeSets {
-			count(set.Ranges[0].First)
-		}
-	})
+	var firsts []NamedAddr
+	for _, set := range m.RangeSets {
+		firsts = append(firsts, NamedAddr{set.Path, set.Ranges[0].First})
+	}
+	return oneOfAFamily(firsts)
 }
 
-// checkOneOfAFamily keeps to what results before version 0.3.0 can say.
-func (m *IPAM) checkOneOfAFamily(cniVersion string, each func(func(netip.Addr))) error {
-	families := map[bool]int{}
-	each(func(a netip.Addr) { families[a.Is4()]++ })
-	if families[true] < 2 && families[false] < 2 {
-		return nil
-	}
-	if ok, _ := version.GreaterThanOrEqualTo(cniVersion, "0.3.0"); !ok {
-		return invalid("cniVersion", "%q has no more than one address of each family", cniVersion)
+// oneOfAFamily keeps to what an endpoint takes.
+func oneOfAFamily(each []NamedAddr) error {
+	first := map[bool]string{}
+	for _, a := range each {
+		if other, twice := first[a.Addr.Is6()]; twice {
+			return invalid(a.Path, "an endpoint takes one address of a family, which %s gives; remove one of the two", other)
+		}
+		first[a.Addr.Is6()] = a.Path
 	}
 	return nil
 }
@@ -464,7 +465,7 @@ func (c *Config) checkPodFamilies() error {
 		// Where the driver has no IPv6, WithDriver says so.
 		lacks := m.HostIP.Is4() && !four || m.HostIP.Is6() && !six && (c.Driver == "" || c.Driver.HasIPv6())
 		if lacks && !c.Covered(i) {
-			return invalid(fmt.Sprintf("runtimeConfig.portMappings[%d].hostIP", i), "the pod has no address of the family of %s", m.HostIP)
+			return invalid(fmt.Sprintf("runtimeConfig.portMappings[%d].hostIP", i), "%q is of a family that the pod has no address of; leave hostIP out", m.HostIP)
 		}
 	}
 	return nil

@@ -28,15 +28,15 @@ var ipamCases = []acceptance{
 		want: with(func(c *Config) {
 			c.Requested = []RequestedAddr{
 				{"CNI_ARGS IP", netip.MustParseAddr("10.1.0.11")}, {"args.cni.ips[0]", netip.MustParseAddr("fd00::7")},
-				{"runtimeConfig.ips[0]", netip.MustParseAddr("10.4.0.9")},
 			}
 			c.IPAM = IPAM{
 				Type: "host-local", DataDir: "C:/cni", ResolvConf: "C:/resolv.conf",
 				RangeSets: []RangeSet{
-					{"runtimeConfig.ipRanges[0]", []Range{rangeOf("10.4.0.0/16", "10.4.0.1", "10.4.255.254")}},
-					{"ipam.subnet", []Range{withGateway(rangeOf("10.1.0.0/24", "10.1.0.10", "10.1.0.20"), "10.1.0.5")}},
-					{"ipam.ranges[0]", []Range{rangeOf("10.2.0.0/30", "10.2.0.1", "10.2.0.2"), rangeOf("10.3.0.0/24", "10.3.0.9", "10.3.0.254")}},
-					{"ipam.ranges[1]", []Range{rangeOf("fd00::/64", "fd00::1", "fd00::ffff:ffff:ffff:ffff")}},
+					{"runtimeConfig.ipRanges[0]", []Range{rangeOf("fd00::/64", "fd00::1", "fd00::ffff:ffff:ffff:ffff")}},
+					{"ipam.ranges[0]", []Range{
+						rangeOf("10.2.0.0/30", "10.2.0.1", "10.2.0.2"), rangeOf("10.3.0.0/24", "10.3.0.9", "10.3.0.254"),
+						withGateway(rangeOf("10.1.0.0/24", "10.1.0.10", "10.1.0.20"), "10.1.0.5"),
+					}},
 				},
 				Exclude: prefixes("10.1.0.12/32", "10.3.0.128/25"),
 				Routes: []hns.Route{
@@ -47,11 +47,20 @@ var ipamCases = []acceptance{
 		}),
 		args: "IP=10.1.0.11/24",
 		conf: native(`"ipam": {"type": "host-local", "dataDir": "C:/cni", "resolvConf": "C:/resolv.conf",
-			"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.10", "rangeEnd": "10.1.0.20", "gateway": "10.1.0.5",
-			"ranges": [[{"subnet": "10.2.0.0/30"}, {"subnet": "10.3.0.0/24", "rangeStart": "10.3.0.9"}], [{"subnet": "fd00::/64"}]],
+			"ranges": [[{"subnet": "10.2.0.0/30"}, {"subnet": "10.3.0.0/24", "rangeStart": "10.3.0.9"},
+				{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.10", "rangeEnd": "10.1.0.20", "gateway": "10.1.0.5"}]],
 			"routes": [{"dst": "10.9.0.0/16", "mtu": 0}, null, {"dst": "::/0", "gw": "fd00::9"}], "exclude": ["10.1.0.12", "10.3.0.128/25"]},
 			"args": {"cni": {"ips": ["fd00::7"]}},
-			"runtimeConfig": {"ipRanges": [[{"subnet": "10.4.0.0/16"}]], "ips": ["10.4.0.9/16"]}`),
+			"runtimeConfig": {"ipRanges": [[{"subnet": "fd00::/64"}]], "ips": ["10.1.0.11/16"]}`),
+	},
+	{
+		name: "host-local with one range, the old way",
+		want: with(func(c *Config) {
+			c.IPAM = IPAM{Type: "host-local", RangeSets: []RangeSet{
+				{"ipam.subnet", []Range{withGateway(rangeOf("10.1.0.0/24", "10.1.0.10", "10.1.0.20"), "10.1.0.5")}},
+			}}
+		}),
+		conf: native(`"ipam": {"type": "host-local", "subnet": "10.1.0.0/24", "rangeStart": "10.1.0.10", "rangeEnd": "10.1.0.20", "gateway": "10.1.0.5"}`),
 	},
 	{
 		name: "static with everything",
@@ -106,11 +115,11 @@ func TestIPAMContradictions(t *testing.T) {
 			native(l2bridge + `"ipam": {"type": "host-local", "subnet": "10.1.0.0/24", "exclude": ["10.1.0.7", "10.1.0.8/29"]}, "args": {"cni": {"ips": ["10.1.0.9"]}}`),
 		},
 		{
-			"runtimeConfig.portMappings[0].hostIP: the pod has no address of the family of fd00::9",
+			"runtimeConfig.portMappings[0].hostIP: \"fd00::9\" is of a family that the pod has no address of; leave hostIP out",
 			hostLocal(`[[{"subnet": "10.1.0.0/24"}]]`, `, "runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "tcp", "hostIP": "fd00::9"}]}`),
 		},
 		{
-			"runtimeConfig.portMappings[0].hostIP: the pod has no address of the family of 192.168.1.5",
+			"runtimeConfig.portMappings[0].hostIP: \"192.168.1.5\" is of a family that the pod has no address of; leave hostIP out",
 			native(l2bridge + `"ipam": {"type": "static", "addresses": [{"address": "fd00::5/64"}]},
 				"runtimeConfig": {"portMappings": [{"hostPort": 1, "containerPort": 1, "protocol": "tcp", "hostIP": "192.168.1.5"}]}`),
 		},
@@ -128,8 +137,8 @@ func TestIPAMContradictions(t *testing.T) {
 		{"ipam.ranges[0][1]: 10.1.0.9-10.1.0.254 overlaps 10.1.0.1-10.1.0.9 of ipam.ranges[0][0]", hostLocal(`[[{"subnet": "10.1.0.0/24", "rangeEnd": "10.1.0.9"}, {"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9"}]]`, "")},
 		{"ipam.ranges[1][0]: 10.1.0.1-10.1.0.254 overlaps 10.1.0.1-10.1.0.254 of ipam.ranges[0]", hostLocal(`[[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.1.0.0/24"}]]`, "")},
 		{
-			`cniVersion: "0.2.0" has no more than one address of each family`,
-			`{"cniVersion": "0.2.0", "name": "n", "type": "bulkhead", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.2.0.0/24"}]]}}`,
+			"ipam.ranges[1]: an endpoint takes one address of a family, which ipam.ranges[0] gives; remove one of the two",
+			`{"cniVersion": "1.0.0", "name": "n", "type": "bulkhead", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.2.0.0/24"}]]}}`,
 		},
 		{`ipam.routes[1].scope: HNS has nothing like it; remove it`, native(l2bridge + `"ipam": {"type": "static", "routes": [{"dst": "10.0.0.0/8"}, {"dst": "10.0.0.0/8", "scope": 0}]}`)},
 		{

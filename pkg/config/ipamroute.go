@@ -5,7 +5,6 @@ package config
 import (
 	"encoding/json"
 	"maps"
-	"net/netip"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -56,34 +55,21 @@ func parseIPAMRoutes(raw json.RawMessage) ([]hns.Route, error) {
 }
 
 // checkLeads refuses default routes whose next hop cannot be the gateway of one of the
-// subnets that the pod can be in.
+// network's subnets, where the configuration says those.
 func (c *Config) checkLeads() error {
-	var subnets []netip.Prefix
-	if c.Network != nil {
-		for _, s := range c.Network.Subnets {
-			subnets = append(subnets, s.Prefix)
-		}
-	}
-	if len(subnets) == 0 {
-		for _, set := range c.IPAM.RangeSets {
-			for _, r := range set.Ranges {
-				subnets = append(subnets, r.Subnet)
-			}
-		}
-		for _, a := range c.IPAM.Addresses {
-			subnets = append(subnets, a.Prefix.Masked())
-		}
+	if c.Network == nil {
+		return nil
 	}
 	for i, r := range c.IPAM.Routes {
 		if r.Destination.Bits() > 0 || !r.NextHop.IsValid() {
 			continue
 		}
 		why := ""
-		for _, p := range subnets {
-			if p.Addr().Is4() != r.NextHop.Is4() || p.IsSingleIP() {
+		for _, s := range c.Network.Subnets {
+			if s.Prefix.Addr().Is4() != r.NextHop.Is4() {
 				continue
 			}
-			if why = (hns.Subnet{Prefix: p}).NotGateway(r.NextHop); why == "" || p.Contains(r.NextHop) {
+			if why = s.NotNextHop(r.NextHop); why == "" || s.Prefix.Contains(r.NextHop) {
 				break
 			}
 		}

@@ -10,7 +10,7 @@ import (
 
 // NamedAddr is an address that the configuration names for something else than a pod.
 type NamedAddr struct {
-	// Path is where it does.
+	// Path is where it does, and in words what has the address where no key names it.
 	Path string
 	Addr netip.Addr
 }
@@ -28,6 +28,13 @@ func (c Config) Named() []NamedAddr {
 	if c.Network != nil {
 		for i, s := range c.Network.Subnets {
 			add(s.Gateway, "network.subnets[%d].gateway", i)
+			add(s.Prefix.Addr(), "the first address of network.subnets[%d].prefix", i)
+			if s.Prefix.Addr().Is4() {
+				add(s.Last(), "the last address of network.subnets[%d].prefix", i)
+			}
+			if c.Network.GatewayEndpoint {
+				add(s.NodeAddress(), "the node's, by network.gatewayEndpoint, in network.subnets[%d].prefix", i)
+			}
 		}
 		add(c.Network.ProviderAddress, "network.providerAddress")
 		for i, r := range c.Network.RemoteSubnets {
@@ -48,9 +55,9 @@ func (c Config) Named() []NamedAddr {
 	for i, r := range c.Routes {
 		add(r.NextHop, "routes[%d].nextHop", i)
 	}
-	for i, s := range c.DNS.Servers {
+	for i, s := range c.nameservers {
 		a, _ := netip.ParseAddr(s) // parsed before
-		add(a, "%s", index(c.serversPath, i))
+		add(a, "dns.nameservers[%d]", i)
 	}
 	for i, s := range c.IPAM.DNS.Servers {
 		a, _ := netip.ParseAddr(s) // parsed before
@@ -58,13 +65,13 @@ func (c Config) Named() []NamedAddr {
 	}
 	for i, p := range c.Policies {
 		key := policyAddresses[p.Type]
-		var settings map[string]any
+		var settings document
 		if key == "" || json.Unmarshal(p.Settings, &settings) != nil {
 			continue
 		}
-		text, _ := settings[key].(string)
+		text, _ := settings.unquoted(key)
 		a, _ := netip.ParseAddr(text)
-		add(a, "policies[%d].Settings.%s", i, key)
+		add(a.Unmap(), "policies[%d].Settings.%s", i, key)
 	}
 	return out
 }

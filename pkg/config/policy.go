@@ -25,18 +25,24 @@ func readOutboundNAT(doc document, c *Config) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case w == nil:
+	if w == nil {
 		c.OutboundNAT = masq
 		return nil
-	case masq != nil:
-		return invalid("ipMasq", "outboundNAT says it in full; remove one of the two")
 	}
-	exceptions, err := parsePrefixes("outboundNAT.exceptions", w.Exceptions)
-	if err != nil {
+	out := OutboundNAT{}
+	if out.Exceptions, err = parsePrefixes("outboundNAT.exceptions", w.Exceptions); err != nil {
 		return err
 	}
-	c.OutboundNAT = &OutboundNAT{Exceptions: exceptions}
+	if masq != nil && len(out.Exceptions) > 0 {
+		for _, p := range masq.Exceptions {
+			if !slices.Contains(out.Exceptions, p) {
+				out.Exceptions = append(out.Exceptions, p)
+			}
+		}
+	} else if masq != nil {
+		out = *masq
+	}
+	c.OutboundNAT = &out
 	return nil
 }
 
@@ -45,24 +51,14 @@ func readOutboundNAT(doc document, c *Config) error {
 // and the cluster's network, to which they do not. nil asks for no NAT.
 func readIPMasq(doc document) (*OutboundNAT, error) {
 	asked, text := false, ""
-	if err := doc.section("ipMasq", &asked); err != nil {
+	if err := doc.section("ipMasq", &asked); err != nil || !asked {
 		return nil, err
 	}
-	if err := doc.section("ipMasqNetwork", &text); err != nil {
-		return nil, err
+	if err := doc.section("ipMasqNetwork", &text); err != nil || text == "" {
+		return &OutboundNAT{}, err
 	}
-	var out OutboundNAT
-	if text != "" {
-		p, err := parsePrefix("ipMasqNetwork", text)
-		if err != nil {
-			return nil, err
-		}
-		out.Exceptions = []netip.Prefix{p}
-	}
-	if !asked {
-		return nil, nil
-	}
-	return &out, nil
+	p, err := parsePrefix("ipMasqNetwork", text)
+	return &OutboundNAT{Exceptions: []netip.Prefix{p}}, err
 }
 
 func readLoopbackDSR(doc document, c *Config) error {
@@ -167,42 +163,10 @@ func readPolicies(doc document, c *Config) error {
 		if err := c.twice(index("policies", i), p, out); err != nil {
 			return err
 		}
-		out = append(out, splitFamilies(p)...)
+		out = append(out, p)
 	}
 	c.Policies = out
 	return nil
-}
-
-// splitFamilies makes a policy of each family out of an outbound NAT with exceptions or
-// destinations of both: HNS translates one family by one policy, and what it does with
-// a mixed list is not documented.
-func splitFamilies(p hns.Opaque) []hns.Opaque {
-	var w wireOutboundNATSettings
-	if p.Type != "OutBoundNAT" || json.Unmarshal(p.Settings, &w) != nil {
-		return []hns.Opaque{p}
-	}
-	isSix := func(s string) bool { return strings.Contains(s, ":") }
-	all := slices.Concat(w.Exceptions, w.Destinations)
-	if !slices.ContainsFunc(all, isSix) || !slices.ContainsFunc(all, func(s string) bool { return !isSix(s) }) {
-		return []hns.Opaque{p}
-	}
-	var out []hns.Opaque
-	for _, six := range []bool{false, true} {
-		var members document
-		_ = json.Unmarshal(p.Settings, &members) // it was read before
-		for key, list := range map[string][]string{"Exceptions": w.Exceptions, "Destinations": w.Destinations} {
-			members.remove(key)
-			if of := slices.DeleteFunc(slices.Clone(list), func(s string) bool { return isSix(s) != six }); len(of) > 0 {
-				members[key], _ = json.Marshal(of) // strings always can be
-			}
-		}
-		if w.VirtualIP != "" && isSix(w.VirtualIP) != six {
-			members.remove("VirtualIP")
-		}
-		settings, _ := json.Marshal(members) // what was parsed can be written
-		out = append(out, hns.Opaque{Type: p.Type, Settings: settings})
-	}
-	return out
 }
 
 // twice refuses a policy that another one, or a key, says already.
@@ -216,7 +180,7 @@ func (c *Config) twice(path string, p hns.Opaque, before []hns.Opaque) error {
 	if c.OutboundNAT == nil || p.Type != "OutBoundNAT" || json.Unmarshal(p.Settings, &w) != nil || len(w.Exceptions) == 0 {
 		return nil
 	}
-	return invalid(path, "the key outboundNAT says the exceptions; remove one of the two")
+	return invalid(path, "outboundNAT, or flannel's ipMasq, says outbound NAT, too; write these exceptions into outboundNAT.exceptions")
 }
 
 func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {

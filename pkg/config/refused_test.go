@@ -58,7 +58,6 @@ var invalidDocuments = []refusal{
 	},
 	{want: "cniVersion: want a string, got 1.1", conf: `{"name": "n", "type": "bulkhead", "cniVersion": 1.1}`},
 	{want: "Driver: unknown key; did you mean \"driver\"?", conf: native(`"Driver": "nat"`)},
-	{want: "ipMasq: outboundNAT says it in full; remove one of the two", conf: native(`"ipMasq": true, "outboundNAT": {}`)},
 	{want: `ipMasq: want true or false, got "yes"`, conf: native(`"ipMasq": "yes"`)},
 	{want: `ipMasqNetwork: "10.244.0.0" is an address, not a CIDR; write its length, too: 10.244.0.0/16`, conf: native(`"ipMasq": true, "ipMasqNetwork": "10.244.0.0"`)},
 	{want: "colour: unknown key", conf: native(`"zeal": 1, "colour": 1`)},
@@ -294,7 +293,7 @@ var invalidRuntime = []refusal{
 	{want: `runtimeConfig.ips[0]: "fd00::7/" has the prefix length ""; write 1 to 128, or none`, conf: native(`"ipam": {"type": "static"}, "runtimeConfig": {"ips": ["fd00::7/"]}`)},
 	{want: `runtimeConfig.ips[1]: fd00::77 is IPv6, which nat networks do not have`, conf: native(`"driver": "nat", "ipam": {"type": "static"}, "runtimeConfig": {"ips": ["10.1.0.77/16", "fd00::77/64"]}`)},
 	{want: `policies[1]: policies[0] says the same; remove one of the two`, conf: native(`"policies": [{"Type": "L2Driver", "Settings": {}}, {"Type": "l2driver", "Settings": {}}]`)},
-	{want: `policies[0]: the key outboundNAT says the exceptions; remove one of the two`, conf: native(`"outboundNAT": {}, "policies": [{"Type": "OutBoundNAT", "Settings": {"exceptions": ["10.0.0.0/8"]}}]`)},
+	{want: `policies[0]: outboundNAT, or flannel's ipMasq, says outbound NAT, too; write these exceptions into outboundNAT.exceptions`, conf: native(`"outboundNAT": {}, "policies": [{"Type": "OutBoundNAT", "Settings": {"exceptions": ["10.0.0.0/8"]}}]`)},
 	{
 		want: "network.gatewayEndpoint: only l2bridge networks have one, not transparent",
 		conf: network("transparent", `"subnets": [{"prefix": "10.10.0.0/24", "gateway": "10.10.0.1"}], "gatewayEndpoint": true`),

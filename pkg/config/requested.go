@@ -177,15 +177,12 @@ func (c *Config) checkRequestedOfRanges() error {
 // checkRequestedOfHNS is for configurations without IPAM: the endpoint is made with the
 // address, and HNS refuses one that is taken.
 func (c *Config) checkRequestedOfHNS() error {
-	first := map[bool]RequestedAddr{}
+	var all []NamedAddr
 	for _, r := range c.Requested {
 		if err := c.checkInSubnets(r.Path, r.Addr); err != nil {
 			return err
 		}
-		if other, twice := first[r.Addr.Is6()]; twice {
-			return invalid(r.Path, "an endpoint takes one address of a family, and %s asks for %s", other.Path, other.Addr)
-		}
-		first[r.Addr.Is6()] = r
+		all = append(all, NamedAddr(r))
 	}
-	return nil
+	return oneOfAFamily(all)
 }

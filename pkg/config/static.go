@@ -64,11 +64,11 @@ func readStatic(doc document, c *Config, ipam *IPAM) error {
 	if err := c.checkAddresses(*ipam, paths); err != nil {
 		return err
 	}
-	return ipam.checkOneOfAFamily(c.CNIVersion, func(count func(netip.Addr)) {
-		for _, a := range ipam.Addresses {
-			count(a.Prefix.Addr())
-		}
-	})
+	var all []NamedAddr
+	for i, a := range ipam.Addresses {
+		all = append(all, NamedAddr{paths[i], a.Prefix.Addr()})
+	}
+	return oneOfAFamily(all)
 }
 
 // checkAddresses refuses addresses of static that are something else's, and gateways
@@ -76,25 +76,23 @@ func readStatic(doc document, c *Config, ipam *IPAM) error {
 func (c Config) checkAddresses(ipam IPAM, paths []string) error {
 	c.IPAM = ipam
 	for i, a := range ipam.Addresses {
-		addr, subnet := a.Prefix.Addr(), a.Prefix.Masked()
+		addr := a.Prefix.Addr()
 		if err := c.checkInSubnets(paths[i], addr); err != nil {
 			return err
+		}
+		if a.Gateway == addr {
+			return invalid(paths[i], "%s is its own gateway", addr)
 		}
 		if named := c.NamedAt(addr); named != "" {
 			return invalid(paths[i], "%s cannot be the pod's: it is %s", addr, named)
 		}
-		if c.Network != nil {
-			for _, s := range c.Network.Subnets {
-				if s.Prefix.Contains(addr) {
-					subnet = s.Prefix
-				}
+		if c.Network == nil || !a.Gateway.IsValid() {
+			continue // the network tells
+		}
+		for _, s := range c.Network.Subnets {
+			if why := s.NotNextHop(a.Gateway); s.Prefix.Contains(addr) && why != "" {
+				return invalid(paths[i]+".gateway", "%s", why)
 			}
-		}
-		if !a.Gateway.IsValid() || subnet.IsSingleIP() {
-			continue
-		}
-		if why := (hns.Subnet{Prefix: subnet}).NotGateway(a.Gateway); why != "" {
-			return invalid(paths[i]+".gateway", "%s", why)
 		}
 	}
 	return nil
@@ -145,10 +143,14 @@ func (a cniArgs) addresses() ([]IPAMAddress, error) {
 		if err != nil {
 			return nil, err
 		}
+		found := false
 		for i := range out {
 			if out[i].Prefix.Contains(gw) {
-				out[i].Gateway = gw
+				out[i].Gateway, found = gw, true
 			}
+		}
+		if !found {
+			return nil, invalid(index("CNI_ARGS GATEWAY", i), "%s is in the subnet of no address of CNI_ARGS IP", gw)
 		}
 	}
 	return out, nil

@@ -119,6 +119,12 @@ func decodePolicies(docs []policyDoc) []hns.Policy {
 	return policies
 }
 
+// PolicyDocument returns an endpoint policy as HNS takes it: its type and settings.
+func PolicyDocument(p hns.Policy) (kind string, settings json.RawMessage, err error) {
+	doc, err := encodePolicy(p)
+	return doc.Type, doc.Settings, err
+}
+
 // ParsePolicy returns the endpoint policy of that type and settings. It is an
 // hns.Opaque, with the settings as they are, when package hns has no type for
 // it or not everything the settings say has a place in that type.

@@ -85,6 +85,15 @@ func (s Subnet) NotGateway(a netip.Addr) string {
 	}
 }
 
+// NotNextHop says why pods of the subnet cannot leave it by an address; empty when they
+// can. The link-local address of a router is on every link.
+func (s Subnet) NotNextHop(a netip.Addr) string {
+	if a.Is6() && a.IsLinkLocalUnicast() && s.Prefix.Addr().Is6() {
+		return ""
+	}
+	return s.NotGateway(a)
+}
+
 // NodeAddress returns the subnet's second host address, where the node's own
 // endpoint on an l2bridge network is (flannel, Calico); zero when it has none.
 func (s Subnet) NodeAddress() netip.Addr {

@@ -83,12 +83,33 @@ func (p pool) take(c config.Config, d networkDir, s store, i int) (Address, erro
 	if err == nil {
 		return p.address(c, got.Address)
 	}
-	if all, listErr := d.reservations(); listErr == nil && requested == nil {
+	if requested != nil {
+		return Address{}, d.refusal(c, requested, err)
+	}
+	if all, listErr := d.reservations(); listErr == nil {
 		if full := p.exhausted(addressesOf(all)); full != nil {
 			return Address{}, fmt.Errorf("%w (%w)", full, err)
 		}
 	}
 	return Address{}, fmt.Errorf("%s: %w", p.Path, err)
+}
+
+// refusal says who has a requested address, as far as its file tells.
+func (d networkDir) refusal(c config.Config, requested net.IP, failure error) error {
+	addr, _ := netip.AddrFromSlice(requested)
+	addr = addr.Unmap()
+	path := ""
+	for _, r := range c.Requested {
+		if r.Addr == addr {
+			path = r.Path
+		}
+	}
+	content, err := reservation{addr: addr, path: disk.GetEscapedPath(d.path(), addr.String())}.content()
+	if err != nil || blank(content) {
+		return fmt.Errorf("%s: %w", path, failure)
+	}
+	holder := holderIn(content)
+	return fmt.Errorf("%s: %s is reserved for %s of container %s (%w)", path, addr, holder.IfName, holder.ContainerID, failure)
 }
 
 // Del needs no more of the configuration than where the files are, so ranges

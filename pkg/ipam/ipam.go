@@ -84,9 +84,9 @@ func Open(name string) Plugin {
 	}
 }
 
-// Chooses reports whether the plugin of that type chooses addresses in this
-// process, and so leaves out what is reserved.
-func Chooses(name string) bool { return name == config.HostLocal }
+// Reserves reports whether the plugin of that type keeps who has which address, so that
+// an address that it gives is nobody's who is alive.
+func Reserves(name string) bool { return name != "" && name != config.Static }
 
 // none leaves the choice of an address to HNS.
 type none struct{}

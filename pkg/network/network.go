@@ -57,17 +57,13 @@ type Keeper struct {
 // configuration's to make. The notices are sentences for the admin on what making it
 // did to the node; they come with an error, too.
 func (k Keeper) Ensure(ctx context.Context, c config.Config) (hns.Network, []string, error) {
-	c, err := k.WithAdapter(c)
-	if err != nil {
-		return hns.Network{}, nil, err
-	}
 	got, err := k.HNS.Network(ctx, c.Name)
 	var notices []string
 	if errors.Is(err, hns.ErrNotFound) {
 		got, notices, err = k.create(ctx, c)
 	}
 	if err == nil {
-		err = usable(c, got, plan.DiffNetwork)
+		err = usable(k.comparable(c), got, plan.DiffNetwork)
 	}
 	if err == nil {
 		err = k.ensureNodeEndpoint(ctx, c, got)
@@ -78,16 +74,17 @@ func (k Keeper) Ensure(ctx context.Context, c config.Config) (hns.Network, []str
 // Check fails when Ensure could not use the network of a configuration, found among
 // all of the node as ListNetworks tells them. One that Ensure would make is no
 // failure.
-func Check(c config.Config, all []hns.Network) error {
+func (k Keeper) Check(c config.Config, all []hns.Network) error {
 	for _, n := range all {
 		if strings.EqualFold(n.Name, c.Name) {
-			return usable(c, n, plan.DiffListed)
+			return usable(k.comparable(c), n, plan.DiffListed)
 		}
 	}
 	if _, owned := plan.Network(c); !owned {
 		return missing(c.Name)
 	}
-	return nil
+	_, err := k.resolved(c)
+	return err
 }
 
 // CheckVersion fails when this node's HNS is too old for Bulkhead or for the
@@ -118,7 +115,7 @@ func (k Keeper) Remove(ctx context.Context, name string) (hns.Network, error) {
 		return hns.Network{}, hns.IgnoreNotFound(err)
 	}
 	if !slices.Contains(hns.Drivers(), got.Driver) {
-		return hns.Network{}, problem.New(ErrInUse, nil, "the network %q is of type %q, which is not for pods", name, got.Driver)
+		return hns.Network{}, problem.New(config.ErrInvalid, nil, "the network %q is of type %q, which is not for pods", name, got.Driver)
 	}
 	all, err := k.HNS.EndpointsOf(ctx, got.ID)
 	if err != nil {
@@ -132,7 +129,7 @@ func (k Keeper) Remove(ctx context.Context, name string) (hns.Network, error) {
 	}
 	if len(names) > 0 {
 		slices.Sort(names)
-		return hns.Network{}, problem.New(ErrInUse, nil, "the network %q has %d endpoints (%s); remove their pods first", name, len(names), strings.Join(names, ", "))
+		return hns.Network{}, problem.New(ErrInUse, nil, "the network %q has %d endpoints (%s)", name, len(names), strings.Join(names, ", "))
 	}
 	if err := hns.IgnoreNotFound(k.HNS.DeleteNetwork(ctx, got.ID)); err != nil {
 		return hns.Network{}, err
@@ -147,28 +144,28 @@ func (k Keeper) Remove(ctx context.Context, name string) (hns.Network, error) {
 // making a switch takes seconds and interrupts the node's own connection. A process
 // that waited finds the network made.
 func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []string, error) {
-	want, owned := plan.Network(c)
-	if !owned {
+	if _, owned := plan.Network(c); !owned {
 		return hns.Network{}, nil, missing(c.Name)
 	}
-	release, err := k.lock(ctx, want.Name)
+	release, err := k.lock(ctx, c.Name)
 	if err != nil {
 		return hns.Network{}, nil, err
 	}
 	defer release()
-	got, err := k.HNS.Network(ctx, want.Name)
+	got, err := k.HNS.Network(ctx, c.Name)
 	if !errors.Is(err, hns.ErrNotFound) {
 		return got, nil, err
 	}
+	if c, err = k.resolved(c); err != nil {
+		return hns.Network{}, nil, err
+	}
+	want, _ := plan.Network(c)
 	if err := CheckVersion(ctx, k.HNS, c); err != nil {
 		return hns.Network{}, nil, err
 	}
 	choice := k.chooseAdapter(&want)
 	before := k.routes(want)
-	notices, err := k.neighbours(ctx, want)
-	if err != nil {
-		return hns.Network{}, nil, err
-	}
+	notices := k.neighbours(ctx, want)
 	if got, err = k.HNS.CreateNetwork(ctx, want); err != nil {
 		// Names are unique: it is the one whose answer was lost, or somebody else's.
 		found, lookErr := k.HNS.Network(ctx, want.Name)
@@ -184,16 +181,19 @@ func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []str
 
 // neighbours returns notices of the networks that share addresses with a wanted one on
 // the same wire: their pods can get the same address.
-func (k Keeper) neighbours(ctx context.Context, want hns.Network) ([]string, error) {
+func (k Keeper) neighbours(ctx context.Context, want hns.Network) []string {
 	if want.Driver == hns.NAT {
-		return nil, nil // its switch is internal
+		return nil // its switch is internal
 	}
 	all, err := k.HNS.ListNetworks(ctx)
 	if err != nil {
-		return nil, err
+		return nil // it is a hint, which no ADD fails for
 	}
 	var out []string
 	for _, n := range all {
+		if n.Driver == hns.NAT {
+			continue
+		}
 		if want.Adapter != "" && n.Adapter != "" && !strings.EqualFold(want.Adapter, n.Adapter) {
 			continue
 		}
@@ -206,7 +206,7 @@ func (k Keeper) neighbours(ctx context.Context, want hns.Network) ([]string, err
 			}
 		}
 	}
-	return out, nil
+	return out
 }
 
 // lock waits until nobody else on this node makes or removes the network.

@@ -14,7 +14,8 @@ import (
 )
 
 // ProviderAddress returns the node's address under an overlay network, which every
-// endpoint on it needs to be reached from other nodes: the network's own, which HNS may
+// endpoint on it needs to be reached from other nodes: the network's own, or the
+// configuration's where HNS does not tell it, which it may
 // tell late (flannel, pkg/backend/vxlan/device_windows.go, waits for it), or else the
 // node's on the uplink, as win-overlay takes it. It waits for either as long as for a
 // new network.
@@ -22,6 +23,9 @@ func (k Keeper) ProviderAddress(ctx context.Context, c config.Config, n hns.Netw
 	given := slices.ContainsFunc(c.Policies, func(p hns.Opaque) bool { return p.Type == "ProviderAddress" })
 	if n.Driver != hns.Overlay || n.ProviderAddress.IsValid() || given {
 		return n.ProviderAddress, nil
+	}
+	if c.Network != nil && c.Network.ProviderAddress.IsValid() {
+		return c.Network.ProviderAddress, nil
 	}
 	waiting, stop := context.WithTimeout(ctx, settleTime)
 	defer stop()
@@ -44,7 +48,7 @@ func (k Keeper) ProviderAddress(ctx context.Context, c config.Config, n hns.Netw
 		case <-ctx.Done():
 			return netip.Addr{}, problem.New(nil, ctx.Err(), "wait for the node's address under the overlay network %q", n.Name)
 		case <-waiting.Done():
-			return netip.Addr{}, problem.New(ErrDiffers, nil, "HNS tells no address of the node under the overlay network %q, without which pods are not reached from other nodes; set network.providerAddress to the node's address and make the network again", n.Name)
+			return netip.Addr{}, problem.New(ErrDiffers, nil, "HNS tells no address of the node under the overlay network %q, without which pods are not reached from other nodes; look at its adapter, or give it by {\"Type\": \"ProviderAddress\", \"Settings\": {\"ProviderAddress\": ...}} in policies", n.Name)
 		case <-time.After(settleEvery):
 		}
 	}

@@ -22,11 +22,16 @@ import (
 func TestReport11ProviderAddressIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name, policies string
+		name, policies string // policies are members of the configuration
 		delay          time.Duration
+		want           string
 		refused        bool
 	}{
-		{name: "late", delay: settleDelay},
+		{name: "late", delay: settleDelay, want: "192.168.1.5"},
+		{
+			name: "the configuration's", delay: time.Hour, want: "192.168.1.77",
+			policies: `, "network": {"subnets": [{"prefix": "10.1.0.0/16", "vsid": 4096}], "providerAddress": "192.168.1.77"}`,
+		},
 		{name: "given by a policy", delay: time.Hour, policies: `, "policies": [{"Type": "ProviderAddress", "Settings": {"ProviderAddress": "192.168.1.5"}}]`},
 		{name: "never", delay: time.Hour, refused: true},
 	} {
@@ -54,12 +59,12 @@ func TestReport11ProviderAddressIsWaitedFor(t *testing.T) {
 			got, err := k.ProviderAddress(context.Background(), c, n)
 			switch {
 			case tt.refused:
-				if !errors.Is(err, network.ErrDiffers) || !strings.Contains(err.Error(), "set network.providerAddress") {
+				if !errors.Is(err, network.ErrDiffers) || !strings.Contains(err.Error(), "or give it by {\"Type\": \"ProviderAddress\"") {
 					t.Errorf("got %v", err)
 				}
 			case err != nil:
 				t.Errorf("got %v", err)
-			case tt.policies == "" && (got != netip.MustParseAddr("192.168.1.5") || time.Since(start) < tt.delay/2):
+			case tt.want != "" && got != netip.MustParseAddr(tt.want) || tt.want == "192.168.1.5" && time.Since(start) < tt.delay/2:
 				t.Errorf("got %v after %v", got, time.Since(start))
 			}
 		})

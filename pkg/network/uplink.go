@@ -12,10 +12,10 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
-// WithAdapter returns the configuration with the adapter that network.adapter means: one
+// resolved returns the configuration with the adapter that network.adapter means: one
 // that is named by an address of the node, or by the node's interface of a virtual
 // switch, is the physical one behind it.
-func (k Keeper) WithAdapter(c config.Config) (config.Config, error) {
+func (k Keeper) resolved(c config.Config) (config.Config, error) {
 	if c.Network == nil || k.Uplink == nil || !uplink.Indirect(c.Network.Adapter) {
 		return c, nil
 	}
@@ -27,10 +27,25 @@ func (k Keeper) WithAdapter(c config.Config) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, problem.New(config.ErrInvalid, nil, "network.adapter: %s", err)
 	}
+	return onAdapter(c, name), nil
+}
+
+// comparable returns the configuration for comparing it with a network that is there.
+// Which adapter it names by an address cannot be told while the node is without that
+// address, as when the network is just being made: then the adapter is not compared.
+func (k Keeper) comparable(c config.Config) config.Config {
+	out, err := k.resolved(c)
+	if err != nil {
+		return onAdapter(c, "")
+	}
+	return out
+}
+
+func onAdapter(c config.Config, name string) config.Config {
 	n := *c.Network
 	n.Adapter = name
 	c.Network = &n
-	return c, nil
+	return c
 }
 
 // choice is how the adapter of a new network was chosen.

@@ -208,17 +208,18 @@ func missingPolicies(want, got []hns.Policy) []hns.Policy {
 	return missing
 }
 
-// policyText is a policy's canonical form: two policies are one when it is equal.
-// A policy that was passed through is read as HNS's answer is, since it may be
-// of a kind that hns has a word for.
+// policyText is a policy's canonical form, as HNS has it: two policies are one when it is
+// equal. A policy that was passed through is read as HNS's answer is, since it may be of
+// a kind that hns has a word for.
 func policyText(p hns.Policy) string {
 	if o, ok := p.(hns.Opaque); ok {
 		p = hcn.ParsePolicy(o.Type, o.Settings)
 	}
-	if o, ok := p.(hns.Opaque); ok {
-		return o.Type + " " + canonicalJSON(o.Settings)
+	kind, settings, err := hcn.PolicyDocument(p)
+	if err != nil {
+		return err.Error() // HNS would not take it
 	}
-	return strings.TrimPrefix(fmt.Sprintf("%T %+v", p, p), "hns.")
+	return kind + " " + canonicalJSON(settings)
 }
 
 // List joins values as a person would: "10.1.0.5, fd00::5", or "none".

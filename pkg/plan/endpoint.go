@@ -135,7 +135,7 @@ func checkGateway(own, gw netip.Addr, s hns.Subnet) error {
 	if !gw.IsValid() || gw == s.Gateway && gw != own {
 		return nil
 	}
-	if why := s.NotGateway(gw); why != "" {
+	if why := s.NotNextHop(gw); why != "" {
 		return problem.New(ErrConflict, nil, "IPAM gave %s the gateway %s, but %s", own, gw, why)
 	}
 	if gw == own {

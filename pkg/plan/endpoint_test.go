@@ -324,7 +324,7 @@ func TestEndpointRefusals(t *testing.T) {
 			func(f *Facts) {
 				f.Config.PortMappings = []config.PortMapping{{Protocol: 6, HostPort: 1, ContainerPort: 1}, {Protocol: 6, HostPort: 2, ContainerPort: 2, HostIP: addr("fd00::1")}}
 			},
-			ErrConflict, "runtimeConfig.portMappings[1].hostIP: the pod has no address of the family of fd00::1",
+			ErrConflict, "runtimeConfig.portMappings[1].hostIP: \"fd00::1\" is of a family that the pod has no address of",
 		},
 		{"two of one family", hns.L2Bridge, func(f *Facts) { f.Addresses = append(f.Addresses, Address{Addr: addr("10.1.0.6")}) }, ErrConflict, "IPAM gave 10.1.0.5 and 10.1.0.6"},
 		{

@@ -48,7 +48,7 @@ func policies(f Facts) ([]hns.Policy, error) {
 		out = append(out, hns.QOS{Egress: f.Config.EgressRate})
 	}
 	for _, p := range f.Config.Policies {
-		out = append(out, p)
+		out = append(out, passed(p, f.families())...)
 	}
 	set, err := acls(f)
 	if err != nil {
@@ -87,7 +87,7 @@ func portMappings(f Facts) ([]hns.Policy, error) {
 				if f.Config.Covered(i) {
 					continue
 				}
-				return nil, problem.New(ErrConflict, nil, "runtimeConfig.portMappings[%d].hostIP: the pod has no address of the family of %s", i, m.HostIP)
+				return nil, problem.New(ErrConflict, nil, "runtimeConfig.portMappings[%d].hostIP: %q is of a family that the pod has no address of; leave hostIP out", i, m.HostIP)
 			}
 			families = []bool{m.HostIP.Is6()}
 		}

@@ -107,6 +107,7 @@ func (v Verbs) reuse(ctx context.Context, c config.Config, n hns.Network, namesp
 			held.Addresses = append(held.Addresses, ipam.Address{Prefix: p, Gateway: e.Gateway(p.Addr())})
 		}
 		want, err := v.wanted(ctx, c, n, held)
+		want.Name = e.Name // it was found by one of its names
 		if err == nil && len(plan.Diff(want, e)) == 0 {
 			return v.attach(ctx, namespace, e)
 		}

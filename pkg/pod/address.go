@@ -23,27 +23,30 @@ const maxRefusals = 8
 // asked for. When HNS refuses an address as taken, stale endpoints make room for it,
 // or else IPAM is asked for another. The notices tell of both.
 func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Network) (want hns.Endpoint, notices []string, err error) {
-	reserved, gateways, err := v.reserved(ctx, c, n)
+	own, gateways, err := v.reserved(ctx, c, n)
 	if err != nil {
 		return hns.Endpoint{}, nil, err
 	}
-	refused := map[netip.Addr]error{}
+	reserved, refused := own, map[netip.Addr]error{}
 	for {
 		given, err := v.allocate(ctx, c, n, reserved)
 		if err != nil {
 			return hns.Endpoint{}, notices, err
 		}
-		leadBy(given, gateways)
+		if err := checkGiven(c, own, given); err != nil {
+			return hns.Endpoint{}, notices, err
+		}
+		leadBy(given, gateways, n)
 		if want, err = v.wanted(ctx, c, n, given); err != nil {
 			return hns.Endpoint{}, notices, err
 		}
-		if err := repeated(want, refused); err != nil {
+		if err := repeated(c, want, refused); err != nil {
 			return hns.Endpoint{}, notices, err
 		}
 		want.ID, err = v.HNS.CreateEndpoint(ctx, want)
 		if hns.IsAddressTaken(err) && len(want.Addresses) > 0 {
-			removed, foreign, roomErr := v.makeRoom(ctx, n, want, err)
-			notices, reserved = append(notices, removed...), append(reserved, foreign...)
+			removed, foreign, roomErr := v.makeRoom(ctx, c, n, want, err)
+			notices, reserved = append(notices, removed...), slices.Concat(reserved, foreign)
 			if err = roomErr; err == nil {
 				want.ID, err = v.HNS.CreateEndpoint(ctx, want)
 			}
@@ -69,14 +72,18 @@ func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Networ
 
 // repeated fails when IPAM gave an address again that HNS refused, or when there
 // were too many refusals to believe in a better one.
-func repeated(want hns.Endpoint, refused map[netip.Addr]error) error {
+func repeated(c config.Config, want hns.Endpoint, refused map[netip.Addr]error) error {
 	for _, addr := range want.Addrs() {
 		err := refused[addr]
 		if err == nil && len(refused) >= maxRefusals {
 			err = fmt.Errorf("HNS refused %d addresses before", len(refused))
 		}
 		if err != nil {
-			return problem.New(ErrAddressTaken, err, "there is no other address for the pod than %s", addr)
+			asked := ""
+			if i := slices.IndexFunc(c.Requested, func(r config.RequestedAddr) bool { return r.Addr == addr }); i >= 0 {
+				asked = ", which " + c.Requested[i].Path + " asks for"
+			}
+			return problem.New(ErrAddressTaken, err, "there is no other address for the pod than %s%s", addr, asked)
 		}
 	}
 	return nil
@@ -100,19 +107,16 @@ func (v Verbs) allocate(ctx context.Context, c config.Config, n hns.Network, res
 	if len(given.Addresses) == 0 && c.IPAM.Type != "" {
 		return ipam.Result{}, problem.New(ErrIPAM, nil, "IPAM plugin %s gave no address", c.IPAM.Type)
 	}
-	if err := checkGiven(c, n, given); err != nil {
-		return ipam.Result{}, err
-	}
 	return given, nil
 }
 
-// checkGiven refuses what an executed plugin can answer and the others do not: another
-// address than the runtime asked for, or one that something else has.
-func checkGiven(c config.Config, n hns.Network, given ipam.Result) error {
+// checkGiven refuses another address than the runtime asked for, or one that something
+// else has. host-local gives neither.
+func checkGiven(c config.Config, reserved []netip.Addr, given ipam.Result) error {
 	var got []netip.Prefix
 	taken := map[netip.Addr]string{}
-	for _, a := range plan.ReservedByHNS(n) {
-		taken[a] = "the network's own"
+	for _, a := range reserved {
+		taken[a] = "the network's or the node's own"
 	}
 	for _, named := range c.Named() {
 		taken[named.Addr] = named.Path
@@ -125,7 +129,11 @@ func checkGiven(c config.Config, n hns.Network, given ipam.Result) error {
 		taken[r.NextHop] = "the next hop of the route " + r.Destination.String()
 	}
 	for _, p := range got {
-		if what, ok := taken[p.Addr()]; ok && c.IPAM.Type != "" {
+		what, ok := taken[p.Addr()]
+		switch {
+		case ok && c.IPAM.Type == "":
+			return problem.New(config.ErrInvalid, nil, "the runtime asks for %s, but that is %s", p.Addr(), what)
+		case ok:
 			return problem.New(ErrIPAM, nil, "IPAM plugin %s gave the pod %s, but that is %s", c.IPAM.Type, p.Addr(), what)
 		}
 	}
@@ -140,7 +148,7 @@ func checkGiven(c config.Config, n hns.Network, given ipam.Result) error {
 // makeRoom removes the stale endpoints that hold an address of want, which HNS
 // refused, and returns notices of it. A living holder, or none, is the refusal's
 // error. foreign are the addresses on the network that are no pod's.
-func (v Verbs) makeRoom(ctx context.Context, n hns.Network, want hns.Endpoint, refusal error) (notices []string, foreign []netip.Addr, err error) {
+func (v Verbs) makeRoom(ctx context.Context, c config.Config, n hns.Network, want hns.Endpoint, refusal error) (notices []string, foreign []netip.Addr, err error) {
 	all, err := v.HNS.EndpointsOf(ctx, n.ID)
 	if err != nil {
 		return nil, nil, err
@@ -152,7 +160,7 @@ func (v Verbs) makeRoom(ctx context.Context, n hns.Network, want hns.Endpoint, r
 			continue
 		}
 		held = true
-		who, stale, err := v.isStale(ctx, n, e)
+		who, stale, err := v.isStale(ctx, c, n, e)
 		if err != nil {
 			return notices, foreign, err
 		}
@@ -170,14 +178,15 @@ func (v Verbs) makeRoom(ctx context.Context, n hns.Network, want hns.Endpoint, r
 	return notices, foreign, nil
 }
 
-// isStale names an endpoint that holds an address which IPAM just gave to a pod of
-// this node, and reports whether it may be removed. A remote endpoint may: it claims
-// an address of another node, and kube-proxy makes its own again where they belong.
-// So may one of Bulkhead's own whose namespace is gone, or that never got into one:
-// were its container alive, IPAM would know it. Every other endpoint stays.
-func (v Verbs) isStale(ctx context.Context, n hns.Network, e hns.Endpoint) (who string, stale bool, err error) {
+// isStale names an endpoint that holds an address which a pod of this node just got, and
+// reports whether it may be removed. A remote endpoint may where IPAM gave the address:
+// it claims one of another node, and kube-proxy makes its own again where they belong.
+// So may one of Bulkhead's own whose namespace is gone, or, where IPAM keeps who has an
+// address, that never got into one: were its container alive, IPAM would know it. Every
+// other endpoint stays.
+func (v Verbs) isStale(ctx context.Context, c config.Config, n hns.Network, e hns.Endpoint) (who string, stale bool, err error) {
 	if e.Remote {
-		return "the remote endpoint " + e.Label() + " (kube-proxy's)", true, nil
+		return "the remote endpoint " + e.Label() + " (kube-proxy's)", c.IPAM.Type != "", nil
 	}
 	who = "the endpoint " + e.Label()
 	if _, _, ours := plan.ParseEndpointName(e.Name, n.Name); !ours {
@@ -187,6 +196,8 @@ func (v Verbs) isStale(ctx context.Context, n hns.Network, e hns.Endpoint) (who 
 		if _, err := v.HNS.Namespace(ctx, e.NamespaceID); !errors.Is(err, hns.ErrNotFound) {
 			return who + " in namespace " + e.NamespaceID, false, err
 		}
+	} else if !ipam.Reserves(c.IPAM.Type) {
+		return who, false, nil
 	}
 	return who + " of a container that is gone", true, nil
 }
@@ -202,8 +213,8 @@ func (v Verbs) isStale(ctx context.Context, n hns.Network, e hns.Endpoint) (who 
 // Where another agent owns the network, pods leave it by that agent's endpoint:
 // gateways are its addresses.
 func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) (reserved, gateways []netip.Addr, err error) {
-	if !ipam.Chooses(c.IPAM.Type) {
-		return nil, nil, nil
+	if !c.HasAddresses() {
+		return nil, nil, nil // HNS chooses
 	}
 	reserved = plan.ReservedByHNS(n)
 	if node, asked := plan.NodeEndpoint(c, n); asked {
@@ -225,12 +236,14 @@ func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) (re
 	return reserved, gateways, nil
 }
 
-// leadBy makes gateways those of the addresses that IPAM named none for.
-func leadBy(given ipam.Result, gateways []netip.Addr) {
+// leadBy makes gateways those of the addresses in their subnets that IPAM named none
+// for.
+func leadBy(given ipam.Result, gateways []netip.Addr, n hns.Network) {
 	for i, a := range given.Addresses {
-		for _, gw := range gateways {
-			if !a.Gateway.IsValid() && gw.Is4() == a.Prefix.Addr().Is4() {
-				given.Addresses[i].Gateway = gw
+		for _, s := range n.Subnets {
+			gw := slices.IndexFunc(gateways, s.Prefix.Contains)
+			if !a.Gateway.IsValid() && s.Prefix.Contains(a.Prefix.Addr()) && gw >= 0 {
+				given.Addresses[i].Gateway = gateways[gw]
 			}
 		}
 	}

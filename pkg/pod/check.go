@@ -45,7 +45,7 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 	if err != nil {
 		return err
 	}
-	want.MAC = promised.MAC
+	want.MAC, want.Name = promised.MAC, got.Name // it was found by one of its names
 	ds = append(ds, plan.Diff(want, got)...)
 	if got.NamespaceID != ns {
 		in := got.NamespaceID

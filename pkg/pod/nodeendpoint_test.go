@@ -15,7 +15,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
-	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // behindNode returns a pod that leaves its subnet by the node's own endpoint.
@@ -131,7 +131,7 @@ func TestNodeEndpointAddress(t *testing.T) {
 	n := newNode(t, "2022")
 	n.namespace(netns1)
 	_, err := n.add(n.behindNode("c1", netns1, `{"type": "static", "addresses": [{"address": "10.1.0.2/16"}]}`))
-	if !errors.Is(err, plan.ErrConflict) || !strings.Contains(err.Error(), "10.1.0.2, which network.gatewayEndpoint makes the node's") {
+	if !errors.Is(err, pod.ErrIPAM) || !strings.Contains(err.Error(), "10.1.0.2, but that is the network's or the node's own") {
 		t.Errorf("got %v", err)
 	}
 	// A pod that had it before the configuration asked for the endpoint.

@@ -84,7 +84,10 @@ func (v Verbs) endpoints(ctx context.Context, c config.Config, n hns.Network) ([
 	if older, has := plan.OlderEndpointName(c.ContainerID, c.Name, c.IfName); err == nil && has {
 		var more []hns.Endpoint
 		more, err = v.HNS.EndpointsNamed(ctx, older)
-		found = append(found, more...)
+		// The older name of one interface can be the present one of another.
+		if id, ifName, _ := plan.ParseEndpointName(older, c.Name); id == c.ContainerID && ifName == c.IfName {
+			found = append(found, more...)
+		}
 	}
 	found = slices.DeleteFunc(found, func(e hns.Endpoint) bool { return e.Remote })
 	elsewhere := slices.ContainsFunc(found, func(e hns.Endpoint) bool { return e.NetworkID != n.ID })

@@ -15,6 +15,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
@@ -156,5 +157,154 @@ func TestReport18NetworksThatShareAddresses(t *testing.T) {
 				t.Errorf("notices %q", got)
 			}
 		})
+	}
+}
+
+// parsed returns a configuration of the tests' l2bridge network for container id.
+func parsed(t *testing.T, id, members string) config.Config {
+	t.Helper()
+	c, err := config.Parse([]byte(`{"cniVersion": "1.0.0", "name": "net1", "type": "bulkhead", "driver": "l2bridge", `+members+`}`),
+		config.Env{ContainerID: id, IfName: "eth0", NetNS: netns1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const subnet = `"network": {"subnets": [{"prefix": "10.1.0.0/16", "gateway": "10.1.0.1"}]}`
+
+// Where nothing keeps who has an address, an endpoint that is not attached yet may be one
+// that another ADD is just making, and a remote one another node's pod.
+func TestReport05NobodyIsPushedOut(t *testing.T) {
+	for _, held := range []hns.Endpoint{{Name: "c9_net1"}, {Name: "remote", Remote: true, MAC: "00:15:5d:00:99:01"}} {
+		n := newNode(t, "2022")
+		n.namespace(netns1)
+		n.network(hns.L2Bridge, "10.1.0.0/16")
+		net1, err := n.hns.Network(context.Background(), "net1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held.NetworkID, held.Addresses = net1.ID, []netip.Prefix{netip.MustParsePrefix("10.1.0.9/16")}
+		if _, err := n.hns.CreateEndpoint(context.Background(), held); err != nil {
+			t.Fatal(err)
+		}
+		a := parsed(t, "c1", subnet+`, "runtimeConfig": {"ips": ["10.1.0.9"]}`)
+		if _, err := n.attacher(a).Add(context.Background(), a); !errors.Is(err, pod.ErrAddressTaken) || !strings.Contains(err.Error(), held.Name) || !strings.Contains(err.Error(), "which runtimeConfig.ips[0] asks for") {
+			t.Errorf("%s: got %v", held.Name, err)
+		}
+		if got := n.names(); len(got) != 1 || got[0] != held.Name {
+			t.Errorf("%s: endpoints %v", held.Name, got)
+		}
+	}
+}
+
+// Pods leave another program's network by the endpoint that it made for the node, whoever
+// has the addresses, and only in that endpoint's subnet.
+func TestReport04NodeEndpointLeads(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	subnets := []hns.Subnet{
+		{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.1")},
+		{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Gateway: netip.MustParseAddr("10.2.0.1")},
+	}
+	made, err := n.hns.CreateNetwork(context.Background(), hns.Network{Name: "net1", Driver: hns.L2Bridge, Subnets: subnets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.hns.CreateEndpoint(context.Background(), hns.Endpoint{Name: "net1_ep", NetworkID: made.ID, Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.2/16")}}); err != nil {
+		t.Fatal(err)
+	}
+	for members, want := range map[string]string{
+		`"ipam": {"type": "static", "addresses": [{"address": "10.1.0.50/16"}]}`:                              "10.1.0.2",
+		`"runtimeConfig": {"ips": ["10.1.0.50"]}`:                                                             "10.1.0.2",
+		`"ipam": {"type": "static", "addresses": [{"address": "10.1.0.50/16", "gateway": "10.1.0.1"}]}`:       "10.1.0.1",
+		`"ipam": {"type": "static", "addresses": [{"address": "10.2.0.50/16"}]}`:                              "10.2.0.1",
+		`"ipam": {"type": "host-local", "dataDir": "` + n.dir + `", "ranges": [[{"subnet": "10.1.0.0/16"}]]}`: "10.1.0.2",
+	} {
+		a := parsed(t, "c1", members)
+		r := n.mustAdd(a)
+		if got := r.Endpoint.Gateway(netip.IPv4Unspecified()).String(); got != want {
+			t.Errorf("%s: gateway %s, want %s", members, got, want)
+		}
+		n.mustDel(a)
+	}
+	a := parsed(t, "c1", `"runtimeConfig": {"ips": ["10.1.0.2"]}`)
+	if _, err := n.attacher(a).Add(context.Background(), a); !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), "10.1.0.2, but that is the network's or the node's own") {
+		t.Errorf("its own address: %v", err)
+	}
+}
+
+// A link-local gateway is an ordinary one in IPv6, and a range of another program's
+// network is not the network's subnet.
+func TestReport02GatewaysThatAreRight(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	subnets := []hns.Subnet{
+		{Prefix: netip.MustParsePrefix("10.240.0.0/16"), Gateway: netip.MustParseAddr("10.240.0.1")},
+		{Prefix: netip.MustParsePrefix("fd00::/64"), Gateway: netip.MustParseAddr("fd00::1")},
+	}
+	if _, err := n.hns.CreateNetwork(context.Background(), hns.Network{Name: "net1", Driver: hns.L2Bridge, Subnets: subnets}); err != nil {
+		t.Fatal(err)
+	}
+	for members, want := range map[string]string{
+		`"ipam": {"type": "static", "addresses": [{"address": "fd00::9/64", "gateway": "fe80::1"}]}`:                                                                  "fe80::1",
+		`"ipam": {"type": "static", "addresses": [{"address": "fd00::9/64"}], "routes": [{"dst": "::/0", "gw": "fe80::1"}]}`:                                          "fe80::1",
+		`"ipam": {"type": "static", "addresses": [{"address": "10.240.5.7/24", "gateway": "10.240.0.1"}]}`:                                                            "10.240.0.1",
+		`"ipam": {"type": "host-local", "dataDir": "` + n.dir + `", "ranges": [[{"subnet": "10.240.5.0/24"}]], "routes": [{"dst": "0.0.0.0/0", "gw": "10.240.0.1"}]}`: "10.240.0.1",
+	} {
+		a := parsed(t, "c1", members)
+		r := n.mustAdd(a)
+		if got := r.Endpoint.Routes[0].NextHop.String(); got != want {
+			t.Errorf("%s: gateway %s, want %s", members, got, want)
+		}
+		n.mustDel(a)
+	}
+}
+
+// CHECK knows the pods of older versions by their names, too.
+func TestReport01OlderPodsAreInOrder(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	a.IfName = "eth1"
+	r := n.mustAdd(a)
+	older := r.Endpoint
+	if err := n.hns.DeleteEndpoint(context.Background(), older.ID); err != nil {
+		t.Fatal(err)
+	}
+	older.ID, older.NamespaceID, older.Name = "", "", "c1_net1_eth1"
+	id, err := n.hns.CreateEndpoint(context.Background(), older)
+	if err == nil {
+		err = n.hns.Attach(context.Background(), netns1, id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.attacher(a).Check(context.Background(), a, config.Promise{Addresses: promisedBy(r), MAC: r.Endpoint.MAC}); err != nil {
+		t.Errorf("CHECK: %v", err)
+	}
+}
+
+// While a network is made the node is without the address that names the adapter: who
+// finds the network there goes on.
+func TestReport12AddressIsGoneForAWhile(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	a.Network.Adapter = "192.168.1.5"
+	at := n.attacher(a)
+	here := []uplink.Adapter{{Name: "Ethernet", Type: 6, Up: true, Addresses: []netip.Addr{netip.MustParseAddr("192.168.1.5")}}}
+	of := &machine{adapters: func() ([]uplink.Adapter, error) { return here, nil }}
+	at.Uplink = of
+	if _, err := at.Add(context.Background(), a); err != nil {
+		t.Fatal(err)
+	}
+	here[0].Addresses = nil
+	if err := at.Status(context.Background(), a); err != nil {
+		t.Errorf("STATUS: %v", err)
+	}
+	a.ContainerID = "c2"
+	if _, err := at.Add(context.Background(), a); err != nil {
+		t.Errorf("ADD: %v", err)
 	}
 }

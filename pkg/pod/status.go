@@ -17,15 +17,11 @@ func (v Verbs) Status(ctx context.Context, c config.Config) error {
 	if err := network.CheckVersion(ctx, v.HNS, c); err != nil {
 		return err
 	}
-	c, err := v.networks().WithAdapter(c)
-	if err != nil {
-		return err
-	}
 	all, err := v.HNS.ListNetworks(ctx)
 	if err != nil {
 		return err
 	}
-	if err := network.Check(c, all); err != nil {
+	if err := v.networks().Check(c, all); err != nil {
 		return err
 	}
 	if err := v.IPAM.Status(ctx, c); err != nil {

@@ -85,12 +85,14 @@ func TestReport02NamedAddresses(t *testing.T) {
 
 		add := verbs.Call{Verb: "ADD", ContainerID: "c2", NetNS: first.NetNS}
 		for words, members := range map[string]string{
-			"ipam.addresses[0]: 10.10.0.9 cannot be the pod's: it is routes[0].nextHop": `"routes":[{"dst":"10.30.0.0/16","nextHop":"10.10.0.9"}],"ipam":{"type":"static","addresses":[{"address":"10.10.0.9/24"}]}`,
-			"ipam.addresses[0]: 10.10.0.9 cannot be the pod's: it is ipam.addresses[0]": `"ipam":{"type":"static","addresses":[{"address":"10.10.0.9/24","gateway":"10.10.0.9"}]}`,
-			"ipam.addresses[0].gateway: 10.10.0.255 is the broadcast address":           `"ipam":{"type":"static","addresses":[{"address":"10.10.0.9/24","gateway":"10.10.0.255"}]}`,
-			"runtimeConfig.ips[0]: requested address 10.10.0.3 is never handed out":     `"dns":{"nameservers":["10.10.0.3"]},"runtimeConfig":{"ips":["10.10.0.3"]}`,
-			"ipam.routes[0].gw: 10.99.0.1 is outside of 10.10.0.0/24":                   `"ipam":` + n.hostLocal(`"ranges":[[{"subnet":"10.10.0.0/24"}]],"routes":[{"dst":"0.0.0.0/0","gw":"10.99.0.1"}]`),
-			"ipam.ranges[0][0].gateway: 10.10.0.0 is the network address":               `"ipam":` + n.hostLocal(`"ranges":[[{"subnet":"10.10.0.0/24","gateway":"10.10.0.0"}]]`),
+			"ipam.addresses[0]: 10.10.0.9 cannot be the pod's: it is routes[0].nextHop":  `"routes":[{"dst":"10.30.0.0/16","nextHop":"10.10.0.9"}],"ipam":{"type":"static","addresses":[{"address":"10.10.0.9/24"}]}`,
+			"ipam.addresses[0]: 10.10.0.9 is its own gateway":                            `"ipam":{"type":"static","addresses":[{"address":"10.10.0.9/24","gateway":"10.10.0.9"}]}`,
+			"ipam.addresses[0]: 10.10.0.255 cannot be the pod's: it is the last address": `"ipam":{"type":"static","addresses":[{"address":"10.10.0.255/24"}]}`,
+			"ipam.addresses[1]: an endpoint takes one address of a family":               `"ipam":{"type":"static","addresses":[{"address":"10.10.0.5/24"},{"address":"10.10.0.6/24"}]}`,
+			"ipam.addresses[0].gateway: 10.10.0.255 is the broadcast address":            `"ipam":{"type":"static","addresses":[{"address":"10.10.0.9/24","gateway":"10.10.0.255"}]}`,
+			"runtimeConfig.ips[0]: requested address 10.10.0.3 is never handed out":      `"dns":{"nameservers":["10.10.0.3"]},"runtimeConfig":{"ips":["10.10.0.3"]}`,
+			"ipam.routes[0].gw: 10.99.0.1 is outside of 10.10.0.0/24":                    `"ipam":` + n.hostLocal(`"ranges":[[{"subnet":"10.10.0.0/24"}]],"routes":[{"dst":"0.0.0.0/0","gw":"10.99.0.1"}]`),
+			"ipam.ranges[0][0].gateway: 10.10.0.0 is the network address":                `"ipam":` + n.hostLocal(`"ranges":[[{"subnet":"10.10.0.0/24","gateway":"10.10.0.0"}]]`),
 		} {
 			add.Conf = n.conf(members)
 			n.refusedUntouched(add, 7, words)
@@ -217,8 +219,15 @@ func TestReport04FlannelDelegate(t *testing.T) {
 			n.del(c)
 			n.want("after DEL", n.Left(n.T))
 		}
-		add := verbs.Call{Verb: "ADD", ContainerID: "c1", NetNS: n.Namespace(n.T), Conf: n.conf(`"ipMasq":true,"outboundNAT":{}`)}
-		n.refusedUntouched(add, 7, "ipMasq: outboundNAT says it in full")
+		c := verbs.Call{ContainerID: "c1", NetNS: n.Namespace(n.T), Conf: n.conf(`"name":"cbr0","network":null`, `"ipMasq":true,"ipMasqNetwork":"10.244.0.0/16",
+			"outboundNAT":{"exceptions":["10.96.0.0/12"]},"ipam":`+n.hostLocal(`"subnet":"10.244.1.0/24"`))}
+		n.add(c)
+		if got := n.endpoint("c1_cbr0").Policies; !slices.ContainsFunc(got, func(p hns.Policy) bool {
+			nat, ok := p.(hns.OutboundNAT)
+			return ok && fmt.Sprint(nat.Exceptions) == "[10.96.0.0/12 10.244.0.0/16]"
+		}) {
+			n.Errorf("with outboundNAT: %v", got)
+		}
 	})
 }
 
@@ -300,6 +309,7 @@ func TestReport06DelWithBrokenIPAM(t *testing.T) {
 	both(t, func(n node, _ bool) {
 		n.Setenv("CNI_PATH", n.TempDir())
 		for words, ipam := range map[string]string{
+			"ipam.type: missing; write":             `{"type":"","ranges":[[{"subnet":"10.10.0.0/24"}]]}`,
 			"ipam.type: missing":                    `{"ranges":[[{"subnet":"10.10.0.0/24"}]]}`,
 			"ipam: want an object, got 5":           `5`,
 			"ipam.type: want a string, got 5":       `{"type":5}`,
@@ -374,7 +384,7 @@ func TestReport08Wildcards(t *testing.T) {
 			n.refusedUntouched(add, 7, "runtimeConfig.portMappings[1]: runtimeConfig.portMappings[0] asks for tcp port 8080 of the node, too")
 		}
 		add.Conf = n.conf(mappings(of("::")))
-		n.refusedUntouched(add, 7, "runtimeConfig.portMappings[0].hostIP: the pod has no address of the family of ::")
+		n.refusedUntouched(add, 7, "runtimeConfig.portMappings[0].hostIP: \"::\" is of a family that the pod has no address of; leave hostIP out")
 	})
 }
 
@@ -386,14 +396,13 @@ func TestReport09AnnotationsArrive(t *testing.T) {
 	}
 	both(t, func(n node, _ bool) {
 		c := verbs.Call{ContainerID: "c1", NetNS: n.Namespace(n.T), Conf: n.conf(`"cniVersion":"1.1.0","acl":{"podAnnotations":true}`)}
-		for _, verb := range []string{"ADD", "STATUS"} {
-			code := map[string]uint{"ADD": 7, "STATUS": 50}[verb]
+		for verb, words := range map[string]string{"ADD": "do not arrive: the runtime sends no runtimeConfig", "STATUS": "do not arrive; declare"} {
 			c.Verb = verb
-			n.refusedUntouched(c, code, `acl.podAnnotations: the pod's annotations do not arrive; declare "capabilities": {"io.kubernetes.cri.pod-annotations": true}`)
+			n.refusedUntouched(c, map[string]uint{"ADD": 7, "STATUS": 50}[verb], "acl.podAnnotations: the pod's annotations "+words)
 		}
 		open := n.conf(capability + `"cniVersion":"1.1.0","acl":{"podAnnotations":true}`)
 		c.Verb, c.Conf = "ADD", open
-		n.refusedUntouched(c, 7, "acl.podAnnotations: the runtime sends no runtimeConfig")
+		n.refusedUntouched(c, 7, "acl.podAnnotations: the pod's annotations do not arrive: the runtime sends no runtimeConfig")
 		c.Conf = n.conf(capability + `"acl":{"podAnnotations":true},` + annotated(`{"rules":[{"direction":"in"}]}`))
 		n.refusedUntouched(c, 7, "annotation bulkhead.dev/acl.rules[0].action: missing; want allow or deny: correct the pod's annotation")
 		c.Conf = n.conf(capability + `"acl":{"podAnnotations":true},` + annotated("{\n\"rules\": x}"))
@@ -401,6 +410,10 @@ func TestReport09AnnotationsArrive(t *testing.T) {
 		if _, err := n.call(verbs.Call{Verb: "STATUS", Conf: open}); err != nil {
 			n.Errorf("STATUS: %v", err)
 		}
+		// A runtime may take the capabilities out of what it sends (CNI specification).
+		c.Conf = n.conf(`"acl":{"podAnnotations":true},` + annotated(`{"inbound":{"default":"deny"}}`))
+		n.add(c)
+		n.del(c)
 		// containerd sends null for a pod without annotations.
 		for _, sent := range []string{`"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}`, annotated(`{"inbound":{"default":"deny"}}`)} {
 			c.Conf = n.conf(capability + `"acl":{"podAnnotations":true},` + sent)

@@ -22,9 +22,9 @@ func TestReport16Templates(t *testing.T) {
 		file, ranges string
 		want         []string
 	}{
-		{"l2bridge", "10.10.3.0/24", []string{"10.10.3.2"}},
-		{"l2bridge", "10.10.3.0/24, fd00:10:3::/64", []string{"10.10.3.2", "fd00:10:3::2"}},
-		{"overlay", "10.244.3.0/24", []string{"10.244.3.2"}},
+		{"l2bridge", "10.10.3.0/24", []string{"10.10.3.3"}},
+		{"l2bridge", "10.10.3.0/24, fd00:10:3::/64", []string{"10.10.3.3", "fd00:10:3::3"}},
+		{"overlay", "10.244.3.0/24", []string{"10.244.3.3"}},
 	} {
 		t.Run(tt.file+" "+tt.ranges, func(t *testing.T) {
 			parsed, err := template.ParseFiles("../../plugins/bulkhead/conf/" + tt.file + ".conflist.template")
