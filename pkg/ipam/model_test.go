@@ -40,7 +40,7 @@ func TestModel(t *testing.T) {
 	for seed := range seeds {
 		w := &walk{T: t, random: rand.New(rand.NewPCG(seed, 1)), dir: tempDir(t)}
 		w.conf = hostLocalConf(t, w.dir, []string{
-			dualStack, `[[{"subnet":"10.1.0.0/28"}]]`, `[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}],[{"subnet":"10.2.0.0/24"}]]`,
+			dualStack, `[[{"subnet":"10.1.0.0/28"}]]`, `[[{"subnet":"10.1.0.0/24"},{"subnet":"10.2.0.0/24"}],[{"subnet":"fd00::/64"}]]`,
 		}[seed%3])
 		reserve(t, w.dir, nil)
 		for range 60 {
@@ -85,7 +85,8 @@ func (w *walk) step() {
 		w.write(w.free(), "")
 	case 5:
 		if len(held) == 0 {
-			w.note("the executable adds %s for %v", reservesOf(w.T, w.dir, r, w.random.IntN(bytes.Count(w.conf, []byte("subnet")))), h)
+			sets := bytes.Count(w.conf, []byte("]")) - 1 // one closes the list of sets
+			w.note("the executable adds %s for %v", reservesOf(w.T, w.dir, r, w.random.IntN(sets)), h)
 			return
 		}
 		w.note("the executable deletes %v of %v", held, h)

@@ -70,11 +70,11 @@ func TestHostLocalExhausted(t *testing.T) {
 			files: with(span(2, 3), "fd00::a", "fd00::b"), want: "all 2 addresses of ipam.ranges[1] (fd00::a-fd00::b) are",
 		},
 		{
-			name: "the runtime's set", ranges: `[[{"subnet":"10.2.0.0/24"}]]`, more: []string{`"runtimeConfig":{"ipRanges":[[{"subnet":"10.1.0.0/30"}]]}`},
+			name: "the runtime's set", ranges: `[[{"subnet":"fd00::/64"}]]`, more: []string{`"runtimeConfig":{"ipRanges":[[{"subnet":"10.1.0.0/30"}]]}`},
 			files: span(2, 2), want: "the one address of runtimeConfig.ipRanges[0] (",
 		},
 		{
-			name: "behind the runtime's set", ranges: `[[{"subnet":"10.1.0.0/30"}]]`, more: []string{`"runtimeConfig":{"ipRanges":[[{"subnet":"10.2.0.0/24"}]]}`},
+			name: "behind the runtime's set", ranges: `[[{"subnet":"10.1.0.0/30"}]]`, more: []string{`"runtimeConfig":{"ipRanges":[[{"subnet":"fd00::/64"}]]}`},
 			files: span(2, 2), want: "the one address of ipam.ranges[0] (",
 		},
 		{name: "damaged ones are held", ranges: `[[{"subnet":"10.1.0.0/30"}]]`, files: map[string]string{"10.1.0.2": ""}, want: "the one address of"},
@@ -115,13 +115,13 @@ func TestHostLocalExhaustedNames(t *testing.T) {
 	dir := tempDir(t)
 	reserve(t, dir, span(2, 2))
 	p, ctx := open("host-local"), context.Background()
-	single := conf(t, fmt.Sprintf(`{"type":"host-local","dataDir":%q,"subnet":"10.1.0.0/30","ranges":[[{"subnet":"10.2.0.0/24"}]]}`, dir))
+	single := conf(t, fmt.Sprintf(`{"type":"host-local","dataDir":%q,"subnet":"10.1.0.0/30","ranges":[[{"subnet":"fd00::/64"}]]}`, dir))
 	if err := p.Status(ctx, single); !errors.Is(err, ErrExhausted) || !strings.Contains(err.Error(), "of ipam.subnet (10.1.0.1-10.1.0.2) is") {
 		t.Errorf("got %v", err)
 	}
 	asked := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/30"}]]`, `"runtimeConfig":{"ips":["10.1.0.2"]}`)
 	_, err := p.Add(ctx, request{ContainerID: "new", IfName: "eth0", Conf: asked})
-	if err == nil || errors.Is(err, ErrExhausted) || !strings.Contains(err.Error(), "ipam.ranges[0]: requested IP address 10.1.0.2 is not available") {
+	if err == nil || errors.Is(err, ErrExhausted) || !strings.Contains(err.Error(), "runtimeConfig.ips[0]: 10.1.0.2 is reserved for eth0 of container c2 (requested IP") {
 		t.Errorf("got %v", err)
 	}
 }

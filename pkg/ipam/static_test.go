@@ -33,16 +33,14 @@ const staticEmpty = `{"type":"static"}`
 var staticTests = []staticTest{
 	{name: "configuration", section: staticSection, want: "10.1.0.5/24 10.1.0.1, fd00::5/64 -"},
 	{
-		name: "CNI_ARGS come on top", section: staticSection, args: "IP=10.1.0.9/24;GATEWAY=10.1.0.254",
-		want: "10.1.0.5/24 10.1.0.1, fd00::5/64 -, 10.1.0.9/24 10.1.0.254",
+		name: "CNI_ARGS come on top", section: `{"type":"static","addresses":[{"address":"fd00::5/64"}]}`, args: "IP=10.1.0.9/24;GATEWAY=10.1.0.254",
+		want: "fd00::5/64 -, 10.1.0.9/24 10.1.0.254",
 	},
 	{
 		name: "CNI_ARGS: a gateway goes where it belongs", section: staticEmpty,
-		args: "IP=10.1.0.9/24, fd01::9/64,10.2.0.9/24;GATEWAY=fd01::1, 10.2.0.1",
-		want: "10.1.0.9/24 -, fd01::9/64 fd01::1, 10.2.0.9/24 10.2.0.1",
+		args: "IP=10.1.0.9/24, fd01::9/64;GATEWAY=fd01::1, 10.1.0.1",
+		want: "10.1.0.9/24 10.1.0.1, fd01::9/64 fd01::1",
 	},
-	{name: "CNI_ARGS: a gateway of none", section: staticEmpty, args: "IP=10.1.0.9/24;GATEWAY=10.9.0.1", want: "10.1.0.9/24 -"},
-	{name: "CNI_ARGS: the configuration keeps its gateways", section: staticSection, args: "GATEWAY=fd00::1,10.1.0.254", want: "10.1.0.5/24 10.1.0.1, fd00::5/64 -"},
 	{name: "CNI_ARGS: the last gateway wins", section: staticEmpty, args: "IP=10.1.0.9/24;GATEWAY=10.1.0.1,10.1.0.2", want: "10.1.0.9/24 10.1.0.2"},
 	{name: "CNI_ARGS of Kubernetes", section: staticSection, args: "IgnoreUnknown=1;K8S_POD_NAME=web", want: "10.1.0.5/24 10.1.0.1, fd00::5/64 -"},
 	{
@@ -60,19 +58,20 @@ var staticTests = []staticTest{
 	{name: "null for a route", section: `{"type":"static","addresses":[{"address":"10.1.0.5/24"}],"routes":[null]}`, want: "10.1.0.5/24 -"},
 
 	{name: "no address", section: staticEmpty, wantErr: "ipam.addresses: static needs at least one address, here or in runtimeConfig.ips"},
-	{name: "a gateway alone", section: staticEmpty, args: "GATEWAY=10.1.0.1", wantErr: "static needs at least one address"},
+	{name: "a gateway alone", section: staticSection, args: "GATEWAY=10.1.0.1", wantErr: "CNI_ARGS GATEWAY[0]: 10.1.0.1 is in the subnet of no address of CNI_ARGS IP"},
+	{name: "a gateway of another subnet", section: staticEmpty, args: "IP=10.1.0.9/24;GATEWAY=10.9.0.1", wantErr: "CNI_ARGS GATEWAY[0]: 10.9.0.1 is in the subnet of no address"},
 	{name: "no prefix length", section: `{"type":"static","addresses":[{"address":"10.1.0.5"}]}`, wantErr: `ipam.addresses[0]: "10.1.0.5" is not an address with a prefix length`},
 	{name: "bad gateway", section: `{"type":"static","addresses":[{"address":"10.1.0.5/24","gateway":"x"}]}`, wantErr: `ipam.addresses[0].gateway: "x" is not an IP address`},
 	{name: "bad IP", section: staticSection, args: "IP=10.1.0.9/24,x", wantErr: `CNI_ARGS IP[1]: "x" is not`},
 	{name: "bad IP that does not count", section: staticSection, args: "IP=x", more: []string{`"runtimeConfig":{"ips":["10.1.0.11/24"]}`}, wantErr: `CNI_ARGS IP: "x" is not`},
-	{name: "bad GATEWAY", section: staticSection, args: "GATEWAY=10.1.0.1,x", wantErr: `CNI_ARGS GATEWAY[1]: "x" is not an IP address`},
+	{name: "bad GATEWAY", section: staticSection, args: "IP=10.1.0.9/24;GATEWAY=10.1.0.1,x", wantErr: `CNI_ARGS GATEWAY[1]: "x" is not an IP address`},
 	{name: "bad args.cni.ips", section: staticSection, more: []string{`"args":{"cni":{"ips":["x"]}}`}, wantErr: `args.cni.ips[0]: "x" is not`},
 	{name: "bad runtimeConfig.ips", section: staticSection, more: []string{`"runtimeConfig":{"ips":["10.1.0.11"]}`}, wantErr: `runtimeConfig.ips[0]: "10.1.0.11" is not`},
 	{name: "null in runtimeConfig.ips", section: staticSection, more: []string{`"runtimeConfig":{"ips":[null]}`}, wantErr: `runtimeConfig.ips[0]: want a string, got null`},
 	{name: "unknown CNI_ARGS", section: staticSection, args: "COLOUR=red", wantErr: `CNI_ARGS: unknown key "COLOUR"`},
 	{
-		name: "two of a family before 0.3.0", section: staticEmpty, more: []string{`"cniVersion":"0.2.0"`, `"runtimeConfig":{"ips":["10.1.0.11/24","10.1.0.12/24"]}`},
-		wantErr: `cniVersion: "0.2.0" has no more than one address of each family`,
+		name: "two of a family", section: staticEmpty, more: []string{`"runtimeConfig":{"ips":["10.1.0.11/24","10.1.0.12/24"]}`},
+		wantErr: "runtimeConfig.ips[1]: an endpoint takes one address of a family",
 	},
 }
 

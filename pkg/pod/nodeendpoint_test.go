@@ -126,12 +126,29 @@ func TestNodeEndpointFound(t *testing.T) {
 	}
 }
 
+// giver is an IPAM plugin that gives one address, whatever it is asked.
+type giver string
+
+func (g giver) Add(context.Context, config.Config, []netip.Addr) (ipam.Result, error) {
+	return ipam.Result{Addresses: []ipam.Address{{Prefix: netip.MustParsePrefix(string(g))}}}, nil
+}
+func (giver) Validate(config.Config) error                                 { return nil }
+func (giver) Del(context.Context, config.Config, []netip.Addr) error       { return nil }
+func (giver) Confirm(context.Context, config.Config, []netip.Addr) error   { return nil }
+func (giver) Check(context.Context, config.Config, []netip.Addr) error     { return nil }
+func (giver) GC(context.Context, config.Config, []config.Attachment) error { return nil }
+func (giver) Status(context.Context, config.Config) error                  { return nil }
+
 // Its address is no pod's, whoever gives it.
 func TestNodeEndpointAddress(t *testing.T) {
 	n := newNode(t, "2022")
 	n.namespace(netns1)
-	_, err := n.add(n.behindNode("c1", netns1, `{"type": "static", "addresses": [{"address": "10.1.0.2/16"}]}`))
-	if !errors.Is(err, pod.ErrIPAM) || !strings.Contains(err.Error(), "10.1.0.2, but that is the network's or the node's own") {
+	a := n.behindNode("c1", netns1, `{"type": "static", "addresses": [{"address": "10.1.0.9/16"}]}`)
+	n.mustAdd(a)
+	n.mustDel(a)
+	at := n.attacher(a)
+	at.IPAM = giver("10.1.0.2/16")
+	if _, err := at.Add(context.Background(), a); !errors.Is(err, pod.ErrIPAM) || !strings.Contains(err.Error(), "10.1.0.2, but that is the node's, by network.gatewayEndpoint") {
 		t.Errorf("got %v", err)
 	}
 	// A pod that had it before the configuration asked for the endpoint.
@@ -142,7 +159,7 @@ func TestNodeEndpointAddress(t *testing.T) {
 		"ipam": {"type": "static", "addresses": [{"address": "10.1.0.2/16"}]}`, "old", netns1)
 	n.mustAdd(before)
 	n.namespace(netns2)
-	_, err = n.add(n.behindNode("c2", netns2, ""))
+	_, err := n.add(n.behindNode("c2", netns2, ""))
 	if !errors.Is(err, network.ErrAddressTaken) || !strings.Contains(err.Error(), "old_net1 has it; remove its pod") {
 		t.Errorf("got %v", err)
 	}
