@@ -70,9 +70,16 @@ func (s Spec) ruled(d hns.Direction) []clause {
 	}
 	slices.SortStableFunc(rules, func(a, b numbered) int { return cmp.Compare(a.rank(), b.rank()) })
 	var out []clause
+	seen := map[string]bool{}
 	for _, r := range rules {
+		m := match{r.Protocols, r.Ports, minimal(r.Remote)}
+		key := fmt.Sprint(m)
+		if seen[key] {
+			continue // the first of them decides
+		}
+		seen[key] = true
 		out = append(out, clause{
-			match: match{r.Protocols, r.Ports, r.Remote},
+			match: m,
 			allow: r.Action == hns.Allow,
 			name:  r.Name,
 			id:    fmt.Sprintf("rule%d", r.n),
@@ -151,16 +158,40 @@ func mapped(ports []Port) []clause {
 	return out
 }
 
+// Bounds of what two sets together may cost: comparisons of addresses, and clauses that
+// come of them. They keep the product of an annotation and a file, which nobody reads
+// together before the pod starts, below a tenth of a second.
+const (
+	maxComparisons = 1_000_000
+	maxProduct     = 2_000
+)
+
+// budget counts what comparing clauses costs.
+type budget int
+
+func (b *budget) spend(x, y match) error {
+	*b += budget(max(1, len(x.remote)) * max(1, len(y.remote)) * max(1, len(x.ports)) * max(1, len(y.ports)))
+	if *b > maxComparisons {
+		return fmt.Errorf("%w: its rules have too many addresses and ports to be compared with each other; merge some", ErrUnenforceable)
+	}
+	return nil
+}
+
 // within returns the clauses that allow what both sets allow. What a clause of
-// the tighter set allows is what the wider set makes of it.
-func within(tighter, wider []clause) []clause {
+// the tighter set allows is what the wider set makes of it. It fails with
+// ErrUnenforceable when that is more than the bounds.
+func within(tighter, wider []clause) ([]clause, error) {
 	var out []clause
+	var work budget
 	for _, t := range tighter {
 		if !t.allow {
 			out = append(out, t)
 			continue
 		}
 		for i, w := range wider {
+			if err := work.spend(t.match, w.match); err != nil {
+				return nil, err
+			}
 			m, some := t.and(w.match)
 			if !some {
 				continue
@@ -170,6 +201,9 @@ func within(tighter, wider []clause) []clause {
 				id: strings.TrimPrefix(fmt.Sprintf("%s-within%d", t.id, i), "-"),
 			})
 		}
+		if len(out) > maxProduct {
+			return nil, fmt.Errorf("%w: the pod's annotation and the file have more than %d rules together; merge some", ErrUnenforceable, maxProduct)
+		}
 	}
-	return out
+	return out, nil
 }

@@ -26,8 +26,8 @@ type Set struct {
 // ErrUnenforceable when what enforces ACLs there cannot be told so: ACLs of any
 // kind for a hyperv pod on a network without VFP; for the Windows Firewall alone,
 // in which a block beats every allow, an allow before a block of the same packets,
-// and allows beside an outbound default of deny. An unknown driver or isolation
-// is an error.
+// and allows beside an outbound default of deny; for any of them, specs whose product is
+// more than HNS should be told. An unknown driver or isolation is an error.
 func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
 	if err := known(t.Driver, t.Isolation); err != nil {
 		return Set{}, err
@@ -42,7 +42,10 @@ func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
 	for _, d := range directions {
 		clauses[d] = spec.meaning(t, d)
 		for _, s := range tighter {
-			clauses[d] = within(s.meaning(t, d), clauses[d])
+			var err error
+			if clauses[d], err = within(s.meaning(t, d), clauses[d]); err != nil {
+				return Set{}, err
+			}
 		}
 	}
 	for _, point := range points {
@@ -85,8 +88,12 @@ func (s *Set) add(point hns.RuleType, points []hns.RuleType, d hns.Direction, cl
 // a block beats every allow and the order says nothing. Whether it drops what no
 // outbound rule matches is not settled, so an outbound deny needs a block of all.
 func checkFirewall(t Target, d hns.Direction, clauses []clause) error {
+	var work budget
 	for i, c := range clauses {
 		for _, before := range clauses[:i] {
+			if err := work.spend(c.match, before.match); err != nil {
+				return err
+			}
 			if !c.allow && before.allow && c.overlaps(before.match) {
 				return fmt.Errorf("%w: the Windows Firewall, which alone enforces the ACLs of a %s pod on a %s network, lets a deny beat every allow: "+
 					"%s allows packets that %s, which comes later, denies; write them so that they share none",

@@ -3,6 +3,7 @@
 package acl
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -68,6 +69,28 @@ func bothPrefixes(a, b netip.Prefix) (netip.Prefix, bool) {
 		a, b = b, a
 	}
 	return a, a.Overlaps(b)
+}
+
+// minimal returns the prefixes, in their order, without those that are in another one.
+func minimal(prefixes []netip.Prefix) []netip.Prefix {
+	sorted := slices.SortedFunc(slices.Values(prefixes), func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	keep := map[netip.Prefix]bool{}
+	var last netip.Prefix
+	for _, p := range sorted {
+		if !last.IsValid() || !last.Overlaps(p) {
+			keep[p], last = true, p
+		}
+	}
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		if keep[p] {
+			out = append(out, p)
+			delete(keep, p)
+		}
+	}
+	return out
 }
 
 // perProtocol returns the protocols to make a rule of each for: HNS takes one a

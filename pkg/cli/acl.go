@@ -63,6 +63,12 @@ func (s *session) compile(f set) ([]acl.Set, error) {
 }
 
 func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
+	if plugin.Ours() {
+		// ADD refuses the whole for a mistake in another part.
+		if _, err := config.Parse(plugin.Stdin(), config.Env{}); err != nil {
+			return acl.Set{}, err
+		}
+	}
 	part := plugin.Only("name", "cniVersion", "driver", "isolation", "acl", "capabilities").With("type", config.TypeACL)
 	if f.driver != "" {
 		part = part.With("driver", f.driver)

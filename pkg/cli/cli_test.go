@@ -72,7 +72,7 @@ func golden(t *testing.T, name, got string) {
 
 const rules = `{"cniVersion": "1.1.0", "name": "podnet", "plugins": [
 	{"type": "azure-vnet"},
-	{"type": "bulkhead-acl", "driver": "l2bridge", "network": "not looked at", "capabilities": {"io.kubernetes.cri.pod-annotations": true}, "acl": {
+	{"type": "bulkhead-acl", "driver": "l2bridge", "capabilities": {"io.kubernetes.cri.pod-annotations": true}, "acl": {
 		"inbound": {"default": "deny"}, "podAnnotations": true,
 		"rules": [
 			{"direction": "in", "action": "allow", "protocol": "tcp", "ports": "80,8000-8080", "remote": ["10.0.0.0/8", "fd00::/8"]},

@@ -39,19 +39,6 @@ func (p plugin) checkACLs(c config.Config) error {
 	})
 }
 
-// delACLs takes the rules off again. Without a result of ADD, or without a
-// namespace, there is nothing that could be found: the rules go with the
-// endpoint, which the plugin before deletes.
-func (p plugin) delACLs(c config.Config) error {
-	ch, _, err := chained(c)
-	if err != nil {
-		return nil
-	}
-	return p.within(c, c.Timeouts.Del, func(ctx context.Context, v pod.Verbs) error {
-		return v.DelRules(ctx, ch)
-	})
-}
-
 // statusACLs asks whether HNS answers.
 func (p plugin) statusACLs(c config.Config) error {
 	return p.within(c, c.Timeouts.Status, func(ctx context.Context, v pod.Verbs) error {

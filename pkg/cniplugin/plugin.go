@@ -17,6 +17,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
@@ -27,6 +28,10 @@ import (
 // libcni hands on to the runtime's log.
 func Main(n node.Node, about string) {
 	verb := os.Getenv("CNI_COMMAND")
+	if caller := os.Getenv(ipam.Running); caller != "" {
+		_ = types.NewError(types.ErrInvalidNetworkConfig, fmt.Sprintf("the IPAM plugin %q calls bulkhead, which called it: correct ipam.type", caller), "").Print() // nobody is left to tell
+		os.Exit(1)
+	}
 	if (verb == "ADD" || verb == "CHECK") && os.Getenv("CNI_NETNS") == "" {
 		// skel takes an empty one for a mistake of the runtime, and so does that of
 		// a delegated IPAM plugin. This Setenv cannot fail.
@@ -104,7 +109,10 @@ func (p plugin) del(args *skel.CmdArgs) error {
 		return err
 	}
 	if c.Type == config.TypeACL {
-		return p.delACLs(c)
+		// The rules go with their endpoint, which the plugin before deletes after this.
+		// What DEL would find by the addresses in prevResult can be another pod's by now,
+		// or one that another container of the pod still uses.
+		return nil
 	}
 	return p.within(c, c.Timeouts.Del, func(ctx context.Context, v pod.Verbs) error {
 		return v.Del(ctx, c)

@@ -5,6 +5,9 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -12,7 +15,10 @@ import (
 
 // Annotation is the pod annotation that may tighten its ACLs: a JSON object with
 // the keys inbound, outbound, rules and allowHost of the acl section.
-const Annotation = "bulkhead.dev/acl"
+const Annotation = annotationPrefix + "acl"
+
+// annotationPrefix begins the keys that are Bulkhead's.
+const annotationPrefix = "bulkhead.dev/"
 
 // maxAnnotation bounds the annotation: more than anybody writes, and little
 // enough for every product of it with the conflist's rules.
@@ -31,8 +37,10 @@ type wireACL struct {
 // annotations.
 func readACL(doc document, c *Config) error {
 	w := wireACL{}
-	if err := doc.section("acl", &w); err != nil {
-		return err
+	if raw := doc["acl"]; !isNull(raw) {
+		if err := decodeFull("acl", raw, &w); err != nil {
+			return err
+		}
 	}
 	spec, err := wireSpec{w.Inbound, w.Outbound, w.Rules, w.AllowHost}.spec("acl.")
 	if err != nil {
@@ -74,7 +82,16 @@ func readTighter(doc document, c Config) ([]acl.Spec, error) {
 	if c.ContainerID != "" && !doc.runtimeHas(CapabilityAnnotations) {
 		return nil, invalid(path, `the pod's annotations do not arrive: the runtime sends no runtimeConfig[%q]; declare "capabilities": {%[1]q: true}, with a runtime that has it, as containerd`, CapabilityAnnotations)
 	}
-	spec, err := readAnnotation(c.Annotations[Annotation])
+	for _, key := range slices.Sorted(maps.Keys(c.Annotations)) {
+		if key != Annotation && strings.HasPrefix(strings.ToLower(key), annotationPrefix) {
+			return nil, &Error{Path: "annotation " + key, Problem: "bulkhead knows only " + Annotation, Err: ErrAnnotation}
+		}
+	}
+	text, asked := c.Annotations[Annotation]
+	if !asked {
+		return nil, nil
+	}
+	spec, err := readAnnotation(text)
 	var e *Error
 	if errors.As(err, &e) {
 		e.Err = ErrAnnotation
@@ -82,21 +99,24 @@ func readTighter(doc document, c Config) ([]acl.Spec, error) {
 	return spec, err
 }
 
-// readAnnotation reads what a pod asks for; nothing for no annotation. Whatever
-// is wrong with it is a refusal: a rule that is passed over would be a hole.
+// readAnnotation reads what a pod asks for. Whatever is wrong with it is a refusal: a rule
+// that is passed over would be a hole.
 func readAnnotation(text string) ([]acl.Spec, error) {
 	const path = "annotation " + Annotation
 	switch {
 	case text == "":
-		return nil, nil
+		return nil, invalid(path, "empty; remove it, or write what the pod asks for")
 	case len(text) > maxAnnotation:
 		return nil, invalid(path, "it has %d bytes; the most is %d", len(text), maxAnnotation)
 	}
 	if _, err := parseDocument([]byte(text)); err != nil {
 		return nil, at(path, err)
 	}
+	if err := checkRepeated(path, []byte(text)); err != nil {
+		return nil, err
+	}
 	var w wireSpec
-	if err := decode(path, json.RawMessage(text), &w); err != nil {
+	if err := decodeFull(path, json.RawMessage(text), &w); err != nil {
 		return nil, err
 	}
 	s, err := w.spec(path + ".")

@@ -39,7 +39,7 @@ var aclCases = []acceptance{
 				{"direction": "out", "action": "allow", "protocol": 47},
 				{"direction": "out", "action": "allow", "protocol": "17", "ports": 53},
 				{"direction": "in", "action": "allow"},
-				{"direction": "in", "action": "allow", "protocol": "sctp", "ports": null}]}`),
+				{"direction": "in", "action": "allow", "protocol": "sctp"}]}`),
 	},
 	{
 		name: "a pod's annotation tightens",
@@ -89,6 +89,11 @@ func annotation(text string) string {
 	return native(`"driver": "l2bridge", "acl": {"podAnnotations": true}, ` + arrives + annotate(text))
 }
 
+// annotatedAs is a pod with an annotation of another key.
+func annotatedAs(key string) string {
+	return strings.Replace(annotation(`{"inbound":{"default":"deny"}}`), "bulkhead.dev/acl", key, 1)
+}
+
 // refusedACLs are sets that cannot be read, or not be enforced.
 var refusedACLs = []refusal{
 	{want: `acl.rules[1].direction: missing; want in or out`, conf: rule(`"action": "deny"`)},
@@ -100,7 +105,12 @@ var refusedACLs = []refusal{
 		want: `acl.rules[1].protocol: "tpc" is neither a number nor one of the names that bulkhead knows: ` + protocolNames(),
 		conf: rule(`"direction": "in", "action": "allow", "protocol": "tpc"`),
 	},
-	{want: `acl.rules[1].protocol: 256 is not in 0 to 255`, conf: rule(`"direction": "in", "action": "allow", "protocol": 256`)},
+	{want: `acl.rules[1].protocol: 256 is not in 1 to 255`, conf: rule(`"direction": "in", "action": "allow", "protocol": 256`)},
+	{want: `acl.rules[1].protocol: 0 is not in 1 to 255`, conf: rule(`"direction": "in", "action": "allow", "protocol": 0`)},
+	{want: `acl.rules[1].remote: null says nothing; remove the key, or write what is meant`, conf: rule(`"direction": "in", "action": "allow", "remote": null`)},
+	{want: `acl.inbound: null says nothing; remove the key, or write what is meant`, conf: native(`"driver": "l2bridge", "acl": {"inbound": null}`)},
+	{want: `acl.inbound: given twice; remove one of the two`, conf: native(`"driver": "l2bridge", "acl": {"inbound": {"default": "deny"}, "inbound": {"default": "allow"}}`)},
+	{want: `acl.Inbound: unknown key; did you mean "inbound"?`, conf: native(`"driver": "l2bridge", "acl": {"Inbound": {"default": "deny"}}`)},
 	{want: `acl.rules[1].protocol: remove the key for any protocol`, conf: rule(`"direction": "in", "action": "allow", "protocol": "any"`)},
 	{
 		want: `acl.rules[1].ports: only TCP and UDP have ports; write "protocol": "tcp" or "udp", and a rule for each`,
@@ -140,7 +150,7 @@ var refusedACLs = []refusal{
 	},
 	{
 		want: "acl.podAnnotations: Windows cannot reconfigure the port ACLs of a hyperv pod on a nat network; remove the key",
-		conf: native(`"driver": "nat", "isolation": "hyperv", "acl": {"podAnnotations": true}, ` + arrives + annotate("")),
+		conf: native(`"driver": "nat", "isolation": "hyperv", "acl": {"podAnnotations": true}, ` + arrives + annotate("{}")),
 	},
 	{
 		want: "ipam: bulkhead-acl programs ACLs alone; this belongs to the plugin before it",
@@ -159,6 +169,13 @@ var refusedACLs = []refusal{
 
 // refusedAnnotations are wrong annotations of pods.
 var refusedAnnotations = []refusal{
+	{want: `annotation bulkhead.dev/acl: empty; remove it, or write what the pod asks for`, conf: annotation("")},
+	{want: `annotation bulkhead.dev/acl.inbound: given twice; remove one of the two`, conf: annotation(`{"inbound":{"default":"deny"},"inbound":{"default":"allow"}}`)},
+	{want: `annotation bulkhead.dev/acl.Inbound: unknown key; did you mean "inbound"?`, conf: annotation(`{"Inbound":{"default":"deny"}}`)},
+	{want: `annotation bulkhead.dev/acl.rules[0].remote: null says nothing; remove the key, or write what is meant`, conf: annotation(`{"rules":[{"direction":"in","action":"deny","remote":null}]}`)},
+	{want: `annotation bulkhead.dev/ACL: bulkhead knows only bulkhead.dev/acl`, conf: annotatedAs("bulkhead.dev/ACL")},
+	{want: `annotation Bulkhead.dev/acl: bulkhead knows only bulkhead.dev/acl`, conf: annotatedAs("Bulkhead.dev/acl")},
+	{want: `annotation bulkhead.dev/acls: bulkhead knows only bulkhead.dev/acl`, conf: annotatedAs("bulkhead.dev/acls")},
 	{want: `annotation bulkhead.dev/acl: malformed JSON at line 1, column 11: unexpected end of JSON input`, conf: annotation(`{"rules": [`)},
 	{want: `annotation bulkhead.dev/acl: want one JSON object, got a list`, conf: annotation(`[]`)},
 	{want: `annotation bulkhead.dev/acl: it has 16385 bytes; the most is 16384`, conf: annotation("{" + strings.Repeat(" ", 16383) + "}")},

@@ -34,6 +34,9 @@ type wireRule struct {
 	Priority  *int64          `json:"priority"`
 }
 
+// maxRules is more than anybody writes, and few enough for HNS.
+const maxRules = 500
+
 // spec reads the rules. Path is that of the section, with a dot, or empty.
 func (w wireSpec) spec(path string) (acl.Spec, error) {
 	var s acl.Spec
@@ -45,6 +48,9 @@ func (w wireSpec) spec(path string) (acl.Spec, error) {
 		return acl.Spec{}, err
 	}
 	s.DenyHost = w.AllowHost != nil && !*w.AllowHost
+	if len(w.Rules) > maxRules {
+		return acl.Spec{}, invalid(path+"rules", "%d rules; the most is %d", len(w.Rules), maxRules)
+	}
 	for i, r := range w.Rules {
 		rule, err := r.rule(index(path+"rules", i))
 		if err != nil {
@@ -159,7 +165,7 @@ func parseProtocols(path string, raw json.RawMessage) ([]int, error) {
 	if err != nil {
 		return nil, invalid(path, "%s is neither a number nor one of the names that bulkhead knows: %s", show(raw), protocolNames())
 	}
-	return []int{n}, inRange(path, int64(n), 0, most)
+	return []int{n}, inRange(path, int64(n), 1, most)
 }
 
 // parsePorts reads "80,8000-8080", or a single number.

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -22,6 +23,9 @@ type Plugin struct {
 func Plugins(text []byte) ([]Plugin, error) {
 	doc, err := parseDocument(text)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkRepeated("", bytes.TrimPrefix(text, byteOrderMark)); err != nil {
 		return nil, err
 	}
 	if doc["plugins"] == nil {

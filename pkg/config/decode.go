@@ -19,11 +19,19 @@ type decoder struct {
 	// encoding/json does. The runtime's own part needs it: go-cni sends
 	// "HostPort" where CNI's conventions say "hostPort" (go-cni types.go).
 	lax bool
+	// full refuses null, which elsewhere is as good as nothing: a rule must not come to
+	// mean anything by what is left out of it.
+	full bool
 }
 
 // decode fills the value that into points to, refusing unknown keys.
 func decode(path string, raw json.RawMessage, into any) error {
 	return decoder{}.value(path, raw, reflect.ValueOf(into).Elem())
+}
+
+// decodeFull is decode for what may not have null.
+func decodeFull(path string, raw json.RawMessage, into any) error {
+	return decoder{full: true}.value(path, raw, reflect.ValueOf(into).Elem())
 }
 
 // decodeLax fills the value that into points to, taking what it knows.
@@ -65,8 +73,11 @@ func (d decoder) object(path string, raw json.RawMessage, v reflect.Value) error
 	}
 	for i, key := range keys {
 		member := members.member(key, d.lax)
-		if isNull(member) {
+		if member == nil || isNull(member) && !d.full {
 			continue
+		}
+		if isNull(member) {
+			return invalid(join(path, key), "null says nothing; remove the key, or write what is meant")
 		}
 		if err := d.value(join(path, key), member, v.Field(i)); err != nil {
 			return err

@@ -75,8 +75,11 @@ func plainText(text []byte) ([]byte, error) {
 	if utf16 {
 		return nil, &Error{Problem: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark, in PowerShell by [IO.File]::WriteAllText", Err: ErrSyntax}
 	}
-	return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), nil
+	return bytes.TrimPrefix(text, byteOrderMark), nil
 }
+
+// byteOrderMark is that of UTF-8.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // identity returns name and type, and refuses what is no configuration of this
 // dialect.

@@ -64,6 +64,8 @@ type IPAMAddress struct {
 
 // wireHostLocal has a single range at its top, too: the old way to write it.
 type wireHostLocal struct {
+	Type       string          `json:"type"`
+	DataDir    string          `json:"dataDir"`
 	Subnet     string          `json:"subnet"`
 	RangeStart string          `json:"rangeStart"`
 	RangeEnd   string          `json:"rangeEnd"`
@@ -82,6 +84,7 @@ type wireRange struct {
 }
 
 type wireStatic struct {
+	Type      string          `json:"type"`
 	Addresses []wireAddress   `json:"addresses"`
 	Routes    json.RawMessage `json:"routes"`
 	DNS       wireDNS         `json:"dns"`
@@ -113,6 +116,9 @@ func readIPAMPlugin(doc document, c *Config) error {
 	}
 	if strings.ContainsAny(*w.Type, `/\:`) {
 		return invalid("ipam.type", "%q is a path, not the name of a plugin", *w.Type)
+	}
+	if ownKeys[canonicalType(*w.Type)] != nil {
+		return invalid("ipam.type", "%q is this plugin itself, which gives no addresses; write %q or %q", *w.Type, HostLocal, Static)
 	}
 	if *w.Type == HostLocal {
 		if err := decodeLax("ipam", raw, &dir); err != nil {
@@ -158,7 +164,7 @@ func readIPAM(doc document, c *Config) error {
 
 func readHostLocal(doc document, c *Config, ipam *IPAM) error {
 	var w wireHostLocal
-	if err := decodeLax("ipam", doc["ipam"], &w); err != nil {
+	if err := decode("ipam", doc["ipam"], &w); err != nil {
 		return err
 	}
 	var fromRuntime [][]wireRange
@@ -231,7 +237,7 @@ func parseRanges(raw json.RawMessage) ([][]wireRange, error) {
 				return nil, invalid(at, "%s; this is a list too deep", nested)
 			}
 			var w wireRange
-			if err := decodeLax(at, r, &w); err != nil {
+			if err := decode(at, r, &w); err != nil {
 				return nil, err
 			}
 			parsed = append(parsed, w)

@@ -33,6 +33,9 @@ func parseIPAMRoutes(raw json.RawMessage) ([]hns.Route, error) {
 		if json.Unmarshal(item, &members) != nil {
 			return nil, wrongType(path, "an object", item)
 		}
+		if err := members.unknown(path, append(slices.Sorted(maps.Keys(beyondHNS)), "dst", "gw")); err != nil {
+			return nil, err
+		}
 		for _, key := range slices.Sorted(maps.Keys(beyondHNS)) {
 			if m := members.member(key, true); !isNull(m) && string(m) != beyondHNS[key] {
 				return nil, invalid(path+"."+key, "HNS has nothing like it; remove it")

@@ -55,6 +55,9 @@ func Parse(stdin []byte, env Env) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	if err := checkRepeated("", bytes.TrimPrefix(stdin, byteOrderMark)); err != nil {
+		return Config{}, err
+	}
 	c := doc.defaults(stdin, env)
 	if c.Name, c.Type, err = doc.identity(); err != nil {
 		return Config{}, err

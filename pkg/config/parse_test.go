@@ -89,7 +89,7 @@ var accepted = []acceptance{
 	{
 		name: "null is absent",
 		want: with(),
-		conf: native(`"driver": null, "network": null, "acl": {"rules": null, "inbound": null}, "outboundNAT": null,
+		conf: native(`"driver": null, "network": null, "acl": null, "outboundNAT": null,
 			"dns": null, "ipam": null, "runtimeConfig": {"portMappings": null, "dns": {"Servers": null}}, "timeouts": null`),
 	},
 	{
@@ -139,7 +139,7 @@ var accepted = []acceptance{
 				"adapter": "Ethernet",
 				"macPool": [{"start": "00-15-5D-52-C0-00", "end": "00-15-5d-52-cf-ff"}],
 				"nonPersistent": true, "gatewayEndpoint": true},
-			"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.10.0.0/24"}], [{"subnet": "fd00:10::/64"}]], "whatever": {}},
+			"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.10.0.0/24"}], [{"subnet": "fd00:10::/64"}]]},
 			"acl": {"program": true, "inbound": {"default": "allow"}, "outbound": {"default": "allow"}, "rules": [], "podAnnotations": false},
 			"outboundNAT": {"exceptions": ["10.0.0.0/8", "fd00::/8"]},
 			"loopbackDSR": true,

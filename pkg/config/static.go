@@ -14,7 +14,7 @@ import (
 // (containernetworking/plugins, plugins/ipam/static).
 func readStatic(doc document, c *Config, ipam *IPAM) error {
 	var w wireStatic
-	if err := decodeLax("ipam", doc["ipam"], &w); err != nil {
+	if err := decode("ipam", doc["ipam"], &w); err != nil {
 		return err
 	}
 	fromEnv, err := c.args.addresses()

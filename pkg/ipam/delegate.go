@@ -19,6 +19,10 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
+// Running is the variable by which whatever an IPAM plugin starts can tell that Bulkhead
+// started the plugin: were it Bulkhead again, there would be no end.
+const Running = "BULKHEAD_IPAM"
+
 // killTime is what a plugin that was killed gets to end. It may not: a child of
 // its keeps the pipe open that its answer comes through.
 const killTime = 2 * time.Second
@@ -107,6 +111,10 @@ func (d delegate) run(ctx context.Context, c config.Config, verb func(context.Co
 // execute waits for a call that executes a plugin and kills it when ctx ends. What
 // the call then fails with does not tell, so the error of ctx is added.
 func execute[T any](ctx context.Context, name string, call func() (T, error)) (T, error) {
+	if err := os.Setenv(Running, name); err != nil {
+		var none T
+		return none, err
+	}
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(killTime, giveUp) })

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
@@ -76,7 +77,8 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 		}
 	}
 	if kept.ID != "" {
-		return Result{Endpoint: kept, Namespace: ns.ID}, nil
+		kept, notices, err := v.withRules(ctx, c, n, kept)
+		return Result{Endpoint: kept, Namespace: ns.ID, Notices: notices}, err
 	}
 	if len(existing) > 0 {
 		if err := v.free(ctx, c, existing); err != nil {
@@ -84,6 +86,32 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 		}
 	}
 	return v.create(ctx, c, n, ns.ID)
+}
+
+// withRules makes sure that an endpoint which is there already has the rules that the
+// configuration calls for now. A notice tells when it had others: the configuration has
+// changed since, or somebody took them away.
+func (v Verbs) withRules(ctx context.Context, c config.Config, n hns.Network, e hns.Endpoint) (hns.Endpoint, []string, error) {
+	facts := plan.Facts{Config: c, Network: n}
+	for _, a := range e.Addrs() {
+		facts.Addresses = append(facts.Addresses, plan.Address{Addr: a})
+	}
+	var err error
+	if facts.Host, err = v.nodeAddrs(c); err != nil {
+		return hns.Endpoint{}, nil, err
+	}
+	set, err := plan.ACLs(facts)
+	if err != nil {
+		return hns.Endpoint{}, nil, err
+	}
+	if len(plan.DiffPolicies(acl.Pod, plan.ReplaceRules(acl.Pod, e.Policies, set.Rules), e.Policies)) == 0 {
+		return e, nil, nil
+	}
+	if err := v.rules().Sync(ctx, e.ID, acl.Pod, set.Rules); err != nil {
+		return hns.Endpoint{}, nil, problem.New(nil, err, "repair the rules of endpoint %s", e.Name)
+	}
+	e, err = v.HNS.Endpoint(ctx, e.ID)
+	return e, []string{"repaired the rules of endpoint " + e.Name + ", which were not those of the configuration"}, err
 }
 
 // reuse returns the endpoint that an earlier ADD of this attachment put into the

@@ -78,21 +78,6 @@ func (v Verbs) CheckRules(ctx context.Context, c Chained) error {
 	return nil
 }
 
-// DelRules takes the chained plugin's own rules, and nothing else, off the
-// container's endpoints. Endpoints that are gone are success.
-func (v Verbs) DelRules(ctx context.Context, c Chained) error {
-	found, err := v.chained(ctx, c)
-	if err != nil {
-		return hns.IgnoreNotFound(err)
-	}
-	for _, e := range found {
-		if err := hns.IgnoreNotFound(v.rules().Sync(ctx, e.ID, acl.Chained, nil)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // StatusRules fails when HNS does not answer: all that a chained plugin needs.
 func (v Verbs) StatusRules(ctx context.Context) error {
 	_, err := v.HNS.ListNetworks(ctx)

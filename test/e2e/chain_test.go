@@ -54,8 +54,8 @@ func TestChainBehindWinBridge(t *testing.T) {
 	for _, verb := range []string{"CHECK", "ADD", "DEL"} {
 		p.works(verb, chained)
 	}
-	if got := p.endpointPolicies("c1_net1"); len(got) != len(before) {
-		t.Errorf("after DEL: %v, want %v", got, before)
+	if got := p.endpointPolicies("c1_net1"); len(got) != len(after) {
+		t.Errorf("after DEL, which leaves the rules to their endpoint: %v, want %v", got, after)
 	}
 	p.peer(winBridge, "DEL", bridge)
 	p.works("DEL", chained)

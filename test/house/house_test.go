@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"pkg/pod":              {"pkg/problem", "pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/node":             {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/pod", "pkg/uplink"},
 	"pkg/failure":          {"pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/plan", "pkg/pod", "pkg/problem"},
-	"pkg/cniplugin":        {"pkg/config", "pkg/failure", "pkg/hns", "pkg/network", "pkg/node", "pkg/pod"},
+	"pkg/cniplugin":        {"pkg/config", "pkg/failure", "pkg/ipam", "pkg/hns", "pkg/network", "pkg/node", "pkg/pod"},
 	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/packet":    {"pkg/hns", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/schema":    {"pkg/hns"},

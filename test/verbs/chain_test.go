@@ -168,11 +168,31 @@ func TestChain(t *testing.T) {
 	c.othersStay()
 
 	c.must("DEL")
-	if own, _ := c.policies(); len(own) > 0 {
-		t.Errorf("rules after DEL: %v", own)
-	}
-	c.othersStay()
 	c.must("DEL")
+}
+
+// DEL takes no rule off: the endpoint takes them with it. A DEL of a worker that shares
+// the namespace, or with a result that is another pod's by now, leaves a live pod closed.
+func TestFinding03ChainedDelStripsNobody(t *testing.T) {
+	c := newChain(t, denySSH)
+	c.must("ADD")
+	before, _ := c.policies()
+	if err := c.node.Host.ResetLog(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"worker", "unknown", c.call.ContainerID} {
+		other := c.call
+		other.Verb, other.ContainerID = "DEL", id
+		if _, err := c.node.Run(t, other); err != nil {
+			t.Errorf("DEL of %s: %v", id, err)
+		}
+	}
+	if calls, err := c.node.Host.Calls(); err != nil || len(calls) > 0 {
+		t.Errorf("HNS was called: %v, %v", calls, err)
+	}
+	if after, _ := c.policies(); len(before) == 0 || !slices.Equal(before, after) {
+		t.Errorf("rules %v, before %v", after, before)
+	}
 }
 
 // An endpoint that is gone is no hindrance for DEL, and one for ADD and CHECK.
