@@ -47,6 +47,8 @@ func (s Spec) meaning(t Target, d hns.Direction) []clause {
 		out = append(out, theHost(t.Host))
 	}
 	switch {
+	case s.DenyInbound && s.MappedByRules:
+		return out
 	case s.DenyInbound:
 		return append(out, mapped(t.Mapped)...)
 	case t.Isolation == hns.HyperV:
@@ -150,10 +152,15 @@ func mapped(ports []Port) []clause {
 		if slices.Contains(ports[:i], p) {
 			continue
 		}
-		out = append(out, clause{
+		c := clause{
 			match: match{protocols: []int{p.Protocol}, ports: []hns.PortRange{{First: p.Number, Last: p.Number}}},
 			allow: true, name: fmt.Sprintf("the port mapping to port %d", p.Number), id: fmt.Sprintf("map%d", p.Number), level: mappedLevel,
-		})
+		}
+		if p.From.IsValid() {
+			c.remote = []netip.Prefix{p.From}
+			c.id += map[bool]string{true: "-ipv4", false: "-ipv6"}[p.From.Addr().Is4()]
+		}
+		out = append(out, c)
 	}
 	return out
 }

@@ -27,6 +27,9 @@ type Spec struct {
 	// DenyHost denies it to the node itself, too, which otherwise keeps reaching
 	// its pods where inbound is denied: kubelet probes them.
 	DenyHost bool
+	// MappedByRules lets through to a mapped port only what the rules do. Otherwise a
+	// port of the node that leads to the pod opens its port of the pod.
+	MappedByRules bool
 }
 
 // Rule is one rule of a Spec.
@@ -58,11 +61,13 @@ type Target struct {
 	Mapped []Port
 }
 
-// Port is a port of the pod.
+// Port is a port of the pod that a port of the node leads to.
 type Port struct {
 	// Protocol is 6 or 17.
 	Protocol int
 	Number   uint16
+	// From holds who can reach it by the node's port; empty is anybody.
+	From netip.Prefix
 }
 
 // Protocols that have ports (IANA protocol numbers).

@@ -6,6 +6,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/failure"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 )
 
@@ -41,7 +43,7 @@ func (e Env) Run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(e.Stderr, "bulkhead:", err)
+	fmt.Fprintln(e.Stderr, "bulkhead:", failure.Printable(err.Error()))
 	var f failed
 	if errors.As(err, &f) {
 		return StatusFailed
@@ -93,7 +95,12 @@ func (s *session) checkOutput() error {
 // print writes an answer as JSON or has text write it.
 func (s *session) print(answer any, text func(io.Writer) error) error {
 	if s.output == "text" {
-		return text(s.Stdout)
+		var out bytes.Buffer
+		err := text(&out)
+		if _, writeErr := io.WriteString(s.Stdout, failure.Printable(out.String())); err == nil {
+			err = writeErr
+		}
+		return err
 	}
 	encoder := json.NewEncoder(s.Stdout)
 	encoder.SetIndent("", "  ")

@@ -3,10 +3,14 @@
 package cli_test
 
 import (
+	"context"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
 )
 
 const twoOfOurs = `{"cniVersion": "1.1.0", "name": "podnet", "plugins": [
@@ -64,5 +68,28 @@ func TestReport18CreateTellsTheCure(t *testing.T) {
 	status, _, stderr := run(t, host, "network", "create", "--conf", file(t, owned))
 	if status != 1 || !strings.Contains(stderr, "Start-Service hns") || strings.Contains(stderr, "Go ") {
 		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+// Names of other programs' endpoints do not act on the terminal.
+func TestFinding12Tables(t *testing.T) {
+	p, err := hnsemu.ProfileNamed("2022")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := hnsemu.New(p)
+	client, ctx := emuclient.New(host, "test"), context.Background()
+	made, err := client.CreateNetwork(ctx, hns.Network{
+		Name: "podnet", Driver: hns.L2Bridge, Subnets: []hns.Subnet{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.1")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CreateEndpoint(ctx, hns.Endpoint{Name: "evil\x1b[2J\u202e", NetworkID: made.ID}); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := run(t, host, "network", "delete", "--name", "podnet")
+	if out := stdout + stderr; status != 1 || strings.ContainsAny(out, "\x1b\u202e") || !strings.Contains(out, `evil\u001b[2J\u202e`) {
+		t.Errorf("%d %q", status, out)
 	}
 }

@@ -47,7 +47,7 @@ func cniError(verb string, args *skel.CmdArgs, err error) *types.Error {
 	if verb == "DEL" {
 		msg, details = withoutNotFound(msg), withoutNotFound(details)
 	}
-	return types.NewError(code, msg, details)
+	return types.NewError(code, failure.Printable(msg), failure.Printable(details))
 }
 
 // notAvailable returns STATUS's code. Where HNS or the network is not there, the

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
@@ -17,6 +18,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/failure"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
@@ -94,7 +96,8 @@ func (p plugin) add(args *skel.CmdArgs) error {
 	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
 		res, err := v.Add(ctx, c)
 		for _, n := range res.Notices {
-			fmt.Fprintf(os.Stderr, "bulkhead: ADD %s: %s\n", attachmentOf(args), n)
+			line := strings.ReplaceAll(attachmentOf(args)+": "+n, "\n", "; ")
+			fmt.Fprintf(os.Stderr, "bulkhead: ADD %s\n", failure.Printable(line))
 		}
 		if err != nil {
 			return err

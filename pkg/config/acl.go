@@ -31,6 +31,7 @@ type wireACL struct {
 	Rules          []wireRule    `json:"rules"`
 	AllowHost      *bool         `json:"allowHost"`
 	PodAnnotations bool          `json:"podAnnotations"`
+	MappedPorts    *string       `json:"mappedPorts"`
 }
 
 // readACL needs driver and isolation to be read before, and the pod's
@@ -46,12 +47,20 @@ func readACL(doc document, c *Config) error {
 	if err != nil {
 		return err
 	}
+	switch {
+	case w.MappedPorts == nil || *w.MappedPorts == "allow":
+	case *w.MappedPorts == "rules":
+		spec.MappedByRules = true
+	default:
+		return invalid("acl.mappedPorts", "%q is not one of allow, rules", *w.MappedPorts)
+	}
 	a := ACL{Program: w.Program == nil || *w.Program, Spec: spec}
 	a.Asked = firstSet([]key{
 		{"acl.rules", len(w.Rules) > 0},
 		{"acl.inbound.default", spec.DenyInbound},
 		{"acl.outbound.default", spec.DenyOutbound},
 		{"acl.allowHost", w.AllowHost != nil},
+		{"acl.mappedPorts", spec.MappedByRules},
 		{"acl.podAnnotations", w.PodAnnotations},
 		{"acl.program", w.Program != nil && *w.Program},
 	})

@@ -58,6 +58,8 @@ type Config struct {
 	// EncapOverhead is what encapsulation on the way takes of a packet, in bytes; 0
 	// is HNS's choice.
 	EncapOverhead uint16
+	// HostPorts are the ports of the node that pods may ask for; nil is any.
+	HostPorts []hns.PortRange
 	// PortMappings come from runtimeConfig.
 	PortMappings []PortMapping
 	// EgressRate comes from runtimeConfig, in bytes a second; 0 is no limit.

@@ -5,6 +5,8 @@ package config
 import (
 	"bytes"
 
+	"github.com/containernetworking/cni/pkg/utils"
+
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
@@ -26,7 +28,7 @@ type step func(document, *Config) error
 func steps() []step {
 	return []step{
 		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAMPlugin, readAnnotations, readACL,
-		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readPortMappings,
+		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readHostPorts, readPortMappings,
 		readBandwidth, readMAC, readRequested, readEncapOverhead, readIPAM,
 	}
 }
@@ -42,7 +44,7 @@ var runtimeKeys = []string{
 var ownKeys = map[string][]string{
 	Type: {
 		"driver", "isolation", "network", "acl", "outboundNAT", "ipMasq", "ipMasqNetwork", "loopbackDSR", "encapOverhead",
-		"routes", "policies", "timeouts",
+		"hostPorts", "routes", "policies", "timeouts",
 	},
 	TypeACL: {"driver", "isolation", "acl", "timeouts"},
 }
@@ -57,6 +59,13 @@ func Parse(stdin []byte, env Env) (Config, error) {
 	}
 	if err := checkRepeated("", bytes.TrimPrefix(stdin, byteOrderMark)); err != nil {
 		return Config{}, err
+	}
+	// skel checks both; the names of endpoints rely on it.
+	if e := utils.ValidateContainerID(env.ContainerID); env.ContainerID != "" && e != nil {
+		return Config{}, invalid("CNI_CONTAINERID", "%q: letters, digits, dots, hyphens and underscores only, a letter or a digit first", env.ContainerID)
+	}
+	if e := utils.ValidateInterfaceName(env.IfName); env.IfName != "" && e != nil {
+		return Config{}, invalid("CNI_IFNAME", "%q: %s", env.IfName, e.Msg)
 	}
 	c := doc.defaults(stdin, env)
 	if c.Name, c.Type, err = doc.identity(); err != nil {

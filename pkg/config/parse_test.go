@@ -257,6 +257,16 @@ var accepted = []acceptance{
 			{"hostPort": 2, "containerPort": 2, "protocol": "tcp", "hostIP": "0.0.0.0"}]}`),
 	},
 	{
+		name: "what the admin lets a pod's owner open",
+		want: with(func(c *Config) {
+			c.ACL.Spec.MappedByRules, c.ACL.Asked = true, "acl.mappedPorts"
+			c.HostPorts = []hns.PortRange{{First: 80, Last: 80}, {First: 30000, Last: 32767}}
+			c.PortMappings = []PortMapping{{Protocol: 6, HostPort: 30001, ContainerPort: 80}}
+		}),
+		conf: native(`"acl": {"mappedPorts": "rules"}, "hostPorts": ["80", "30000-32767"],
+			"runtimeConfig": {"portMappings": [{"hostPort": 30001, "containerPort": 80, "protocol": "tcp"}]}`),
+	},
+	{
 		name: "addresses and overhead",
 		want: with(func(c *Config) {
 			c.Driver, c.IPAM.Type, c.EncapOverhead = hns.L2Bridge, "static", 50

@@ -248,6 +248,16 @@ var invalidRuntime = []refusal{
 		want: `runtimeConfig.portMappings[1]: runtimeConfig.portMappings[0] asks for udp port 1 of the node, too; remove one of the two`,
 		conf: mapping(`"hostPort": 1, "containerPort": 7, "protocol": "UDP", "hostIP": "0.0.0.0"`),
 	},
+	{
+		want: "runtimeConfig.portMappings[0].hostPort: 10250 is not among those that hostPorts lets pods have",
+		conf: native(`"hostPorts": ["30000-32767"], "runtimeConfig": {"portMappings": [{"hostPort": 10250, "containerPort": 1, "protocol": "tcp"}]}`),
+	},
+	{
+		want: "runtimeConfig.portMappings[0].hostPort: 80 is not among those that hostPorts lets pods have",
+		conf: native(`"hostPorts": [], "runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 1, "protocol": "tcp"}]}`),
+	},
+	{want: `hostPorts[0]: "90-80" is not a port or a range of ports such as "8000-8080", in 1 to 65535`, conf: native(`"hostPorts": ["90-80"]`)},
+	{want: `acl.mappedPorts: "deny" is not one of allow, rules`, conf: native(`"acl": {"mappedPorts": "deny"}`)},
 	{want: "runtimeConfig.portMappings: want a list, got an object", conf: native(`"runtimeConfig": {"portMappings": {}}`)},
 	{
 		want: "runtimeConfig.portMappings: a transparent network maps no ports of the node: the pod has an address of its own on the physical network",

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 type wirePortMapping struct {
@@ -13,6 +15,25 @@ type wirePortMapping struct {
 	ContainerPort *int64 `json:"containerPort"`
 	Protocol      string `json:"protocol"`
 	HostIP        string `json:"hostIP"`
+}
+
+// readHostPorts reads the ports of the node that the admin lets pods ask for: without it
+// a pod can take one that a service of the node is about to use.
+func readHostPorts(doc document, c *Config) error {
+	var list []string
+	if err := doc.section("hostPorts", &list); err != nil || isNull(doc["hostPorts"]) {
+		return err
+	}
+	out := []hns.PortRange{}
+	for i, s := range list {
+		r, err := parsePortRange(index("hostPorts", i), s)
+		if err != nil {
+			return err
+		}
+		out = append(out, r)
+	}
+	c.HostPorts = out
+	return nil
 }
 
 func readPortMappings(doc document, c *Config) error {
@@ -26,6 +47,9 @@ func readPortMappings(doc document, c *Config) error {
 		m, err := w.mapping(index(path, i))
 		if err != nil {
 			return err
+		}
+		if c.HostPorts != nil && !slices.ContainsFunc(c.HostPorts, func(r hns.PortRange) bool { return r.First <= m.HostPort && m.HostPort <= r.Last }) {
+			return invalid(index(path, i)+".hostPort", "%d is not among those that hostPorts lets pods have", m.HostPort)
 		}
 		for j, other := range out {
 			if m.overlaps(other) {

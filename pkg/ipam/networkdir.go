@@ -3,13 +3,16 @@
 package ipam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -19,9 +22,15 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
-// defaultDataDir is host-local's own (backend/disk), on the drive of the current
-// directory.
-const defaultDataDir = "/var/lib/cni/networks"
+// defaultDataDir is host-local's own (backend/disk). That is on the drive of the current
+// directory, whatever that is, so the system's drive is named.
+func defaultDataDir() string {
+	drive := ""
+	if runtime.GOOS == "windows" {
+		drive = os.Getenv("SystemDrive")
+	}
+	return filepath.FromSlash(drive + "/var/lib/cni/networks")
+}
 
 // networkDir is where host-local keeps the reservations of one network: a file for
 // each address, a lock, and the last reservation of each range set. A directory
@@ -30,15 +39,12 @@ type networkDir struct {
 	dataDir, network string
 }
 
-func networkDirOf(c config.Config) networkDir { return networkDir{c.IPAM.DataDir, c.Name} }
+func networkDirOf(c config.Config) networkDir {
+	return networkDir{cmp.Or(c.IPAM.DataDir, defaultDataDir()), c.Name}
+}
 
 // path returns the directory itself.
-func (d networkDir) path() string {
-	if d.dataDir == "" {
-		return filepath.Join(defaultDataDir, d.network)
-	}
-	return filepath.Join(d.dataDir, d.network)
-}
+func (d networkDir) path() string { return filepath.Join(d.dataDir, d.network) }
 
 // withLock opens host-local's store, which makes the directory, and runs f under its
 // lock. When ctx ends before the lock is there, f does not run any more: a call that
@@ -147,11 +153,32 @@ func addressNamed(file string) (netip.Addr, bool) {
 // content returns what the file says. One that was removed meanwhile is
 // fs.ErrNotExist.
 func (r reservation) content() (string, error) {
-	text, err := os.ReadFile(r.path)
+	text, err := r.read()
 	if err != nil {
 		return "", fmt.Errorf("read who holds address %s: %w", r.addr, err)
 	}
 	return string(text), nil
+}
+
+// maxContent is more than a container's id and an interface's name have.
+const maxContent = 4 << 10
+
+// read reads a regular file and not more of it than it can have: whoever can write into
+// the directory must not stop Bulkhead by a pipe or a file without end.
+func (r reservation) read() ([]byte, error) {
+	info, err := os.Lstat(r.path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxContent {
+		return nil, fmt.Errorf("%s is not a file that host-local wrote (%s, %d bytes); remove it", r.path, info.Mode(), info.Size())
+	}
+	file, err := os.Open(r.path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxContent))
 }
 
 // remove gives the address back.

@@ -42,7 +42,11 @@ func acls(f Facts) (acl.Set, error) {
 		t.Host = f.host()
 	}
 	for _, m := range c.PortMappings {
-		t.Mapped = append(t.Mapped, acl.Port{Protocol: m.Protocol, Number: m.ContainerPort})
+		p := acl.Port{Protocol: m.Protocol, Number: m.ContainerPort}
+		if m.HostIP.IsValid() {
+			p.From = netip.PrefixFrom(unspecified(m.HostIP), 0) // it maps one family
+		}
+		t.Mapped = append(t.Mapped, p)
 	}
 	set, err := acl.Compile(t, c.ACL.Spec, c.ACL.Tighter...)
 	if err != nil {

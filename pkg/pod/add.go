@@ -146,6 +146,9 @@ func (v Verbs) reuse(ctx context.Context, c config.Config, n hns.Network, namesp
 // create allocates addresses, makes the endpoint and attaches it, and undoes what it
 // made when a step fails.
 func (v Verbs) create(ctx context.Context, c config.Config, n hns.Network, namespace string) (Result, error) {
+	if err := v.checkHostIPs(ctx, c); err != nil {
+		return Result{}, err
+	}
 	want, notices, err := v.createEndpoint(ctx, c, n)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		// HNS was not waited for and can make the endpoint yet: its address stays

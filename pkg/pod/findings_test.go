@@ -4,7 +4,9 @@ package pod_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 )
 
 // TestFindingNN are findings of a security review (plugins/bulkhead/SECURITY.md).
@@ -65,4 +69,53 @@ func TestFinding07RulesAreRepaired(t *testing.T) {
 			t.Errorf("%s: once more: %q, %v", verb, third.Notices, err)
 		}
 	}
+}
+
+// What a pod's owner can open is as narrow as the mapping, and the admin can leave it to
+// the rules.
+func TestFinding02MappedPorts(t *testing.T) {
+	const conf = `"network": {"subnets": [{"prefix": "10.1.0.0/16"}, {"prefix": "fd00::/64"}]}, "ipam": {"type": "host-local", "dataDir": %q},
+		"acl": {"inbound": {"default": "deny"}, "allowHost": false, "mappedPorts": %q, "rules": [{"direction": "in", "action": "allow", "protocol": "tcp", "ports": "443", "remote": ["10.0.0.0/8"]}]},
+		"runtimeConfig": {"portMappings": [{"hostPort": 8443, "containerPort": 443, "protocol": "tcp", "hostIP": %q}]}`
+	for _, tt := range []struct {
+		mappedPorts, hostIP, from string
+		want                      bool
+	}{
+		{"allow", "", "8.8.8.8", true},
+		{"allow", "", "2001:db8::1", true},
+		{"allow", "0.0.0.0", "8.8.8.8", true},
+		{"allow", "0.0.0.0", "2001:db8::1", false},
+		{"allow", "192.168.1.5", "2001:db8::1", false},
+		{"allow", "::", "8.8.8.8", false},
+		{"rules", "", "8.8.8.8", false},
+		{"rules", "", "10.9.9.9", true},
+	} {
+		n := newNode(t, "2022")
+		n.namespace(netns1)
+		a := parsed(t, "c1", fmt.Sprintf(conf, n.dir, tt.mappedPorts, tt.hostIP))
+		r := n.mustAdd(a)
+		for _, port := range []uint16{443, 80} {
+			v, err := n.host.Evaluate(hnsemu.Packet{
+				EndpointID: r.Endpoint.ID, Isolation: hns.Process, Direction: hns.In, Protocol: 6,
+				Remote: netip.MustParseAddr(tt.from), LocalPort: port, RemotePort: 40000,
+			})
+			if want := tt.want && port == 443; err != nil || v.Allowed != want {
+				t.Errorf("mappedPorts %s, hostIP %q, port %d from %s: %+v, %v; want %t", tt.mappedPorts, tt.hostIP, port, tt.from, v, err, want)
+			}
+		}
+	}
+}
+
+// hostIP is an address of the node.
+func TestFinding02HostIP(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	const conf = subnet + `, "ipam": {"type": "host-local", "dataDir": %q},
+		"runtimeConfig": {"portMappings": [{"hostPort": 8443, "containerPort": 443, "protocol": "tcp", "hostIP": %q}]}`
+	a := parsed(t, "c1", fmt.Sprintf(conf, n.dir, "203.0.113.9"))
+	if _, err := n.attacher(a).Add(context.Background(), a); !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), "runtimeConfig.portMappings[0].hostIP: 203.0.113.9 is no address of this node") {
+		t.Errorf("got %v", err)
+	}
+	n.nothingLeft("after the refusal")
+	n.mustAdd(parsed(t, "c1", fmt.Sprintf(conf, n.dir, "192.168.1.5")))
 }

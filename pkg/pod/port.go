@@ -6,12 +6,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
+
+// checkHostIPs refuses port mappings on an address that is not the node's: nobody is sent
+// there by it, and the pod's owner could claim what is somebody else's.
+func (v Verbs) checkHostIPs(ctx context.Context, c config.Config) error {
+	var own []netip.Addr
+	for i, m := range c.PortMappings {
+		if !m.HostIP.IsValid() || m.HostIP.IsUnspecified() {
+			continue
+		}
+		if own == nil {
+			var err error
+			if own, err = v.NodeAddrs(); err != nil {
+				return problem.New(nil, err, "list the node's addresses for runtimeConfig.portMappings[%d].hostIP", i)
+			}
+			networks, err := v.HNS.ListNetworks(ctx)
+			if err != nil {
+				return err
+			}
+			for _, n := range networks {
+				own = append(own, n.ManagementAddress)
+			}
+		}
+		if !slices.Contains(own, m.HostIP) {
+			return problem.New(config.ErrInvalid, nil, "runtimeConfig.portMappings[%d].hostIP: %s is no address of this node; leave hostIP out, or name one", i, m.HostIP)
+		}
+	}
+	return nil
+}
 
 // portError says which port is taken and by whom, as far as HNS knows.
 func (v Verbs) portError(ctx context.Context, want hns.Endpoint, err error) error {

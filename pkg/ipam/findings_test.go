@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipam
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A file without end, or a link, in the place of an address file stops nobody but whose
+// address it names.
+func TestFinding05HostileFiles(t *testing.T) {
+	dir := tempDir(t)
+	reserve(t, dir, span(2, 3))
+	huge := filepath.Join(dir, "net1", "10.1.0.9")
+	if err := os.WriteFile(huge, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(huge, 64<<30); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	link := filepath.Join(dir, "net1", "10.1.0.10")
+	if err := os.Symlink(huge, link); err != nil {
+		t.Logf("no links here: %v", err)
+	}
+	p, ctx := open("host-local"), context.Background()
+	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)
+	start := time.Now()
+	got, err := p.Add(ctx, request{ContainerID: "new", IfName: "eth0", Conf: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Del(ctx, request{ContainerID: "new", IfName: "eth0", Conf: c, Addresses: []netip.Addr{got.Addresses[0].Prefix.Addr()}}); err != nil {
+		t.Errorf("DEL: %v", err)
+	}
+	if err := p.Del(ctx, request{ContainerID: "victim", IfName: "eth0", Conf: c, Addresses: addrs("10.1.0.9")}); err == nil || !strings.Contains(err.Error(), "is not a file that host-local wrote") {
+		t.Errorf("DEL of whose address it is: %v", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
