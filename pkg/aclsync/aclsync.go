@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package aclsync programs the rules of one owner on endpoints that are in use. HNS
-// replaces all policies of an endpoint at once, so it reads them, changes the owner's
-// rules and writes everything back, under a lock of that endpoint: two of its callers,
-// in one process or in two, never erase each other's rules.
+// Package aclsync programs the rules of one owner on endpoints that are in use. It adds
+// and removes the owner's rules alone, so that a rule which another agent writes at the
+// same moment stays. Where HNS does not remove what it is told to, everything is read,
+// changed and written back. A lock of the endpoint keeps its callers, in one process or
+// in two, from each other.
 package aclsync
 
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -24,7 +26,13 @@ var ErrDiffers = errors.New("rules differ")
 type HNS interface {
 	Endpoint(ctx context.Context, id string) (hns.Endpoint, error)
 	SetPolicies(ctx context.Context, id string, policies []hns.Policy) error
+	AddPolicies(ctx context.Context, id string, policies []hns.Policy) error
+	RemovePolicies(ctx context.Context, id string, policies []hns.Policy) error
 }
+
+// maxAtOnce is how many rules HNS is given at once (Azure/azure-container-networking,
+// npm/pkg/dataplane/policies).
+const maxAtOnce = 30
 
 // Syncer programs rules on the endpoints of one node.
 type Syncer struct {
@@ -46,14 +54,25 @@ func (s Syncer) Sync(ctx context.Context, endpointID string, owner acl.Owner, ru
 	if err != nil {
 		return err
 	}
-	want := plan.ReplaceRules(owner, e.Policies, rules)
-	if len(plan.DiffPolicies(owner, want, e.Policies)) == 0 {
+	missing, unwanted := plan.RuleChanges(owner, rules, e.Policies)
+	if len(missing)+len(unwanted) == 0 {
 		return nil
 	}
-	if err := s.HNS.SetPolicies(ctx, e.ID, want); err != nil {
-		return err
+	for some := range slices.Chunk(missing, maxAtOnce) {
+		if err := s.HNS.AddPolicies(ctx, e.ID, some); err != nil {
+			return err
+		}
+	}
+	for some := range slices.Chunk(unwanted, maxAtOnce) {
+		_ = s.HNS.RemovePolicies(ctx, e.ID, some) // its failure shows in what is there then
 	}
 	got, err := s.HNS.Endpoint(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	if missing, unwanted = plan.RuleChanges(owner, rules, got.Policies); len(missing)+len(unwanted) > 0 {
+		got, err = s.replace(ctx, got, owner, rules)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,4 +80,24 @@ func (s Syncer) Sync(ctx context.Context, endpointID string, owner acl.Owner, ru
 		return problem.New(ErrDiffers, nil, "endpoint %s after HNS took the rules: %s", e.Label(), plan.Differences(ds))
 	}
 	return nil
+}
+
+// replace writes all policies of an endpoint, as they were just read, with the owner's
+// rules among them. What is lost of the others is put back: HNS may have dropped it.
+func (s Syncer) replace(ctx context.Context, e hns.Endpoint, owner acl.Owner, rules []hns.ACL) (hns.Endpoint, error) {
+	if err := s.HNS.SetPolicies(ctx, e.ID, plan.ReplaceRules(owner, e.Policies, rules)); err != nil {
+		return hns.Endpoint{}, err
+	}
+	got, err := s.HNS.Endpoint(ctx, e.ID)
+	if err != nil {
+		return hns.Endpoint{}, err
+	}
+	lost := plan.MissingPolicies(plan.ReplaceRules(owner, e.Policies, nil), got.Policies)
+	if len(lost) == 0 {
+		return got, nil
+	}
+	if err := s.HNS.AddPolicies(ctx, e.ID, lost); err != nil {
+		return hns.Endpoint{}, problem.New(ErrDiffers, err, "put back what other agents had on endpoint %s", e.Label())
+	}
+	return s.HNS.Endpoint(ctx, e.ID)
 }

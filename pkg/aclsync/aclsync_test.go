@@ -88,6 +88,16 @@ func (c counting) SetPolicies(ctx context.Context, id string, policies []hns.Pol
 	return c.Client.SetPolicies(ctx, id, policies)
 }
 
+func (c counting) AddPolicies(ctx context.Context, id string, policies []hns.Policy) error {
+	*c.changes++
+	return c.Client.AddPolicies(ctx, id, policies)
+}
+
+func (c counting) RemovePolicies(ctx context.Context, id string, policies []hns.Policy) error {
+	*c.changes++
+	return c.Client.RemovePolicies(ctx, id, policies)
+}
+
 func TestSyncKeepsWhatIsOthers(t *testing.T) {
 	h := emuclient.New(emulator(t), "test")
 	e, changes := endpoint(t, h), 0
@@ -121,7 +131,88 @@ func TestSyncKeepsWhatIsOthers(t *testing.T) {
 // deaf takes rules and forgets them.
 type deaf struct{ hns.Client }
 
-func (deaf) SetPolicies(context.Context, string, []hns.Policy) error { return nil }
+func (deaf) SetPolicies(context.Context, string, []hns.Policy) error    { return nil }
+func (deaf) AddPolicies(context.Context, string, []hns.Policy) error    { return nil }
+func (deaf) RemovePolicies(context.Context, string, []hns.Policy) error { return nil }
+
+// agent is another agent, which writes a rule before and after each of our calls.
+type agent struct {
+	hns.Client
+	*testing.T
+	wrote *[]string
+	// stubborn refuses to remove anything.
+	stubborn bool
+}
+
+func (a agent) write(id string) {
+	a.Helper()
+	name := fmt.Sprintf("felix-%02d", len(*a.wrote))
+	*a.wrote = append(*a.wrote, name)
+	if err := a.Client.AddPolicies(context.Background(), id, []hns.Policy{rule(name)}); err != nil {
+		a.Fatal(err)
+	}
+}
+
+func (a agent) Endpoint(ctx context.Context, id string) (hns.Endpoint, error) {
+	a.write(id)
+	defer a.write(id)
+	return a.Client.Endpoint(ctx, id)
+}
+
+func (a agent) AddPolicies(ctx context.Context, id string, policies []hns.Policy) error {
+	a.write(id)
+	defer a.write(id)
+	return a.Client.AddPolicies(ctx, id, policies)
+}
+
+func (a agent) RemovePolicies(ctx context.Context, id string, policies []hns.Policy) error {
+	a.write(id)
+	defer a.write(id)
+	if a.stubborn {
+		return &hns.Error{Op: "remove policies", Code: hns.CodeGenFailure}
+	}
+	return a.Client.RemovePolicies(ctx, id, policies)
+}
+
+// A rule that another agent writes at whatever moment of a change stays.
+func TestFinding04OthersRulesStay(t *testing.T) {
+	h, wrote := emuclient.New(emulator(t), "test"), []string{}
+	e := endpoint(t, h)
+	s := aclsync.Syncer{HNS: agent{h, t, &wrote, false}, Lock: nodelock.Acquire}
+	for i, rules := range [][]hns.ACL{
+		{rule("bulkhead-acl-1"), rule("bulkhead-acl-2")}, {rule("bulkhead-acl-2"), rule("bulkhead-acl-3")}, {rule("bulkhead-acl-3")}, nil,
+	} {
+		if err := s.Sync(t.Context(), e.ID, acl.Chained, rules); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := rulesOn(t, h, e.ID)
+		want := append(slices.Clone(wrote), "felix")
+		for _, r := range rules {
+			want = append(want, r.ID)
+		}
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("step %d: rules %v, want %v", i, got, want)
+		}
+	}
+}
+
+// Where HNS does not remove rules, everything is written anew.
+func TestSyncWithoutRemove(t *testing.T) {
+	h, wrote := emuclient.New(emulator(t), "test"), []string{}
+	e := endpoint(t, h)
+	s := aclsync.Syncer{HNS: agent{h, t, &wrote, true}, Lock: nodelock.Acquire}
+	for _, rules := range [][]hns.ACL{{rule("bulkhead-acl-1")}, {rule("bulkhead-acl-2")}, nil} {
+		if err := s.Sync(t.Context(), e.ID, acl.Chained, rules); err != nil {
+			t.Fatal(err)
+		}
+		got, others := rulesOn(t, h, e.ID)
+		own := slices.DeleteFunc(got, func(id string) bool { return !strings.HasPrefix(id, "bulkhead-") })
+		if len(own) != len(rules) || len(own) > 0 && own[0] != rules[0].ID || others != 1 {
+			t.Errorf("rules %v, %d other policies, want %v", own, others, rules)
+		}
+	}
+}
 
 func TestSyncFails(t *testing.T) {
 	h := emuclient.New(emulator(t), "test")

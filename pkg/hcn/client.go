@@ -128,7 +128,21 @@ func (c client) CreateEndpoint(ctx context.Context, want hns.Endpoint) (_ string
 
 func (c client) SetPolicies(ctx context.Context, id string, policies []hns.Policy) (err error) {
 	defer describe(&err, "set policies of endpoint", id)
-	document, err := encodeSetPolicies(policies)
+	return c.changePolicies(ctx, id, "Update", policies)
+}
+
+func (c client) AddPolicies(ctx context.Context, id string, policies []hns.Policy) (err error) {
+	defer describe(&err, "add policies to endpoint", id)
+	return c.changePolicies(ctx, id, "Add", policies)
+}
+
+func (c client) RemovePolicies(ctx context.Context, id string, policies []hns.Policy) (err error) {
+	defer describe(&err, "remove policies of endpoint", id)
+	return c.changePolicies(ctx, id, "Remove", policies)
+}
+
+func (c client) changePolicies(ctx context.Context, id, change string, policies []hns.Policy) error {
+	document, err := encodePolicyRequest(change, policies)
 	if err != nil {
 		return err
 	}

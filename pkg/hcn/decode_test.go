@@ -241,7 +241,9 @@ func TestEncodeErrors(t *testing.T) {
 		"ACL from an invalid peer": hns.ACL{Remote: make([]netip.Prefix, 1)},
 		"ACL to an invalid pod":    hns.ACL{Local: make([]netip.Prefix, 1)},
 	} {
-		tests[name] = func() ([]byte, error) { return encodeSetPolicies([]hns.Policy{hns.Opaque{Type: "L2Driver"}, p}) }
+		tests[name] = func() ([]byte, error) {
+			return encodePolicyRequest("Update", []hns.Policy{hns.Opaque{Type: "L2Driver"}, p})
+		}
 		tests[name+", at creation"] = func() ([]byte, error) { return encodeEndpoint(hns.Endpoint{Policies: []hns.Policy{p}}) }
 	}
 	for name, encode := range tests {

@@ -75,8 +75,8 @@ func TestRequestDocuments(t *testing.T) {
 		file(t, "namespace-detach.json")(encodeDetach(endpointID)),
 		file(t, "namespace-attach-container.json")(encodeAttachContainer("4c7a9d0f")),
 		file(t, "namespace-detach-container.json")(encodeDetachContainer("4c7a9d0f")),
-		file(t, "endpoint-policies.json")(encodeSetPolicies(samples[hns.NAT].endpoint.Policies)),
-		file(t, "endpoint-no-policies.json")(encodeSetPolicies(nil)),
+		file(t, "endpoint-policies.json")(encodePolicyRequest("Update", samples[hns.NAT].endpoint.Policies)),
+		file(t, "endpoint-no-policies.json")(encodePolicyRequest("Update", nil)),
 		file(t, "query-all.json")(encodeQuery(nil)),
 		file(t, "query-name.json")(encodeQuery(filter{"Name": `pod "1"`})),
 	)

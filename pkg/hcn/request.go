@@ -27,9 +27,9 @@ type containerSettings struct {
 	ID string `json:"ContainerId"`
 }
 
-// encodeSetPolicies returns the document that replaces the policies of an
-// endpoint.
-func encodeSetPolicies(policies []hns.Policy) ([]byte, error) {
+// encodePolicyRequest returns the document that changes the policies of an endpoint:
+// "Update" replaces them, "Add" and "Remove" leave the others as they are.
+func encodePolicyRequest(change string, policies []hns.Policy) ([]byte, error) {
 	docs, err := encodePolicies(policies)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func encodeSetPolicies(policies []hns.Policy) ([]byte, error) {
 	if docs == nil {
 		docs = []policyDoc{} // an empty list, not null
 	}
-	return json.Marshal(request{"Policy", "Update", policiesSettings{docs}})
+	return json.Marshal(request{"Policy", change, policiesSettings{docs}})
 }
 
 // encodeAttach returns the document that adds an endpoint to the namespace that

@@ -57,6 +57,12 @@ type Endpoints interface {
 	CreateEndpoint(ctx context.Context, want Endpoint) (id string, err error)
 	// SetPolicies replaces the policies of an endpoint.
 	SetPolicies(ctx context.Context, id string, policies []Policy) error
+	// AddPolicies puts policies beside those that an endpoint has.
+	AddPolicies(ctx context.Context, id string, policies []Policy) error
+	// RemovePolicies takes policies off an endpoint that are there as they are given
+	// here. Whether HNS finds them is not sure (Azure/azure-container-networking does
+	// without): look afterwards.
+	RemovePolicies(ctx context.Context, id string, policies []Policy) error
 	// AttachHost gives an endpoint to the node itself, as an interface of its first
 	// compartment (v1; schema 2 has no call for it). One that is attached, to
 	// whatever, is ErrAttached.

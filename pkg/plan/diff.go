@@ -161,10 +161,10 @@ func Diff(want, got hns.Endpoint) []Difference {
 // What others added is no difference.
 func DiffPolicies(owner acl.Owner, want, got []hns.Policy) []Difference {
 	var ds []Difference
-	for _, p := range missingPolicies(want, got) {
+	for _, p := range MissingPolicies(want, got) {
 		ds = append(ds, Difference{"policies", policyText(p), "none like it"})
 	}
-	for _, p := range missingPolicies(got, want) {
+	for _, p := range MissingPolicies(got, want) {
 		if isRuleOf(owner, p) {
 			ds = append(ds, Difference{"policies", "none like it", policyText(p)})
 		}
@@ -182,6 +182,14 @@ func ReplaceRules(owner acl.Owner, policies []hns.Policy, rules []hns.ACL) []hns
 	return out
 }
 
+// RuleChanges returns the rules that an owner's are to be and an endpoint lacks, and those
+// of the owner that it has and are not to be.
+func RuleChanges(owner acl.Owner, rules []hns.ACL, policies []hns.Policy) (missing, unwanted []hns.Policy) {
+	want := ReplaceRules(owner, nil, rules)
+	got := slices.DeleteFunc(slices.Clone(policies), func(p hns.Policy) bool { return !isRuleOf(owner, p) })
+	return MissingPolicies(want, got), MissingPolicies(got, want)
+}
+
 func isRuleOf(owner acl.Owner, p hns.Policy) bool {
 	r, ok := p.(hns.ACL)
 	return ok && acl.OwnerOf(r) == owner
@@ -191,8 +199,8 @@ func dnsText(d hns.DNS) string {
 	return fmt.Sprintf("domain %q, search %v, servers %v, options %v", d.Domain, d.Search, d.Servers, d.Options)
 }
 
-// missingPolicies returns the wanted policies that got lacks, counting repeats.
-func missingPolicies(want, got []hns.Policy) []hns.Policy {
+// MissingPolicies returns the wanted policies that got lacks, counting repeats.
+func MissingPolicies(want, got []hns.Policy) []hns.Policy {
 	left := map[string]int{}
 	for _, p := range got {
 		left[policyText(p)]++

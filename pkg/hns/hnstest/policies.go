@@ -14,6 +14,7 @@ var policyCases = []testCase{
 	{name: "policies: survive creation", run: policiesAtCreation},
 	{name: "policies: survive a replacement", run: policiesReplaced},
 	{name: "policies: ACLs are replaced", run: aclsReplaced},
+	{name: "policies: added and removed", run: policiesAddedAndRemoved},
 	{name: "policies: all ACLs taken away", run: aclsTakenAway},
 	{name: "policies: invalid", run: invalidPolicies},
 }
@@ -139,6 +140,26 @@ func aclsReplaced(e *env) {
 	e.samePolicies(kept, got.Policies)
 	if n := len(acls(got.Policies)); n != len(kept) {
 		e.Errorf("%d ACLs, want %d: the one that was left out must be gone\n%+v", n, len(kept), got.Policies)
+	}
+}
+
+// policiesAddedAndRemoved: what was there stays as it is.
+func policiesAddedAndRemoved(e *env) {
+	n := e.anyNetwork()
+	want := e.endpoint(n)
+	all := rules(n)
+	want.Policies = all[:1]
+	pod := e.createEndpoint(want)
+	e.must(e.AddPolicies(e.Context(), pod.ID, all[1:]))
+	got, err := e.Endpoint(e.Context(), pod.ID)
+	e.must(err)
+	e.samePolicies(all, got.Policies)
+	e.must(e.RemovePolicies(e.Context(), pod.ID, all[1:]))
+	got, err = e.Endpoint(e.Context(), pod.ID)
+	e.must(err)
+	e.samePolicies(all[:1], got.Policies)
+	if left := acls(got.Policies); len(left) != 1 {
+		e.Errorf("%d ACLs are left of %d, want the first alone", len(left), len(all))
 	}
 }
 
