@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -34,6 +35,9 @@ type HNS interface {
 // npm/pkg/dataplane/policies).
 const maxAtOnce = 30
 
+// lockTime is longer than a process takes that programs an endpoint.
+const lockTime = 10 * time.Second
+
 // Syncer programs rules on the endpoints of one node.
 type Syncer struct {
 	HNS  HNS
@@ -45,11 +49,15 @@ type Syncer struct {
 // cost no change. It fails with hns.ErrNotFound when the endpoint does not exist, and with
 // ErrDiffers when HNS does not show the rules afterwards.
 func (s Syncer) Sync(ctx context.Context, endpointID string, owner acl.Owner, rules []hns.ACL) error {
-	release, err := s.Lock(ctx, "endpoint-"+endpointID)
-	if err != nil {
+	// Without the lock two of our own processes can add a rule twice, which the next Sync
+	// mends: no reason to let whoever holds it keep a pod from its rules.
+	limited, cancel := context.WithTimeout(ctx, lockTime)
+	defer cancel()
+	if release, err := s.Lock(limited, "endpoint-"+endpointID); err == nil {
+		defer release()
+	} else if ctx.Err() != nil {
 		return problem.New(nil, err, "wait for another process that programs endpoint %s", endpointID)
 	}
-	defer release()
 	e, err := s.HNS.Endpoint(ctx, endpointID)
 	if err != nil {
 		return err

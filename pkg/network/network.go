@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -147,17 +148,17 @@ func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []str
 	if _, owned := plan.Network(c); !owned {
 		return hns.Network{}, nil, missing(c.Name)
 	}
-	release, err := k.lock(ctx, c.Name)
+	release, warning, err := k.turn(ctx, c.Name)
 	if err != nil {
 		return hns.Network{}, nil, err
 	}
 	defer release()
 	got, err := k.HNS.Network(ctx, c.Name)
 	if !errors.Is(err, hns.ErrNotFound) {
-		return got, nil, err
+		return got, warning, err
 	}
 	if c, err = k.resolved(c); err != nil {
-		return hns.Network{}, nil, err
+		return hns.Network{}, warning, err
 	}
 	want, _ := plan.Network(c)
 	if err := CheckVersion(ctx, k.HNS, c); err != nil {
@@ -165,7 +166,7 @@ func (k Keeper) create(ctx context.Context, c config.Config) (hns.Network, []str
 	}
 	choice := k.chooseAdapter(&want)
 	before := k.routes(want)
-	notices := k.neighbours(ctx, want)
+	notices := append(warning, k.neighbours(ctx, want)...)
 	if got, err = k.HNS.CreateNetwork(ctx, want); err != nil {
 		// Names are unique: it is the one whose answer was lost, or somebody else's.
 		found, lookErr := k.HNS.Network(ctx, want.Name)
@@ -207,6 +208,23 @@ func (k Keeper) neighbours(ctx context.Context, want hns.Network) []string {
 		}
 	}
 	return out
+}
+
+// turnTime is longer than a process takes that makes a network.
+const turnTime = 30 * time.Second
+
+// turn waits until nobody else on this node makes the network. It goes on without after
+// turnTime, or where the lock cannot be had at all, and warns: whoever holds the lock
+// without need, or took its name, must not keep pods from starting. Names of networks are
+// unique, so the second of two finds what the first made.
+func (k Keeper) turn(ctx context.Context, name string) (release func(), warning []string, err error) {
+	limited, cancel := context.WithTimeout(ctx, turnTime)
+	defer cancel()
+	release, err = k.lock(limited, name)
+	if err == nil || ctx.Err() != nil {
+		return release, nil, err
+	}
+	return func() {}, []string{fmt.Sprintf("making the network %q without waiting for others: %v", name, err)}, nil
 }
 
 // lock waits until nobody else on this node makes or removes the network.

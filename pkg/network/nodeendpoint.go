@@ -69,7 +69,7 @@ func sameAddresses(a, b hns.Endpoint) bool {
 
 // createNodeEndpoint makes the endpoint, one process at a time.
 func (k Keeper) createNodeEndpoint(ctx context.Context, want hns.Endpoint, network string) (hns.Endpoint, error) {
-	release, err := k.lock(ctx, network)
+	release, _, err := k.turn(ctx, network)
 	if err != nil {
 		return hns.Endpoint{}, err
 	}

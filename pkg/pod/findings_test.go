@@ -119,3 +119,22 @@ func TestFinding02HostIP(t *testing.T) {
 	n.nothingLeft("after the refusal")
 	n.mustAdd(parsed(t, "c1", fmt.Sprintf(conf, n.dir, "192.168.1.5")))
 }
+
+// Who holds the node's lock without need, or took its name, costs a warning where the
+// network is made, and nothing afterwards.
+func TestFinding06SquattedLock(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	n.namespace(netns2)
+	a := n.attachment(hns.L2Bridge, "c1", netns1)
+	at := n.attacher(a)
+	at.Lock = func(context.Context, string) (func(), error) { return nil, errors.New("another user made the mutex") }
+	r, err := at.Add(context.Background(), a)
+	if err != nil || !strings.Contains(strings.Join(r.Notices, "\n"), `making the network "net1" without waiting for others: `) {
+		t.Errorf("the first pod: %q, %v", r.Notices, err)
+	}
+	second := n.attachment(hns.L2Bridge, "c2", netns2)
+	if r, err := at.Add(context.Background(), second); err != nil || len(r.Notices) > 0 {
+		t.Errorf("the second pod: %q, %v", r.Notices, err)
+	}
+}
