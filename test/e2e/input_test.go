@@ -3,10 +3,13 @@
 package e2e_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
 // What is wrong with the input is told as a CNI error that names the field, and
@@ -149,6 +152,26 @@ func TestNetworkOfAnotherType(t *testing.T) {
 	c.verb, c.conf = "ADD", p.conf(hns.Transparent)
 	e, err := refused(p.run(c))
 	if err != nil || e.Code != 102 || !strings.Contains(e.Msg, "type: want transparent, got l2bridge") {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	p.nothingLeft("after the refusal")
+}
+
+// An IPAM plugin that is Bulkhead again, under another name, would start itself for ever.
+func TestFinding11CalledBack(t *testing.T) {
+	p := newPlugin(t, "2022")
+	text, err := os.ReadFile(p.exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "other.exe"), text, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	conf := strings.Replace(p.conf(hns.L2Bridge), `"host-local"`, `"other"`, 1)
+	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: conf, more: []string{"CNI_PATH=" + wine.WindowsPath(dir)}}
+	e, err := refused(p.run(c))
+	if err != nil || !strings.Contains(e.Msg+e.Details, `the IPAM plugin "other" calls bulkhead, which called it`) {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	p.nothingLeft("after the refusal")

@@ -147,3 +147,27 @@ func TestReferenceNamesEveryErrorCode(t *testing.T) {
 		}
 	}
 }
+
+// Every promise of security names tests that there are.
+func TestSecurityNamesItsTests(t *testing.T) {
+	named := regexp.MustCompile("`((?:Test|Benchmark)\\w+)`").FindAllStringSubmatch(document(t, "plugins/bulkhead/SECURITY.md"), -1)
+	if len(named) < 10 {
+		t.Fatalf("found only %d tests", len(named))
+	}
+	var source strings.Builder
+	if err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			var text []byte
+			text, err = os.ReadFile(path)
+			source.Write(text)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range named {
+		if !strings.Contains(source.String(), "func "+n[1]+"(") {
+			t.Errorf("there is no %s", n[1])
+		}
+	}
+}

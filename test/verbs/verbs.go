@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,7 +68,7 @@ func (n *Node) Run(t testing.TB, c Call) (stdout string, err error) {
 		OpenHNS: func(perCall time.Duration) (hns.Client, error) {
 			return emuclient.NewTimeout(n.Host, "bulkhead", perCall), nil
 		},
-		Lock: nodelock.Acquire, NodeAddrs: node.InterfaceAddrs,
+		Lock: nodelock.Acquire, NodeAddrs: n.addrs,
 	})
 	verb := map[string]func(*skel.CmdArgs) error{
 		"ADD": funcs.Add, "CHECK": funcs.Check, "DEL": funcs.Del, "STATUS": funcs.Status, "GC": funcs.GC,
@@ -82,6 +83,15 @@ func (n *Node) Run(t testing.TB, c Call) (stdout string, err error) {
 		t.Fatalf("%s failed with what is no CNI error: %v", c.Verb, err)
 	}
 	return stdout, err
+}
+
+// addrs returns the emulated node's addresses, of which the emulator has those of IPv4.
+func (n *Node) addrs() ([]netip.Addr, error) {
+	out := []netip.Addr{netip.MustParseAddr("fd00:9::5")}
+	for _, a := range n.Host.Node().Adapters {
+		out = append(out, a.Address.Addr())
+	}
+	return out, nil
 }
 
 // captured returns what f prints on stdout, where CNI's library prints results.
