@@ -13,6 +13,7 @@ import (
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/adminonly"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
@@ -45,6 +46,11 @@ func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr
 		return Result{}, problem.New(ErrConfig, err, "")
 	}
 	d := networkDirOf(c)
+	// Whoever can write there can take addresses away. DEL and GC do not ask: what was
+	// reserved there is freed there.
+	if err := d.bounded(ctx, func() error { return adminonly.MakeDir(d.path()) }); err != nil {
+		return Result{}, fmt.Errorf("open the address files in %s: %w", d.path(), err)
+	}
 	err = d.withLock(ctx, func(s *disk.Store) error {
 		for i, p := range pools {
 			a, err := p.take(c, d, store{s}, i)
@@ -178,6 +184,9 @@ func (hostLocal) Status(ctx context.Context, c config.Config) error {
 	d := networkDirOf(c)
 	return d.bounded(ctx, func() error {
 		if err := d.usable(); err != nil {
+			return err
+		}
+		if err := adminonly.Check(d.path()); err != nil {
 			return err
 		}
 		all, err := d.reservations()

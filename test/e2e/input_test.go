@@ -176,3 +176,20 @@ func TestFinding11CalledBack(t *testing.T) {
 	}
 	p.nothingLeft("after the refusal")
 }
+
+// The addresses' directory is for those who run the node alone.
+func TestFinding05DirectoryRights(t *testing.T) {
+	p := newPlugin(t, "2022")
+	top := filepath.Join(p.dir, "new")
+	p.dir = filepath.Join(top, "networks")
+	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(hns.L2Bridge)}
+	if _, err := added(p.run(c)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{top, p.dir, filepath.Join(p.dir, "net1")} {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o007 != 0 {
+			t.Errorf("%s: others may %v, %v", dir, info, err)
+		}
+	}
+}
