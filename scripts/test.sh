@@ -53,7 +53,7 @@ GOOS=windows CGO_ENABLED=0 gotest windows -exec "$PWD/scripts/wine.sh run" ./pkg
 gotest processes -p=1 ./test/...
 # So many inputs, not so many seconds: those can end in "context deadline
 # exceeded" before Go 1.27 (https://go.dev/issue/75804).
-for fuzz in config:FuzzParse:40000 hcn:FuzzDecode:40000 hcn:FuzzParsePolicy:80000 acl:FuzzWitnesses:800 ipam:FuzzConf:40000; do
+for fuzz in config:FuzzParse:40000 hcn:FuzzDecode:40000 hcn:FuzzParsePolicy:80000 acl:FuzzWitnesses:800 plan:FuzzAnnotation:20000 ipam:FuzzConf:40000; do
   IFS=: read -r package target inputs <<<"$fuzz"
   gotest "fuzz-$target" -run='^$' -fuzz="^$target\$" -fuzztime="${inputs}x" "./pkg/$package"
 done
