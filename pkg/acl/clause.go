@@ -74,7 +74,7 @@ func (s Spec) ruled(d hns.Direction) []clause {
 	var out []clause
 	seen := map[string]bool{}
 	for _, r := range rules {
-		m := match{r.Protocols, r.Ports, minimal(r.Remote)}
+		m := match{r.Protocols, merged(r.Ports), minimal(r.Remote)}
 		key := fmt.Sprint(m)
 		if seen[key] {
 			continue // the first of them decides
@@ -171,12 +171,18 @@ func mapped(ports []Port) []clause {
 const (
 	maxComparisons = 1_000_000
 	maxProduct     = 2_000
+	maxListed      = 20_000 // addresses and ports of all of them
 )
 
-// budget counts what comparing clauses costs.
+// budget counts what comparing clauses costs. An admin's own file has no bound.
 type budget int
 
+const unbounded budget = -1
+
 func (b *budget) spend(x, y match) error {
+	if *b == unbounded {
+		return nil
+	}
 	*b += budget(max(1, len(x.remote)) * max(1, len(y.remote)) * max(1, len(x.ports)) * max(1, len(y.ports)))
 	if *b > maxComparisons {
 		return fmt.Errorf("%w: its rules have too many addresses and ports to be compared with each other; merge some", ErrUnenforceable)
@@ -190,6 +196,7 @@ func (b *budget) spend(x, y match) error {
 func within(tighter, wider []clause) ([]clause, error) {
 	var out []clause
 	var work budget
+	listed := 0
 	for _, t := range tighter {
 		if !t.allow {
 			out = append(out, t)
@@ -203,13 +210,14 @@ func within(tighter, wider []clause) ([]clause, error) {
 			if !some {
 				continue
 			}
+			listed += max(1, len(m.protocols)) * (len(m.remote) + len(m.ports))
 			out = append(out, clause{
 				match: m, allow: w.allow, name: t.name + " within " + w.name,
 				id: strings.TrimPrefix(fmt.Sprintf("%s-within%d", t.id, i), "-"),
 			})
 		}
-		if len(out) > maxProduct {
-			return nil, fmt.Errorf("%w: the pod's annotation and the file have more than %d rules together; merge some", ErrUnenforceable, maxProduct)
+		if len(out) > maxProduct || listed > maxListed {
+			return nil, fmt.Errorf("%w: the pod's annotation and the file have more than %d rules, or %d addresses and ports, together; merge some", ErrUnenforceable, maxProduct, maxListed)
 		}
 	}
 	return out, nil

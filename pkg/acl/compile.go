@@ -29,6 +29,7 @@ type Set struct {
 // and allows beside an outbound default of deny; for any of them, specs whose product is
 // more than HNS should be told. An unknown driver or isolation is an error.
 func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
+	tighter = slices.Clone(tighter)
 	if err := known(t.Driver, t.Isolation); err != nil {
 		return Set{}, err
 	}
@@ -36,6 +37,12 @@ func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
 	points := EnforcedBy(t.Driver, t.Isolation)
 	if len(points) == 0 {
 		return set, unreachable(t, append(tighter, spec))
+	}
+	for i := range tighter {
+		// What the file leaves to rules the annotation's rules must let in, too, and a pod
+		// may cut off the node whatever else it says.
+		tighter[i].MappedByRules = tighter[i].MappedByRules || spec.MappedByRules
+		spec.DenyHost = spec.DenyHost || tighter[i].DenyHost
 	}
 	directions := []hns.Direction{hns.In, hns.Out}
 	clauses := map[hns.Direction][]clause{}
@@ -50,7 +57,11 @@ func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
 	}
 	for _, point := range points {
 		for _, d := range directions {
-			if err := set.add(point, points, d, clauses[d]); err != nil {
+			work := unbounded
+			if len(tighter) > 0 {
+				work = 0
+			}
+			if err := set.add(point, points, d, clauses[d], work); err != nil {
 				return Set{}, err
 			}
 		}
@@ -70,14 +81,14 @@ func unreachable(t Target, specs []Spec) error {
 
 // add translates the clauses of a direction for one of the points that enforce
 // ACLs.
-func (s *Set) add(point hns.RuleType, points []hns.RuleType, d hns.Direction, clauses []clause) error {
+func (s *Set) add(point hns.RuleType, points []hns.RuleType, d hns.Direction, clauses []clause, work budget) error {
 	if point == hns.Switch {
 		return s.addSwitch(d, clauses)
 	}
 	if len(points) > 1 {
 		// VFP enforces the blocks.
 		clauses = slices.DeleteFunc(slices.Clone(clauses), func(c clause) bool { return !c.allow })
-	} else if err := checkFirewall(s.Target, d, clauses); err != nil {
+	} else if err := checkFirewall(s.Target, d, clauses, work); err != nil {
 		return err
 	}
 	s.addHost(d, clauses)
@@ -87,14 +98,16 @@ func (s *Set) add(point hns.RuleType, points []hns.RuleType, d hns.Direction, cl
 // checkFirewall refuses what means something else in the Windows Firewall, where
 // a block beats every allow and the order says nothing. Whether it drops what no
 // outbound rule matches is not settled, so an outbound deny needs a block of all.
-func checkFirewall(t Target, d hns.Direction, clauses []clause) error {
-	var work budget
+func checkFirewall(t Target, d hns.Direction, clauses []clause, work budget) error {
 	for i, c := range clauses {
 		for _, before := range clauses[:i] {
+			if c.allow || !before.allow {
+				continue
+			}
 			if err := work.spend(c.match, before.match); err != nil {
 				return err
 			}
-			if !c.allow && before.allow && c.overlaps(before.match) {
+			if c.overlaps(before.match) {
 				return fmt.Errorf("%w: the Windows Firewall, which alone enforces the ACLs of a %s pod on a %s network, lets a deny beat every allow: "+
 					"%s allows packets that %s, which comes later, denies; write them so that they share none",
 					ErrUnenforceable, t.Isolation, t.Driver, before.name, c.name)

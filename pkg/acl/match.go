@@ -93,6 +93,26 @@ func minimal(prefixes []netip.Prefix) []netip.Prefix {
 	return out
 }
 
+// merged returns the ports of ranges that overlap as one, in order of the numbers; ranges
+// that do not stay as they are.
+func merged(ports []hns.PortRange) []hns.PortRange {
+	sorted := slices.SortedFunc(slices.Values(ports), func(a, b hns.PortRange) int {
+		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
+	})
+	var out []hns.PortRange
+	for _, p := range sorted {
+		if n := len(out); n > 0 && p.First <= out[n-1].Last {
+			out[n-1].Last = max(out[n-1].Last, p.Last)
+			continue
+		}
+		out = append(out, p)
+	}
+	if len(out) == len(ports) {
+		return ports
+	}
+	return out
+}
+
 // perProtocol returns the protocols to make a rule of each for: HNS takes one a
 // rule, and none for any.
 func (m match) perProtocol() []int {

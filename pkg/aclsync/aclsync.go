@@ -51,7 +51,7 @@ type Syncer struct {
 func (s Syncer) Sync(ctx context.Context, endpointID string, owner acl.Owner, rules []hns.ACL) error {
 	// Without the lock two of our own processes can add a rule twice, which the next Sync
 	// mends: no reason to let whoever holds it keep a pod from its rules.
-	limited, cancel := context.WithTimeout(ctx, lockTime)
+	limited, cancel := context.WithTimeout(ctx, nodelock.Share(ctx, lockTime))
 	defer cancel()
 	if release, err := s.Lock(limited, "endpoint-"+endpointID); err == nil {
 		defer release()
@@ -107,5 +107,11 @@ func (s Syncer) replace(ctx context.Context, e hns.Endpoint, owner acl.Owner, ru
 	if err := s.HNS.AddPolicies(ctx, e.ID, lost); err != nil {
 		return hns.Endpoint{}, problem.New(ErrDiffers, err, "put back what other agents had on endpoint %s", e.Label())
 	}
-	return s.HNS.Endpoint(ctx, e.ID)
+	if got, err = s.HNS.Endpoint(ctx, e.ID); err != nil {
+		return hns.Endpoint{}, err
+	}
+	if lost = plan.MissingPolicies(lost, got.Policies); len(lost) > 0 {
+		return hns.Endpoint{}, problem.New(ErrDiffers, nil, "HNS lost %d policies of other agents on endpoint %s", len(lost), e.Label())
+	}
+	return got, nil
 }

@@ -169,6 +169,7 @@ var refusedACLs = []refusal{
 
 // refusedAnnotations are wrong annotations of pods.
 var refusedAnnotations = []refusal{
+	{want: `annotation bulkhead.dev/acl: nested deeper than 32 levels`, conf: annotation(`{"rules":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`)},
 	{want: `annotation bulkhead.dev/acl: empty; remove it, or write what the pod asks for`, conf: annotation("")},
 	{want: `annotation bulkhead.dev/acl.inbound: given twice; remove one of the two`, conf: annotation(`{"inbound":{"default":"deny"},"inbound":{"default":"allow"}}`)},
 	{want: `annotation bulkhead.dev/acl.Inbound: unknown key; did you mean "inbound"?`, conf: annotation(`{"Inbound":{"default":"deny"}}`)},

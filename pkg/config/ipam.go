@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -141,6 +142,14 @@ func checkEmptyIPAM(raw json.RawMessage) error {
 // readIPAM reads the section of a plugin that runs inside Bulkhead. It needs the
 // network, the runtime's addresses and CNI_ARGS to be read before.
 func readIPAM(doc document, c *Config) error {
+	var members document
+	if json.Unmarshal(doc["ipam"], &members) == nil {
+		for _, key := range slices.Sorted(maps.Keys(members)) {
+			if key != "type" && strings.EqualFold(key, "type") {
+				return invalid(join("ipam", key), `unknown key; did you mean "type"?`)
+			}
+		}
+	}
 	var err error
 	ipam := c.IPAM
 	switch c.IPAM.Type {

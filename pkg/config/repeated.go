@@ -5,6 +5,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 )
 
 // checkRepeated refuses a JSON text in which an object has a member twice. Readers of
@@ -13,11 +14,23 @@ import (
 func checkRepeated(path string, text []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
-	return walkRepeated(path, dec)
+	err := walkRepeated(path, dec, maxDepth)
+	if errors.Is(err, errDeep) {
+		return invalid(path, "nested deeper than %d levels", maxDepth)
+	}
+	return err
 }
 
+var errDeep = errors.New("too deep")
+
+// maxDepth is deeper than any configuration or result is.
+const maxDepth = 32
+
 // walkRepeated reads one value.
-func walkRepeated(path string, dec *json.Decoder) error {
+func walkRepeated(path string, dec *json.Decoder, depth int) error {
+	if depth == 0 {
+		return errDeep
+	}
 	token, err := dec.Token()
 	if err != nil {
 		return nil //nolint:nilerr // whoever reads the value says what is wrong
@@ -35,14 +48,14 @@ func walkRepeated(path string, dec *json.Decoder) error {
 				return invalid(join(path, key), "given twice; remove one of the two")
 			}
 			seen[key] = true
-			if err := walkRepeated(join(path, key), dec); err != nil {
+			if err := walkRepeated(join(path, key), dec, depth-1); err != nil {
 				return err
 			}
 		}
 		_, _ = dec.Token() // the closing brace
 	case json.Delim('['):
 		for i := 0; dec.More(); i++ {
-			if err := walkRepeated(index(path, i), dec); err != nil {
+			if err := walkRepeated(index(path, i), dec, depth-1); err != nil {
 				return err
 			}
 		}

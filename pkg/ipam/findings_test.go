@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,34 @@ func TestFinding05HostileFiles(t *testing.T) {
 	}
 	if err := p.Del(ctx, request{ContainerID: "victim", IfName: "eth0", Conf: c, Addresses: addrs("10.1.0.9")}); err == nil || !strings.Contains(err.Error(), "is not a file that host-local wrote") {
 		t.Errorf("DEL of whose address it is: %v", err)
+	}
+	for _, name := range []string{"last_reserved_ip.0", "lock"} {
+		file := filepath.Join(dir, "net1", name)
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		victim := filepath.Join(dir, "victim")
+		if err := os.WriteFile(victim, []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if os.Symlink(victim, file) != nil || runtime.GOOS == "windows" {
+			continue // Wine does not tell links from files
+		}
+		if _, err := p.Add(ctx, request{ContainerID: "more", IfName: "eth0", Conf: c}); err == nil || !strings.Contains(err.Error(), "is not a file that host-local wrote") {
+			t.Errorf("ADD with a link for %s: %v", name, err)
+		}
+		if text, err := os.ReadFile(victim); err != nil || string(text) != "mine" {
+			t.Errorf("the link's target says %q, %v", text, err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.GC(ctx, c, nil); err != nil {
+		t.Errorf("GC: %v", err)
+	}
+	if _, err := os.Lstat(huge); err == nil {
+		t.Error("the file without end is still there after GC")
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("it took %v", took)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
@@ -53,6 +54,9 @@ func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr
 	}
 	err = d.withLock(ctx, func(s *disk.Store) error {
 		for i, p := range pools {
+			if err := d.checkPlain("last_reserved_ip." + strconv.Itoa(i)); err != nil {
+				return err
+			}
 			a, err := p.take(c, d, store{s}, i)
 			if err != nil {
 				return err
@@ -162,6 +166,9 @@ func (hostLocal) GC(ctx context.Context, c config.Config, keep []config.Attachme
 		valid = append(valid, types.GCAttachment{ContainerID: a.ContainerID, IfName: a.IfName})
 	}
 	return d.bounded(ctx, func() error {
+		if err := d.removeHuge(); err != nil {
+			return err
+		}
 		store, err := disk.New(d.network, d.dataDir)
 		if err != nil {
 			return fmt.Errorf("open the address files in %s: %w", d.path(), err)

@@ -51,6 +51,9 @@ func (d networkDir) path() string { return filepath.Join(d.dataDir, d.network) }
 // was given up must not reserve or release behind the back of the one that follows.
 func (d networkDir) withLock(ctx context.Context, f func(*disk.Store) error) error {
 	return d.bounded(ctx, func() error {
+		if err := d.checkPlain("lock"); err != nil {
+			return err
+		}
 		store, err := disk.New(d.network, d.dataDir)
 		if err != nil {
 			return fmt.Errorf("open the address files in %s: %w", d.path(), err)
@@ -158,6 +161,40 @@ func (r reservation) content() (string, error) {
 		return "", fmt.Errorf("read who holds address %s: %w", r.addr, err)
 	}
 	return string(text), nil
+}
+
+// checkPlain fails when a file of the directory that host-local's library reads or writes
+// by itself is there and is no regular file of its size.
+func (d networkDir) checkPlain(files ...string) error {
+	for _, name := range files {
+		info, err := os.Lstat(filepath.Join(d.path(), name))
+		if missing(err) || err == nil && info.IsDir() {
+			continue // the library says so
+		}
+		if err == nil && (!info.Mode().IsRegular() || info.Size() > maxContent) {
+			err = fmt.Errorf("%s is not a file that host-local wrote (%s, %d bytes); remove it", filepath.Join(d.path(), name), info.Mode(), info.Size())
+		}
+		if err != nil {
+			return fmt.Errorf("open the address files: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeHuge removes the address files that nobody can have written as one: host-local's
+// GC would read them whole.
+func (d networkDir) removeHuge() error {
+	all, err := d.reservations()
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, r := range all {
+		if info, err := os.Lstat(r.path); err == nil && info.Mode().IsRegular() && info.Size() > maxContent {
+			failures = append(failures, r.remove())
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // maxContent is more than a container's id and an interface's name have.

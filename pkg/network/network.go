@@ -218,7 +218,7 @@ const turnTime = 30 * time.Second
 // without need, or took its name, must not keep pods from starting. Names of networks are
 // unique, so the second of two finds what the first made.
 func (k Keeper) turn(ctx context.Context, name string) (release func(), warning []string, err error) {
-	limited, cancel := context.WithTimeout(ctx, turnTime)
+	limited, cancel := context.WithTimeout(ctx, nodelock.Share(ctx, turnTime))
 	defer cancel()
 	release, err = k.lock(limited, name)
 	if err == nil || ctx.Err() != nil {

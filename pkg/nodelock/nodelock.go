@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 )
 
@@ -44,6 +45,16 @@ func Acquire(ctx context.Context, name string) (release func(), err error) {
 		free()
 		<-turn
 	}), nil
+}
+
+// Share returns how long to wait for a lock that one can do without: the time that its
+// holder may need, and not more than a third of what is left of ctx.
+func Share(ctx context.Context, most time.Duration) time.Duration {
+	const part = 3
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(most, time.Until(deadline)/part)
+	}
+	return most
 }
 
 // turns has a channel for each name that this process has used. Its goroutines

@@ -92,22 +92,14 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 // configuration calls for now. A notice tells when it had others: the configuration has
 // changed since, or somebody took them away.
 func (v Verbs) withRules(ctx context.Context, c config.Config, n hns.Network, e hns.Endpoint) (hns.Endpoint, []string, error) {
-	facts := plan.Facts{Config: c, Network: n}
-	for _, a := range e.Addrs() {
-		facts.Addresses = append(facts.Addresses, plan.Address{Addr: a})
-	}
-	var err error
-	if facts.Host, err = v.nodeAddrs(c); err != nil {
-		return hns.Endpoint{}, nil, err
-	}
-	set, err := plan.ACLs(facts)
+	rules, err := v.rulesFor(ctx, c, n, e)
 	if err != nil {
 		return hns.Endpoint{}, nil, err
 	}
-	if len(plan.DiffPolicies(acl.Pod, plan.ReplaceRules(acl.Pod, e.Policies, set.Rules), e.Policies)) == 0 {
+	if missing, unwanted := plan.RuleChanges(acl.Pod, rules, e.Policies); len(missing)+len(unwanted) == 0 {
 		return e, nil, nil
 	}
-	if err := v.rules().Sync(ctx, e.ID, acl.Pod, set.Rules); err != nil {
+	if err := v.rules().Sync(ctx, e.ID, acl.Pod, rules); err != nil {
 		return hns.Endpoint{}, nil, problem.New(nil, err, "repair the rules of endpoint %s", e.Name)
 	}
 	e, err = v.HNS.Endpoint(ctx, e.ID)

@@ -126,14 +126,25 @@ func (v Verbs) chainedRules(ctx context.Context, c Chained, e hns.Endpoint) ([]h
 	if i < 0 {
 		return nil, problem.New(network.ErrMissing, nil, "endpoint %s is on network %s, which does not exist", e.Name, e.NetworkID)
 	}
-	facts := plan.Facts{Config: c.Config}
-	if facts.Network, err = v.HNS.Network(ctx, all[i].Name); err != nil {
+	n, err := v.HNS.Network(ctx, all[i].Name)
+	if err != nil {
 		return nil, err
 	}
+	return v.rulesFor(ctx, c.Config, n, e)
+}
+
+// rulesFor returns the rules that a configuration calls for on an endpoint of a network.
+func (v Verbs) rulesFor(ctx context.Context, c config.Config, n hns.Network, e hns.Endpoint) (rules []hns.ACL, err error) {
+	facts := plan.Facts{Config: c, Network: n}
 	for _, a := range e.Addrs() {
 		facts.Addresses = append(facts.Addresses, plan.Address{Addr: a})
 	}
-	if facts.Host, err = v.nodeAddrs(c.Config); err != nil {
+	if plan.NeedsHost(c) {
+		if facts.Network.ProviderAddress, err = v.networks().ProviderAddress(ctx, c, n); err != nil {
+			return nil, err
+		}
+	}
+	if facts.Host, err = v.nodeAddrs(c); err != nil {
 		return nil, err
 	}
 	set, err := plan.ACLs(facts)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestFinding07RulesAreRepaired(t *testing.T) {
 		}
 		return out
 	}
-	for _, verb := range []string{"the sandbox again", "a worker"} {
+	for _, verb := range []string{"the sandbox again", "a worker", "a worker by its sandbox"} {
 		n := newNode(t, "2022")
 		n.namespace(netns1)
 		a := n.closedPod()
@@ -49,8 +50,11 @@ func TestFinding07RulesAreRepaired(t *testing.T) {
 		if err := n.hns.SetPolicies(context.Background(), first.Endpoint.ID, append(kept, foreign)); err != nil {
 			t.Fatal(err)
 		}
-		if verb == "a worker" {
+		switch verb {
+		case "a worker":
 			a.ContainerID = "worker"
+		case "a worker by its sandbox":
+			a.ContainerID, a.NetNS = "worker", "container:web"
 		}
 		again, err := n.attacher(a).Add(context.Background(), a)
 		if err != nil {
@@ -136,5 +140,58 @@ func TestFinding06SquattedLock(t *testing.T) {
 	second := n.attachment(hns.L2Bridge, "c2", netns2)
 	if r, err := at.Add(context.Background(), second); err != nil || len(r.Notices) > 0 {
 		t.Errorf("the second pod: %q, %v", r.Notices, err)
+	}
+}
+
+// The node's address under an overlay belongs to the rules, also where HNS tells it only
+// in its list of networks: a repeated ADD finds them right.
+func TestFinding07RulesOfAnOverlay(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	subnet := hns.Subnet{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.1"), VSID: 4096}
+	if _, err := n.hns.CreateNetwork(context.Background(), hns.Network{Name: "net1", Driver: hns.Overlay, Subnets: []hns.Subnet{subnet}}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := config.Parse([]byte(fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "net1", "type": "bulkhead", "driver": "overlay",
+		"ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "10.1.0.0/16"}]]}, "acl": {"inbound": {"default": "deny"}}}`, n.dir)),
+		config.Env{ContainerID: "c1", IfName: "eth0", NetNS: netns1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := n.attacher(a)
+	at.NodeAddrs = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("172.16.0.9")}, nil }
+	first, err := at.Add(context.Background(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := at.Add(context.Background(), a); err != nil || len(again.Notices) > 0 {
+		t.Errorf("the second ADD: %q, %v", again.Notices, err)
+	}
+	if err := at.Check(context.Background(), a, config.Promise{Addresses: promisedBy(first), MAC: first.Endpoint.MAC}); err != nil {
+		t.Errorf("CHECK: %v", err)
+	}
+}
+
+// An annotation and a file that are long, each, cost ADD neither seconds nor gigabytes.
+func TestFinding08CostOfADD(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	var rules, prefixes []string
+	for i := range 240 {
+		rules = append(rules, fmt.Sprintf(`{"direction":"in","action":"allow","protocol":%d}`, i+1))
+	}
+	for i := range 2001 {
+		prefixes = append(prefixes, fmt.Sprintf(`"10.%d.%d.1/32"`, i/250, i%250))
+	}
+	annotation := fmt.Sprintf("%q", `{"rules":[`+strings.Join(rules, ",")+`]}`)
+	deny := `{"direction":"in","action":"deny","remote":[` + strings.Join(prefixes, ",") + `]}`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := config.Parse([]byte(`{"cniVersion": "1.0.0", "name": "net1", "type": "bulkhead", "driver": "l2bridge",
+		"acl": {"podAnnotations": true, "rules": [`+deny+`,`+strings.ReplaceAll(deny, "10.", "11.")+`]},
+		"runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"bulkhead.dev/acl": `+annotation+`}}}`), config.Env{ContainerID: "c1"})
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "together; merge some") || after.TotalAlloc-before.TotalAlloc > 50<<20 {
+		t.Errorf("got %v, %d bytes", err, after.TotalAlloc-before.TotalAlloc)
 	}
 }

@@ -41,14 +41,23 @@ func (v Verbs) join(ctx context.Context, c config.Config, sandbox string) (Resul
 	if err != nil {
 		return Result{}, err
 	}
+	n, err := v.HNS.Network(ctx, c.Name)
+	if err != nil {
+		return Result{}, err
+	}
+	// The rules come first: nobody joins an open pod.
+	e, notices, err := v.withRules(ctx, withContainer(c, sandbox), n, e)
+	if err != nil {
+		return Result{}, err
+	}
 	if !slices.Contains(ns.Containers, c.ContainerID) {
 		if err := v.HNS.AttachContainer(ctx, ns.ID, c.ContainerID); err != nil {
-			return Result{}, v.undo(ctx, err, func(ctx context.Context) error {
+			return Result{Notices: notices}, v.undo(ctx, err, func(ctx context.Context) error {
 				return hns.IgnoreNotFound(v.HNS.DetachContainer(ctx, ns.ID, c.ContainerID))
 			})
 		}
 	}
-	return Result{Endpoint: e, Namespace: ns.ID}, nil
+	return Result{Endpoint: e, Namespace: ns.ID, Notices: notices}, nil
 }
 
 // shared returns the interface of a sandbox and the namespace that it is in.

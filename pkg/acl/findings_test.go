@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package acl
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+)
+
+// An admin's own file has no bound but HNS's: long lists of allows are ordinary.
+func TestFinding08FilesHaveNoBound(t *testing.T) {
+	t.Parallel()
+	var spec Spec
+	for i := range 500 {
+		r := rule("", hns.In, hns.Allow, tcp)
+		r.Ports = []hns.PortRange{{First: uint16(i + 1), Last: uint16(i + 1)}}
+		for j := range 29 {
+			r.Remote = append(r.Remote, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), byte(j), 0}), 24))
+		}
+		spec.Rules = append(spec.Rules, r)
+	}
+	for _, d := range []hns.Driver{hns.NAT, hns.L2Bridge} {
+		if _, err := Compile(Target{Driver: d, Isolation: hns.Process}, spec); err != nil {
+			t.Errorf("%s: %v", d, err)
+		}
+	}
+}
+
+// What an annotation asks for beside the file is no less for what it leaves out: allowHost
+// alone cuts off the node, and mapped ports that are left to rules are left to its rules.
+func TestFinding02AnnotationsOfOneKey(t *testing.T) {
+	t.Parallel()
+	node, stranger := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("9.9.9.9")
+	target := Target{Driver: hns.L2Bridge, Isolation: hns.HyperV, Host: []netip.Addr{node}, Mapped: []Port{{Protocol: tcp, Number: 8080}}}
+	closed := Spec{DenyInbound: true}
+	byRules := Spec{DenyInbound: true, MappedByRules: true, Rules: []Rule{rule("", hns.In, hns.Allow, tcp)}}
+	for _, tt := range []struct {
+		name          string
+		file, tighter Spec
+		from          netip.Addr
+		port          uint16
+		want          bool
+	}{
+		{"the node, by the file", closed, Spec{}, node, 22, true},
+		{"the node, cut off by the pod", closed, Spec{DenyHost: true}, node, 22, false},
+		{"a mapped port, by the file's rule", byRules, Spec{}, stranger, 8080, true},
+		{"a mapped port, that no rule of the pod lets in", byRules, Spec{DenyInbound: true}, stranger, 8080, false},
+	} {
+		set, err := Compile(target, tt.file, tt.tighter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := set.Verdict(Packet{Direction: hns.In, Protocol: tcp, Port: tt.port, Remote: tt.from}); v.Allowed != tt.want {
+			t.Errorf("%s: %+v", tt.name, v)
+		}
+	}
+}
