@@ -167,12 +167,13 @@ func (r reservation) content() (string, error) {
 // by itself is there and is no regular file of its size.
 func (d networkDir) checkPlain(files ...string) error {
 	for _, name := range files {
-		info, err := os.Lstat(filepath.Join(d.path(), name))
+		path := filepath.Join(d.path(), name)
+		info, err := os.Lstat(path)
 		if missing(err) || err == nil && info.IsDir() {
 			continue // the library says so
 		}
-		if err == nil && (!info.Mode().IsRegular() || info.Size() > maxContent) {
-			err = fmt.Errorf("%s is not a file that host-local wrote (%s, %d bytes); remove it", filepath.Join(d.path(), name), info.Mode(), info.Size())
+		if err == nil {
+			err = plain(path, info)
 		}
 		if err != nil {
 			return fmt.Errorf("open the address files: %w", err)
@@ -197,6 +198,14 @@ func (d networkDir) removeHuge() error {
 	return errors.Join(failures...)
 }
 
+// plain fails when a file is none that host-local can have written.
+func plain(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() || info.Size() > maxContent {
+		return fmt.Errorf("%s is not a file that host-local wrote (%s, %d bytes); remove it", path, info.Mode(), info.Size())
+	}
+	return nil
+}
+
 // maxContent is more than a container's id and an interface's name have.
 const maxContent = 4 << 10
 
@@ -207,8 +216,8 @@ func (r reservation) read() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxContent {
-		return nil, fmt.Errorf("%s is not a file that host-local wrote (%s, %d bytes); remove it", r.path, info.Mode(), info.Size())
+	if err := plain(r.path, info); err != nil {
+		return nil, err
 	}
 	file, err := os.Open(r.path)
 	if err != nil {
