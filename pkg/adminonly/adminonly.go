@@ -57,3 +57,8 @@ func walk(path string) (missing []string, err error) {
 	}
 	return missing, nil
 }
+
+// link is the error about a directory that is a link.
+func link(path string) error {
+	return fmt.Errorf("%w: %s is a link, and whoever made it chooses where bulkhead writes; name the directory itself", ErrUnsafe, path)
+}

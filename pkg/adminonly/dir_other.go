@@ -4,10 +4,7 @@
 
 package adminonly
 
-import (
-	"fmt"
-	"os"
-)
+import "os"
 
 func mkdir(path string) error { return os.Mkdir(path, 0o755) } //nolint:gosec // as host-local's own
 
@@ -15,7 +12,7 @@ func mkdir(path string) error { return os.Mkdir(path, 0o755) } //nolint:gosec //
 func check(path string) error {
 	info, err := os.Lstat(path)
 	if err == nil && info.Mode()&os.ModeSymlink != 0 {
-		err = fmt.Errorf("%w: %s is a link, and whoever made it chooses where bulkhead writes; name the directory itself", ErrUnsafe, path)
+		err = link(path)
 	}
 	return err
 }

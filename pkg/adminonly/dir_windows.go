@@ -44,7 +44,7 @@ func check(path string) error {
 		return fmt.Errorf("read the attributes of %s: %w", path, err)
 	}
 	if attributes&windows.FILE_ATTRIBUTE_REPARSE_POINT != 0 {
-		return fmt.Errorf("%w: %s is a link, and whoever made it chooses where bulkhead writes; name the directory itself", ErrUnsafe, path)
+		return link(path)
 	}
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
