@@ -158,7 +158,11 @@ func mapped(ports []Port) []clause {
 		}
 		if p.From.IsValid() {
 			c.remote = []netip.Prefix{p.From}
-			c.id += map[bool]string{true: "-ipv4", false: "-ipv6"}[p.From.Addr().Is4()]
+			if p.From.Addr().Is4() {
+				c.id += "-ipv4"
+			} else {
+				c.id += "-ipv6"
+			}
 		}
 		out = append(out, c)
 	}

@@ -69,9 +69,9 @@ func position(stdin []byte, offset int64) (line, column int) {
 // redirection and Out-File write UTF-16, and its "-Encoding utf8" a mark: json's own
 // error about them shows only an odd character. UTF-16 is an ErrSyntax.
 func plainText(text []byte) ([]byte, error) {
-	const evenZeros = 2
+	const unit = 2 // bytes of one UTF-16 code unit; ASCII has a zero in it
 	utf16 := bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
-		len(text) >= evenZeros && (text[0] == 0 || text[1] == 0)
+		len(text) >= unit && (text[0] == 0 || text[1] == 0)
 	if utf16 {
 		return nil, &Error{Problem: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark, in PowerShell by [IO.File]::WriteAllText", Err: ErrSyntax}
 	}

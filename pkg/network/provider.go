@@ -14,11 +14,11 @@ import (
 )
 
 // ProviderAddress returns the node's address under an overlay network, which every
-// endpoint on it needs to be reached from other nodes: the network's own, or the
-// configuration's where HNS does not tell it, which it may
-// tell late (flannel, pkg/backend/vxlan/device_windows.go, waits for it), or else the
-// node's on the uplink, as win-overlay takes it. It waits for either as long as for a
-// new network.
+// endpoint on it needs to be reached from other nodes. It is the network's own, or the
+// configuration's where HNS does not tell it, or else the node's on the uplink, as
+// win-overlay takes it. HNS may tell its own late (flannel,
+// pkg/backend/vxlan/device_windows.go, waits for it), so this waits as long as for a new
+// network.
 func (k Keeper) ProviderAddress(ctx context.Context, c config.Config, n hns.Network) (netip.Addr, error) {
 	given := slices.ContainsFunc(c.Policies, func(p hns.Opaque) bool { return p.Type == "ProviderAddress" })
 	if n.Driver != hns.Overlay || n.ProviderAddress.IsValid() || given {
