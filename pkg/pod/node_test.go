@@ -63,6 +63,17 @@ func newNodeIn(t *testing.T, profile, dir string) *node {
 	return n
 }
 
+// twoAdapters gives the node a second network card.
+func (n *node) twoAdapters() {
+	n.Helper()
+	if err := n.host.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{
+		{Name: "Ethernet", Address: netip.MustParsePrefix("192.168.1.5/24"), Index: 7},
+		{Name: "Ethernet 2", Address: netip.MustParsePrefix("172.16.1.5/24"), Index: 8},
+	}}); err != nil {
+		n.Fatal(err)
+	}
+}
+
 // limit gives up on native calls after d.
 func (n *node) limit(d time.Duration) {
 	n.hns = emuclient.NewTimeout(n.host, "test", d)

@@ -91,12 +91,7 @@ func TestReport12Adapter(t *testing.T) {
 		t.Run(tt.adapter, func(t *testing.T) {
 			n := newNode(t, "2022")
 			n.namespace(netns1)
-			if err := n.host.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{
-				{Name: "Ethernet", Address: netip.MustParsePrefix("192.168.1.5/24"), Index: 7},
-				{Name: "Ethernet 2", Address: netip.MustParsePrefix("172.16.1.5/24"), Index: 8},
-			}}); err != nil {
-				t.Fatal(err)
-			}
+			n.twoAdapters()
 			a := n.attachment(hns.L2Bridge, "c1", netns1)
 			a.Network.Adapter = tt.adapter
 			at := n.attacher(a)

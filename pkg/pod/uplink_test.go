@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
-	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
@@ -122,12 +121,7 @@ func TestUplink(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNode(t, "2022")
 			n.namespace(netns1)
-			if err := n.host.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{
-				{Name: "Ethernet", Address: netip.MustParsePrefix("192.168.1.5/24"), Index: 7},
-				{Name: "Ethernet 2", Address: netip.MustParsePrefix("172.16.1.5/24"), Index: 8},
-			}}); err != nil {
-				t.Fatal(err)
-			}
+			n.twoAdapters()
 			a := n.attachment(tt.driver, "c1", netns1)
 			a.Network.Adapter = tt.adapter
 			at := n.attacher(a)
