@@ -44,7 +44,7 @@ func (s Spec) meaning(t Target, d hns.Direction) []clause {
 		return out
 	}
 	if s.DenyInbound && !s.DenyHost && len(t.Host) > 0 {
-		out = append(out, theHost(t.Host))
+		out = append(out, s.theHost(t.Host)...)
 	}
 	switch {
 	case s.DenyInbound && s.MappedByRules:
@@ -136,13 +136,46 @@ func defaultOf(d hns.Direction) string {
 	return "the " + strings.ToLower(string(d)) + "bound default"
 }
 
-// theHost lets the node itself in.
-func theHost(addrs []netip.Addr) clause {
-	c := clause{allow: true, name: "allowHost", id: "host", level: hostLevel}
+// theHost lets the node itself in, to what it may reach.
+func (s Spec) theHost(addrs []netip.Addr) []clause {
+	var from []netip.Prefix
 	for _, a := range addrs {
-		c.remote = append(c.remote, netip.PrefixFrom(a, a.BitLen()))
+		from = append(from, netip.PrefixFrom(a, a.BitLen()))
 	}
-	return c
+	if len(s.HostTo) == 0 {
+		return []clause{{match: match{remote: from}, allow: true, name: "allowHost", id: "host", level: hostLevel}}
+	}
+	var out []clause
+	for i, to := range s.HostTo {
+		out = append(out, clause{
+			match: match{to.Protocols, merged(to.Ports), from}, allow: true,
+			name: fmt.Sprintf("allowHost[%d]", i), id: fmt.Sprintf("host%d", i), level: hostLevel,
+		})
+	}
+	return out
+}
+
+// narrowHost leaves of what the node reaches what the pod's own set lets it, too: a pod
+// may cut off the node whatever else it says.
+func (s *Spec) narrowHost(pod Spec) {
+	s.DenyHost = s.DenyHost || pod.DenyHost
+	if len(pod.HostTo) == 0 {
+		return
+	}
+	if len(s.HostTo) == 0 {
+		s.HostTo = pod.HostTo
+		return
+	}
+	var both []Service
+	for _, a := range pod.HostTo {
+		for _, b := range s.HostTo {
+			if m, some := (match{a.Protocols, a.Ports, nil}).and(match{b.Protocols, b.Ports, nil}); some {
+				both = append(both, Service{m.protocols, m.ports})
+			}
+		}
+	}
+	s.HostTo = both
+	s.DenyHost = s.DenyHost || len(both) == 0
 }
 
 // mapped opens the ports that ports of the node lead to.

@@ -39,10 +39,9 @@ func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
 		return set, unreachable(t, append(tighter, spec))
 	}
 	for i := range tighter {
-		// What the file leaves to rules the annotation's rules must let in, too, and a pod
-		// may cut off the node whatever else it says.
+		// What the file leaves to rules the annotation's rules must let in, too.
 		tighter[i].MappedByRules = tighter[i].MappedByRules || spec.MappedByRules
-		spec.DenyHost = spec.DenyHost || tighter[i].DenyHost
+		spec.narrowHost(tighter[i])
 	}
 	directions := []hns.Direction{hns.In, hns.Out}
 	clauses := map[hns.Direction][]clause{}
@@ -150,6 +149,10 @@ func (s *Set) addSwitch(d hns.Direction, clauses []clause) error {
 	if n := len(clauses); n > 0 && clauses[n-1].isAny() && clauses[n-1].level == tailLevel {
 		tail, clauses = clauses[n-1], clauses[:n-1]
 	}
+	bound := tail
+	if d == hns.Out && tail.allow && len(s.Target.Source) > 0 {
+		tail = clause{name: "the pod's own addresses"}
+	}
 	tail.id = "tail"
 	next := firstLevel
 	for _, c := range clauses {
@@ -161,6 +164,10 @@ func (s *Set) addSwitch(d hns.Direction, clauses []clause) error {
 			return fmt.Errorf("%w: %d rules are more than the priorities of VFP can order", ErrUnenforceable, len(clauses))
 		}
 		s.addClause(hns.Switch, d, c, uint16(level))
+	}
+	if bound.allow && !tail.allow {
+		bound.id = "own"
+		s.addClause(hns.Switch, d, bound, protocolLevel)
 	}
 	s.addClause(hns.Switch, d, tail, tailLevel)
 	return nil
@@ -193,6 +200,9 @@ func (s *Set) addClause(point hns.RuleType, d hns.Direction, c clause, priority 
 					r.LocalPorts = ports
 				} else {
 					r.RemotePorts = ports
+				}
+				if d == hns.Out && c.allow && point == hns.Switch {
+					r.Local = s.Target.Source
 				}
 				s.Rules, s.Origins[r.ID] = append(s.Rules, r), c.name
 				n++

@@ -57,3 +57,35 @@ func TestFinding02AnnotationsOfOneKey(t *testing.T) {
 		}
 	}
 }
+
+// A pod may let the node reach less than the file does, never more.
+func TestFinding10HostServices(t *testing.T) {
+	t.Parallel()
+	node := netip.MustParseAddr("10.0.0.1")
+	web := Service{Protocols: []int{tcp}, Ports: []hns.PortRange{{First: 80, Last: 90}}}
+	narrow := Service{Protocols: []int{tcp}, Ports: []hns.PortRange{{First: 85, Last: 95}}}
+	file := Spec{DenyInbound: true, HostTo: []Service{web}}
+	for _, tt := range []struct {
+		name    string
+		tighter []Spec
+		port    uint16
+		want    bool
+	}{
+		{"listed", nil, 80, true},
+		{"not listed", nil, 22, false},
+		{"the pod says nothing of it", []Spec{{}}, 80, true},
+		{"the pod lists more", []Spec{{HostTo: []Service{narrow}}}, 95, false},
+		{"the pod lists less", []Spec{{HostTo: []Service{narrow}}}, 80, false},
+		{"both list it", []Spec{{HostTo: []Service{narrow}}}, 85, true},
+		{"the pod lists something else", []Spec{{HostTo: []Service{{Protocols: []int{udp}}}}}, 85, false},
+		{"the pod lists something else, and denies", []Spec{{DenyInbound: true, HostTo: []Service{{Protocols: []int{udp}}}}}, 85, false},
+	} {
+		set, err := Compile(Target{Driver: hns.L2Bridge, Isolation: hns.Process, Host: []netip.Addr{node}}, file, tt.tighter...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := set.Verdict(Packet{Direction: hns.In, Protocol: tcp, Port: tt.port, Remote: node}); v.Allowed != tt.want {
+			t.Errorf("%s: %+v", tt.name, v)
+		}
+	}
+}

@@ -27,6 +27,8 @@ type Spec struct {
 	// DenyHost denies it to the node itself, too, which otherwise keeps reaching
 	// its pods where inbound is denied: kubelet probes them.
 	DenyHost bool
+	// HostTo is what of the pod the node reaches then; empty is everything.
+	HostTo []Service
 	// MappedByRules lets through to a mapped port only what the rules do. Otherwise a
 	// port of the node that leads to the pod opens its port of the pod.
 	MappedByRules bool
@@ -49,6 +51,14 @@ type Rule struct {
 	Priority uint16
 }
 
+// Service is what of a pod somebody reaches. An empty list is any.
+type Service struct {
+	// Protocols are IP protocol numbers.
+	Protocols []int
+	// Ports are the pod's. Only TCP and UDP have them.
+	Ports []hns.PortRange
+}
+
 // Target is the pod that a set is for.
 type Target struct {
 	Driver    hns.Driver
@@ -57,6 +67,9 @@ type Target struct {
 	Owner Owner
 	// Host holds the addresses that the node reaches its pods from.
 	Host []netip.Addr
+	// Source holds the addresses that the pod may send from; empty is any. Only VFP is
+	// told: whether the Windows Firewall would heed them is not known.
+	Source []netip.Prefix
 	// Mapped are the ports of the pod that ports of the node lead to.
 	Mapped []Port
 }

@@ -18,6 +18,8 @@ type Packet struct {
 	Protocol int
 	// Remote is the other side's address.
 	Remote netip.Addr
+	// Local is the pod's side; zero is one of the addresses that it has.
+	Local netip.Addr
 	// Port is the destination's, From the source's; they mean something for TCP and
 	// UDP only.
 	Port, From uint16
@@ -113,8 +115,12 @@ func concerns(r hns.ACL, p Packet) bool {
 		own, other = other, own
 	}
 	return (r.Protocol == hns.ProtocolAny || r.Protocol == p.Protocol) &&
-		(len(r.Remote) == 0 || slices.ContainsFunc(r.Remote, func(x netip.Prefix) bool { return x.Contains(p.Remote) })) &&
+		among(r.Remote, p.Remote) && (!p.Local.IsValid() || among(r.Local, p.Local)) &&
 		onPort(r.LocalPorts, own) && onPort(r.RemotePorts, other)
+}
+
+func among(list []netip.Prefix, a netip.Addr) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, func(x netip.Prefix) bool { return x.Contains(a) })
 }
 
 func onPort(ranges []hns.PortRange, port uint16) bool {

@@ -22,6 +22,10 @@ import (
 // meant is the obvious reading of a set: walk the rules in the order that they
 // count in, and take the first that is about the packet.
 func meant(t acl.Target, s acl.Spec, p acl.Packet) bool {
+	if p.Direction == hns.Out && t.Driver.HasVFP() && len(t.Source) > 0 &&
+		!slices.ContainsFunc(t.Source, func(x netip.Prefix) bool { return x.Contains(p.Local) }) {
+		return false
+	}
 	rules := slices.Clone(s.Rules)
 	slices.SortStableFunc(rules, func(a, b acl.Rule) int {
 		switch {
@@ -45,11 +49,18 @@ func meant(t acl.Target, s acl.Spec, p acl.Packet) bool {
 	opened := !s.MappedByRules && slices.Contains(t.Mapped, acl.Port{Protocol: p.Protocol, Number: p.Port})
 	switch {
 	case s.DenyInbound:
-		return !s.DenyHost && slices.Contains(t.Host, p.Remote) || opened
+		return !s.DenyHost && slices.Contains(t.Host, p.Remote) && serves(s.HostTo, p) || opened
 	case t.Isolation == hns.HyperV:
 		return true
 	}
 	return slices.Contains([]int{1, 2, 6, 17, 58}, p.Protocol)
+}
+
+// serves reports whether the node reaches it.
+func serves(to []acl.Service, p acl.Packet) bool {
+	return len(to) == 0 || slices.ContainsFunc(to, func(s acl.Service) bool {
+		return about(acl.Rule{Direction: p.Direction, Protocols: s.Protocols, Ports: s.Ports}, p)
+	})
 }
 
 func about(r acl.Rule, p acl.Packet) bool {
@@ -76,6 +87,13 @@ var (
 	}
 )
 
+// own is an address of the pod, stolen one of another's.
+var (
+	ownPrefix = netip.MustParsePrefix("172.16.0.10/32")
+	own       = ownPrefix.Addr()
+	stolen    = netip.MustParseAddr("172.16.0.11")
+)
+
 func some[T any](r *rand.Rand, list []T, most int) []T {
 	var out []T
 	for range r.IntN(most + 1) {
@@ -92,6 +110,9 @@ func randomTarget(r *rand.Rand) acl.Target {
 		Isolation: one(r, hns.Process, hns.Process, hns.HyperV),
 		Host:      some(r, worldRemotes, 2),
 	}
+	if r.IntN(3) == 0 {
+		t.Source = []netip.Prefix{ownPrefix}
+	}
 	for _, port := range some(r, worldPorts, 2) {
 		t.Mapped = append(t.Mapped, acl.Port{Protocol: one(r, 6, 17), Number: port})
 	}
@@ -100,6 +121,13 @@ func randomTarget(r *rand.Rand) acl.Target {
 
 func randomSpec(r *rand.Rand) acl.Spec {
 	s := acl.Spec{DenyInbound: r.IntN(2) == 0, DenyOutbound: r.IntN(3) == 0, DenyHost: r.IntN(3) == 0, MappedByRules: r.IntN(4) == 0}
+	for range r.IntN(3) {
+		s.HostTo = append(s.HostTo, acl.Service{Protocols: some(r, worldProtocols, 2)})
+		if r.IntN(2) == 0 {
+			port := one(r, worldPorts...)
+			s.HostTo[len(s.HostTo)-1] = acl.Service{Protocols: []int{one(r, 6, 17)}, Ports: []hns.PortRange{{First: port, Last: port}}}
+		}
+	}
 	for i := range r.IntN(6) {
 		rule := acl.Rule{
 			Name:      fmt.Sprintf("acl.rules[%d]", i),
@@ -121,7 +149,7 @@ func randomSpec(r *rand.Rand) acl.Spec {
 }
 
 func randomPacket(r *rand.Rand) acl.Packet {
-	p := acl.Packet{Direction: one(r, hns.In, hns.Out), Protocol: one(r, worldProtocols...), Remote: one(r, worldRemotes...)}
+	p := acl.Packet{Direction: one(r, hns.In, hns.Out), Protocol: one(r, worldProtocols...), Remote: one(r, worldRemotes...), Local: one(r, own, own, stolen)}
 	if p.Protocol == 6 || p.Protocol == 17 {
 		p.Port, p.From = one(r, worldPorts...), 40000
 	}
@@ -177,7 +205,7 @@ func (e emulated) program(t testing.TB, set acl.Set) {
 // passes asks the emulator.
 func (e emulated) passes(t testing.TB, target acl.Target, p acl.Packet) hnsemu.Verdict {
 	q := hnsemu.Packet{
-		EndpointID: e[target.Driver].id, Direction: p.Direction, Protocol: p.Protocol, Remote: p.Remote,
+		EndpointID: e[target.Driver].id, Direction: p.Direction, Protocol: p.Protocol, Remote: p.Remote, Local: p.Local,
 		LocalPort: p.Port, RemotePort: p.From, Isolation: target.Isolation,
 	}
 	if p.Direction == hns.Out {
@@ -215,14 +243,17 @@ func agree(t *testing.T, e emulated, r *rand.Rand, packets int) (compiled bool, 
 	}
 	e.program(t, set)
 	for i := range specs[1:] {
-		// The pod may cut off the node; what the file leaves to rules is left to rules.
-		specs[0].DenyHost = specs[0].DenyHost || specs[i+1].DenyHost
+		// What the file leaves to rules is left to rules.
 		specs[i+1].MappedByRules = specs[i+1].MappedByRules || specs[0].MappedByRules
 	}
 	for range packets {
 		p := randomPacket(r)
 		want := true
-		for _, s := range specs {
+		for i, s := range specs {
+			// The pod may cut off the node from more.
+			for _, pod := range specs[1:] {
+				s.DenyHost = s.DenyHost || i == 0 && (pod.DenyHost || !serves(pod.HostTo, p))
+			}
 			want = want && meant(target, s, p)
 		}
 		if len(acl.EnforcedBy(target.Driver, target.Isolation)) == 0 {

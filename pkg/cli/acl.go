@@ -41,7 +41,7 @@ func (f *set) flags(c *cobra.Command) {
 	c.Flags().StringVar(&f.driver, "driver", "", "`driver` instead of the configuration's: nat, transparent, l2bridge, l2tunnel, overlay")
 	c.Flags().StringVar(&f.isolation, "isolation", "", "`isolation` instead of the configuration's: process, hyperv")
 	c.Flags().StringVar(&f.annotation, "annotation", "", "`text` of the pod's annotation "+config.Annotation)
-	c.Flags().StringSliceVar(&f.node, "node", nil, "`addresses` of the node, for acl.allowHost (default: this machine's)")
+	c.Flags().StringSliceVar(&f.node, "node", nil, "`addresses` of the node, for acl.allowHost (default: those that this machine would reach pods from)")
 }
 
 // compile returns the rules of each of Bulkhead's plugins in the file. Only the parts of
@@ -63,10 +63,17 @@ func (s *session) compile(f set) ([]acl.Set, error) {
 }
 
 func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
+	network := hns.Network{}
+	var nodes hns.Endpoint
 	if plugin.Ours() {
 		// ADD refuses the whole for a mistake in another part.
-		if _, err := config.Parse(plugin.Stdin(), config.Env{}); err != nil {
+		whole, err := config.Parse(plugin.Stdin(), config.Env{})
+		if err != nil {
 			return acl.Set{}, err
+		}
+		if whole.Network != nil {
+			network.Name, network.Subnets = whole.Name, whole.Network.Subnets
+			nodes, _ = plan.NodeEndpoint(whole, network)
 		}
 	}
 	part := plugin.Only("name", "cniVersion", "driver", "isolation", "acl", "capabilities").With("type", config.TypeACL)
@@ -95,11 +102,12 @@ func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
 	if plugin.Ours() {
 		c.Type = plugin.Type()
 	}
-	host, err := s.host(f, c)
+	network.Driver = c.Driver
+	host, err := s.host(f, c, network)
 	if err != nil {
 		return acl.Set{}, err
 	}
-	return plan.ACLs(plan.Facts{Config: c, Network: hns.Network{Driver: c.Driver}, Host: host, Addresses: families(c.Driver)})
+	return plan.ACLs(plan.Facts{Config: c, Network: network, Host: append(host, nodes.Addrs()...), Addresses: families(c.Driver)})
 }
 
 // families stands for a pod that has addresses of every family of the driver.
@@ -111,17 +119,11 @@ func families(d hns.Driver) []plan.Address {
 	return out
 }
 
-// host returns the addresses of the node where they matter.
-func (s *session) host(f set, c config.Config) ([]netip.Addr, error) {
+// host returns the addresses that the node reaches pods of the network from, where they
+// matter.
+func (s *session) host(f set, c config.Config, n hns.Network) ([]netip.Addr, error) {
 	if !plan.NeedsHost(c) {
 		return nil, nil
-	}
-	if f.node == nil {
-		host, err := s.Node.NodeAddrs()
-		if err != nil {
-			return nil, failed{fmt.Errorf("list this machine's addresses: %w", err)}
-		}
-		return host, nil
 	}
 	var out []netip.Addr
 	for _, text := range f.node {
@@ -130,6 +132,14 @@ func (s *session) host(f set, c config.Config) ([]netip.Addr, error) {
 			return nil, fmt.Errorf("--node: %w", err)
 		}
 		out = append(out, a)
+	}
+	if f.node != nil {
+		return out, nil
+	}
+	for _, to := range plan.Reached(n, nil) {
+		if a, err := s.Node.SendsFrom(to); err == nil {
+			out = append(out, a)
+		} // no way to that family
 	}
 	return out, nil
 }

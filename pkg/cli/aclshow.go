@@ -49,6 +49,7 @@ type line struct {
 	Direction   hns.Direction `json:"direction"`
 	Action      string        `json:"action"`
 	Protocol    string        `json:"protocol"`
+	Local       string        `json:"local"`
 	Remote      string        `json:"remote"`
 	LocalPorts  string        `json:"localPorts"`
 	RemotePorts string        `json:"remotePorts"`
@@ -68,6 +69,9 @@ func (s *session) showSet(f set) error {
 		for _, r := range set.Rules {
 			l := lineOf(r)
 			l.From = set.Origins[r.ID]
+			if len(r.Local) > 0 {
+				l.Local = "the pod's" // which ones ADD will know
+			}
 			lines = append(lines, l)
 		}
 	}
@@ -114,7 +118,7 @@ func lineOf(r hns.ACL) line {
 	}
 	return line{
 		At: cmp.Or(r.RuleType, hns.Switch), Direction: r.Direction, Action: action, Protocol: config.ProtocolName(r.Protocol),
-		Remote: listed(r.Remote), LocalPorts: ports(r.LocalPorts), RemotePorts: ports(r.RemotePorts),
+		Local: listed(r.Local), Remote: listed(r.Remote), LocalPorts: ports(r.LocalPorts), RemotePorts: ports(r.RemotePorts),
 		Priority: r.Priority, Rule: r.ID,
 	}
 }
@@ -137,7 +141,7 @@ func ownerName(r hns.ACL) string {
 func table(w io.Writer, lines []line) error {
 	const gap = 2
 	tw := tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
-	fmt.Fprintln(tw, "ENFORCED BY\tDIRECTION\tACTION\tPROTOCOL\tREMOTE\tLOCAL PORTS\tREMOTE PORTS\tPRIORITY\tRULE\tFROM")
+	fmt.Fprintln(tw, "ENFORCED BY\tDIRECTION\tACTION\tPROTOCOL\tLOCAL\tREMOTE\tLOCAL PORTS\tREMOTE PORTS\tPRIORITY\tRULE\tFROM")
 	for _, l := range lines {
 		at, priority := "VFP", "-"
 		if l.At == hns.Host {

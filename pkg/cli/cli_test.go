@@ -37,7 +37,7 @@ func run(t *testing.T, host *hnsemu.Host, args ...string) (status int, stdout, s
 				return emuclient.NewTimeout(host, "cli", perCall), nil
 			},
 			Lock:      nodelock.Acquire,
-			NodeAddrs: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.168.1.5")}, nil },
+			SendsFrom: func(netip.Addr) (netip.Addr, error) { return netip.MustParseAddr("192.168.1.5"), nil },
 		},
 	}
 	return env.Run(args), out.String(), err.String()

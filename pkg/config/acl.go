@@ -25,13 +25,14 @@ const annotationPrefix = "bulkhead.dev/"
 const maxAnnotation = 16 << 10
 
 type wireACL struct {
-	Program        *bool         `json:"program"`
-	Inbound        wireDirection `json:"inbound"`
-	Outbound       wireDirection `json:"outbound"`
-	Rules          []wireRule    `json:"rules"`
-	AllowHost      *bool         `json:"allowHost"`
-	PodAnnotations bool          `json:"podAnnotations"`
-	MappedPorts    *string       `json:"mappedPorts"`
+	Program        *bool           `json:"program"`
+	Inbound        wireDirection   `json:"inbound"`
+	Outbound       wireDirection   `json:"outbound"`
+	Rules          []wireRule      `json:"rules"`
+	AllowHost      json.RawMessage `json:"allowHost"`
+	PodAnnotations bool            `json:"podAnnotations"`
+	MappedPorts    *string         `json:"mappedPorts"`
+	SpoofGuard     bool            `json:"spoofGuard"`
 }
 
 // readACL needs driver and isolation to be read before, and the pod's
@@ -54,13 +55,14 @@ func readACL(doc document, c *Config) error {
 	default:
 		return invalid("acl.mappedPorts", "%q is not one of allow, rules", *w.MappedPorts)
 	}
-	a := ACL{Program: w.Program == nil || *w.Program, Spec: spec}
+	a := ACL{Program: w.Program == nil || *w.Program, Spec: spec, SpoofGuard: w.SpoofGuard}
 	a.Asked = firstSet([]key{
 		{"acl.rules", len(w.Rules) > 0},
 		{"acl.inbound.default", spec.DenyInbound},
 		{"acl.outbound.default", spec.DenyOutbound},
-		{"acl.allowHost", w.AllowHost != nil},
+		{"acl.allowHost", !isNull(w.AllowHost)},
 		{"acl.mappedPorts", spec.MappedByRules},
+		{"acl.spoofGuard", w.SpoofGuard},
 		{"acl.podAnnotations", w.PodAnnotations},
 		{"acl.program", w.Program != nil && *w.Program},
 	})
@@ -144,6 +146,9 @@ func (c Config) checkEnforceable(d hns.Driver) error {
 	}
 	if err := c.checkRemotes(d); err != nil {
 		return err
+	}
+	if c.ACL.SpoofGuard && !d.HasVFP() {
+		return invalid("acl.spoofGuard", "%s networks have no VFP, which alone is told a pod's own addresses; remove the key", d)
 	}
 	_, err := acl.Compile(acl.Target{Driver: d, Isolation: c.Isolation}, c.ACL.Spec, c.ACL.Tighter...)
 	if errors.Is(err, acl.ErrUnenforceable) {

@@ -42,6 +42,21 @@ var aclCases = []acceptance{
 				{"direction": "in", "action": "allow", "protocol": "sctp"}]}`),
 	},
 	{
+		name: "what the node reaches, and where a pod sends from",
+		want: with(func(c *Config) {
+			c.Driver = hns.Overlay
+			c.ACL = ACL{Program: true, SpoofGuard: true, Asked: "acl.inbound.default", Spec: acl.Spec{
+				DenyInbound: true,
+				HostTo: []acl.Service{
+					{Protocols: []int{6}, Ports: []hns.PortRange{{First: 8080, Last: 8080}, {First: 9000, Last: 9100}}},
+					{Protocols: []int{1, 58}},
+				},
+			}}
+		}),
+		conf: native(`"driver": "overlay", "acl": {"inbound": {"default": "deny"}, "spoofGuard": true,
+			"allowHost": [{"protocol": "tcp", "ports": "8080,9000-9100"}, {"protocol": "icmp"}]}`),
+	},
+	{
 		name: "a pod's annotation tightens",
 		want: with(func(c *Config) {
 			c.Driver = hns.Overlay

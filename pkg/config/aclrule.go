@@ -15,10 +15,15 @@ import (
 
 // wireSpec is what the acl section and a pod's annotation share.
 type wireSpec struct {
-	Inbound   wireDirection `json:"inbound"`
-	Outbound  wireDirection `json:"outbound"`
-	Rules     []wireRule    `json:"rules"`
-	AllowHost *bool         `json:"allowHost"`
+	Inbound   wireDirection   `json:"inbound"`
+	Outbound  wireDirection   `json:"outbound"`
+	Rules     []wireRule      `json:"rules"`
+	AllowHost json.RawMessage `json:"allowHost"`
+}
+
+type wireService struct {
+	Protocol json.RawMessage `json:"protocol"`
+	Ports    json.RawMessage `json:"ports"`
 }
 
 type wireDirection struct {
@@ -47,7 +52,9 @@ func (w wireSpec) spec(path string) (acl.Spec, error) {
 	if s.DenyOutbound, err = w.Outbound.denies(path + "outbound.default"); err != nil {
 		return acl.Spec{}, err
 	}
-	s.DenyHost = w.AllowHost != nil && !*w.AllowHost
+	if s.DenyHost, s.HostTo, err = w.host(path + "allowHost"); err != nil {
+		return acl.Spec{}, err
+	}
 	if len(w.Rules) > maxRules {
 		return acl.Spec{}, invalid(path+"rules", "%d rules; the most is %d", len(w.Rules), maxRules)
 	}
@@ -59,6 +66,41 @@ func (w wireSpec) spec(path string) (acl.Spec, error) {
 		s.Rules = append(s.Rules, rule)
 	}
 	return s, nil
+}
+
+// host reads allowHost: a bool, or the list of what of the pod the node reaches.
+func (w wireSpec) host(path string) (deny bool, to []acl.Service, err error) {
+	if isNull(w.AllowHost) {
+		return false, nil, nil
+	}
+	var all bool
+	if json.Unmarshal(w.AllowHost, &all) == nil {
+		return !all, nil, nil
+	}
+	var list []wireService
+	if w.AllowHost[0] != '[' {
+		return false, nil, wrongType(path, `true, false or a list such as [{"protocol": "tcp", "ports": "8080"}]`, w.AllowHost)
+	}
+	if err := decodeFull(path, w.AllowHost, &list); err != nil {
+		return false, nil, err
+	}
+	if len(list) == 0 {
+		return false, nil, invalid(path, "an empty list lets nothing in; write false")
+	}
+	if len(list) > maxRules {
+		return false, nil, invalid(path, "%d entries; the most is %d", len(list), maxRules)
+	}
+	for i, e := range list {
+		var s acl.Service
+		if s.Protocols, err = parseProtocols(index(path, i)+".protocol", e.Protocol); err != nil {
+			return false, nil, err
+		}
+		if s.Ports, err = parsePorts(index(path, i)+".ports", e.Ports, s.Protocols); err != nil {
+			return false, nil, err
+		}
+		to = append(to, s)
+	}
+	return false, to, nil
 }
 
 func (w wireDirection) denies(path string) (bool, error) {

@@ -108,6 +108,8 @@ type ACL struct {
 	// it: a packet passes where all of them let it.
 	Spec    acl.Spec
 	Tighter []acl.Spec
+	// SpoofGuard lets the pod send from its own addresses only.
+	SpoofGuard bool
 }
 
 // OutboundNAT is the outboundNAT section.

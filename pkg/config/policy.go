@@ -183,6 +183,28 @@ func (c *Config) twice(path string, p hns.Opaque, before []hns.Opaque) error {
 	return invalid(path, "outboundNAT, or flannel's ipMasq, says outbound NAT, too; write these exceptions into outboundNAT.exceptions")
 }
 
+// NATExceptions returns what pods reach by their own address although they leave by the
+// node's, and whether they leave by the node's at all: what outboundNAT, flannel's ipMasq
+// and policies say. Without any exception of a family its own ranges are excepted.
+func (c Config) NATExceptions() (exceptions []netip.Prefix, asked bool) {
+	if c.OutboundNAT != nil {
+		return c.OutboundNAT.Exceptions, true
+	}
+	for _, p := range c.Policies {
+		var w wireOutboundNATSettings
+		if p.Type != "OutBoundNAT" || json.Unmarshal(p.Settings, &w) != nil || len(w.Destinations) > 0 {
+			continue
+		}
+		asked = true
+		for _, text := range w.Exceptions {
+			if e, err := netip.ParsePrefix(text); err == nil {
+				exceptions = append(exceptions, e)
+			}
+		}
+	}
+	return exceptions, asked
+}
+
 func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
 	var w wirePolicy
 	if err := refuseTaken(path, raw); err != nil {

@@ -257,6 +257,12 @@ var invalidRuntime = []refusal{
 		conf: native(`"hostPorts": [], "runtimeConfig": {"portMappings": [{"hostPort": 80, "containerPort": 1, "protocol": "tcp"}]}`),
 	},
 	{want: `hostPorts[0]: "90-80" is not a port or a range of ports such as "8000-8080", in 1 to 65535`, conf: native(`"hostPorts": ["90-80"]`)},
+	{want: `acl.allowHost: want true, false or a list such as [{"protocol": "tcp", "ports": "8080"}], got "yes"`, conf: native(`"acl": {"allowHost": "yes"}`)},
+	{want: "acl.allowHost: an empty list lets nothing in; write false", conf: native(`"acl": {"allowHost": []}`)},
+	{want: "acl.allowHost: null says nothing; remove the key, or write what is meant", conf: native(`"acl": {"allowHost": null}`)},
+	{want: `acl.allowHost[0].port: unknown key; did you mean "ports"?`, conf: native(`"acl": {"allowHost": [{"protocol": "tcp", "port": 80}]}`)},
+	{want: `acl.allowHost[1].ports: only TCP and UDP have ports; write "protocol": "tcp" or "udp", and a rule for each`, conf: native(`"acl": {"allowHost": [{"protocol": "tcp"}, {"ports": "80"}]}`)},
+	{want: "acl.spoofGuard: transparent networks have no VFP, which alone is told a pod's own addresses; remove the key", conf: native(`"driver": "transparent", "acl": {"spoofGuard": true}`)},
 	{want: `acl.mappedPorts: "deny" is not one of allow, rules`, conf: native(`"acl": {"mappedPorts": "deny"}`)},
 	{want: "runtimeConfig.portMappings: want a list, got an object", conf: native(`"runtimeConfig": {"portMappings": {}}`)},
 	{

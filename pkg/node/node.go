@@ -27,6 +27,8 @@ type Node struct {
 	Uplink  uplink.Node
 	// NodeAddrs returns the addresses of the node's interfaces.
 	NodeAddrs func() ([]netip.Addr, error)
+	// SendsFrom returns the address of the node that it sends from to another.
+	SendsFrom func(to netip.Addr) (netip.Addr, error)
 }
 
 // Verbs connects to HNS and returns the CNI verbs for a configuration.
@@ -35,7 +37,7 @@ func (n Node) Verbs(c config.Config) (pod.Verbs, error) {
 	if err != nil {
 		return pod.Verbs{}, err
 	}
-	return pod.Verbs{HNS: client, IPAM: ipam.Open(c.IPAM.Type), Lock: n.Lock, NodeAddrs: n.NodeAddrs, Uplink: n.Uplink}, nil
+	return pod.Verbs{HNS: client, IPAM: ipam.Open(c.IPAM.Type), Lock: n.Lock, NodeAddrs: n.NodeAddrs, SendsFrom: n.SendsFrom, Uplink: n.Uplink}, nil
 }
 
 // Networks connects to HNS, with a limit for each native call, and returns what keeps the
@@ -61,4 +63,17 @@ func InterfaceAddrs() ([]netip.Addr, error) {
 		}
 	}
 	return out, nil
+}
+
+// SendsFrom returns the address that this machine sends from to another, as its routes
+// say. Nothing is sent.
+func SendsFrom(to netip.Addr) (netip.Addr, error) {
+	const discard = 9
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, discard)))
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer c.Close()
+	from, err := netip.ParseAddrPort(c.LocalAddr().String())
+	return from.Addr(), err
 }

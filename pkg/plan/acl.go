@@ -39,7 +39,14 @@ func acls(f Facts) (acl.Set, error) {
 		return acl.Set{Target: t}, nil
 	}
 	if NeedsHost(c) {
-		t.Host = f.host()
+		if t.Host = f.host(); len(t.Host) == 0 {
+			return acl.Set{}, problem.New(ErrConflict, nil, "acl.allowHost: the node has no address that it reaches the pod from; set it to false, or let in what probes the pod by a rule")
+		}
+	}
+	if c.ACL.SpoofGuard {
+		if t.Source = f.own(); len(t.Source) == 0 {
+			return acl.Set{}, problem.New(ErrConflict, nil, "acl.spoofGuard: HNS chooses the pod's addresses, so no rule can name them; add an ipam section, or remove the key")
+		}
 	}
 	for _, m := range c.PortMappings {
 		p := acl.Port{Protocol: m.Protocol, Number: m.ContainerPort}
@@ -63,15 +70,66 @@ func owner(c config.Config) acl.Owner {
 	return acl.Pod
 }
 
-// host returns the addresses that the node may reach the pod from, sorted: its
-// own, and those that HNS makes it have for the network, on which they may not
-// be seen yet: a nat network's gateway and the address under an overlay.
+// Reached returns what the node reaches pods of a network by: their addresses, or where
+// HNS chooses them the network's, and of each family an address that is on no link
+// (RFC 5737, RFC 3849), as a service's is.
+func Reached(n hns.Network, pod []Address) []netip.Addr {
+	out := []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 1}), netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: 1})}
+	for _, a := range pod {
+		out = append(out, a.Addr)
+	}
+	for _, s := range n.Subnets {
+		if len(pod) == 0 && s.Prefix.IsValid() {
+			out = append(out, s.Prefix.Masked().Addr().Next())
+		}
+	}
+	return out
+}
+
+// own returns the addresses that the pod sends from: its own and, in IPv6, what every
+// interface sends from to find its neighbours (RFC 4861, sections 4.3 and 7.2.2).
+func (f Facts) own() []netip.Prefix {
+	var out []netip.Prefix
+	for _, a := range f.Addresses {
+		out = append(out, netip.PrefixFrom(a.Addr, a.Addr.BitLen()))
+		if a.Addr.Is6() {
+			out = append(out, netip.PrefixFrom(netip.IPv6Unspecified(), a.Addr.BitLen()), netip.MustParsePrefix("fe80::/10"))
+		}
+	}
+	return out
+}
+
+// SeenAsNode returns the subnets of the network whose pods other pods take for the node:
+// outbound NAT does not except them, and allowHost lets in whoever has the node's address.
+func SeenAsNode(c config.Config, n hns.Network) []netip.Prefix {
+	exceptions, asked := c.NATExceptions()
+	if !asked || !NeedsHost(c) {
+		return nil
+	}
+	var out []netip.Prefix
+	for _, s := range n.Subnets {
+		of := ofFamily(exceptions, s.Prefix.Addr().Is6())
+		excepted := func(p netip.Prefix) bool { return p.Bits() <= s.Prefix.Bits() && p.Overlaps(s.Prefix) }
+		if len(of) > 0 && !slices.ContainsFunc(of, excepted) {
+			out = append(out, s.Prefix)
+		}
+	}
+	return out
+}
+
+// host returns the addresses that the node may reach the pod from, sorted: those of the
+// facts, and those that HNS makes the node have for the network, on which they may not be
+// seen yet: the gateway of a nat network, the node's own endpoint, and the address under
+// an overlay.
 func (f Facts) host() []netip.Addr {
 	all := append(slices.Clone(f.Host), f.Network.ProviderAddress)
 	if f.Network.Driver == hns.NAT {
 		for _, s := range f.Network.Subnets {
 			all = append(all, s.Gateway)
 		}
+	}
+	if own, asked := NodeEndpoint(f.Config, f.Network); asked {
+		all = append(all, own.Addrs()...)
 	}
 	families := f.families()
 	var out []netip.Addr

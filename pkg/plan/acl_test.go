@@ -3,7 +3,10 @@
 package plan
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,6 +61,87 @@ func TestDenyLetsTheHostIn(t *testing.T) {
 				t.Errorf("addresses of the node (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Without an address that probes come from the pod would be restarted for ever.
+func TestDenyNeedsTheHost(t *testing.T) {
+	f := denied(hns.L2Bridge)
+	f.Host = []netip.Addr{addr("127.0.0.1"), addr("fd00:9::5")}
+	if _, err := ACLs(f); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "acl.allowHost") {
+		t.Errorf("got %v", err)
+	}
+	f.Config.Network = &config.Network{GatewayEndpoint: true, Subnets: f.Network.Subnets}
+	set, err := ACLs(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []netip.Addr{addr("10.1.0.2")}; !slices.Equal(set.Target.Host, want) {
+		t.Errorf("the node's endpoint: got %v, want %v", set.Target.Host, want)
+	}
+}
+
+// A pod whose source is guarded sends from its own addresses, of each family, and finds
+// its neighbours.
+func TestFinding10SpoofGuard(t *testing.T) {
+	f := facts(hns.L2Bridge)
+	f.Config.Driver, f.Config.Isolation = hns.L2Bridge, hns.Process
+	f.Config.ACL = config.ACL{Program: true, Asked: "acl.spoofGuard", SpoofGuard: true, Spec: acl.Spec{
+		Rules: []acl.Rule{{Name: "r", Direction: hns.Out, Action: hns.Allow, Protocols: []int{17}}},
+	}}
+	f.Addresses = []Address{{Addr: addr("10.1.0.5")}, {Addr: addr("fd00:1::5")}}
+	set, err := ACLs(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]bool{
+		"10.1.0.5": true, "fd00:1::5": true, "fe80::1": true, "::": true, "10.1.0.6": false, "192.168.1.5": false, "fd00:1::6": false,
+	} {
+		for _, protocol := range []int{6, 17} {
+			p := acl.Packet{Direction: hns.Out, Protocol: protocol, Local: addr(from), Remote: addr("8.8.8.8"), Port: 53}
+			if v := set.Verdict(p); v.Allowed != want {
+				t.Errorf("from %s, protocol %d: %s", from, protocol, v.Why)
+			}
+		}
+	}
+	f.Addresses = nil
+	if _, err := ACLs(f); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "acl.spoofGuard") {
+		t.Errorf("HNS chooses: %v", err)
+	}
+}
+
+// Whoever outbound NAT gives the node's address is let in as the node.
+func TestFinding10SeenAsNode(t *testing.T) {
+	f := denied(hns.L2Bridge)
+	subnet := f.Network.Subnets[0].Prefix
+	for _, tt := range []struct {
+		name       string
+		exceptions []netip.Prefix
+		want       bool
+	}{
+		{"none, so the subnets", nil, false},
+		{"the subnet", []netip.Prefix{subnet}, false},
+		{"the cluster", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, false},
+		{"a part of it", []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24")}, true},
+		{"services alone", []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}, true},
+	} {
+		f.Config.OutboundNAT = &config.OutboundNAT{Exceptions: tt.exceptions}
+		if got := SeenAsNode(f.Config, f.Network); slices.Contains(got, subnet) != tt.want {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+		if tt.exceptions == nil {
+			continue
+		}
+		c := f.Config
+		c.OutboundNAT = nil
+		c.Policies = []hns.Opaque{{Type: "OutBoundNAT", Settings: []byte(`{"Exceptions":["` + tt.exceptions[0].String() + `"]}`)}}
+		if got := SeenAsNode(c, f.Network); slices.Contains(got, subnet) != tt.want {
+			t.Errorf("%s, as a policy: got %v", tt.name, got)
+		}
+		c.ACL.Spec.DenyHost = true
+		if got := SeenAsNode(c, f.Network); got != nil {
+			t.Errorf("%s, without allowHost: got %v", tt.name, got)
+		}
 	}
 }
 

@@ -43,7 +43,8 @@ type Facts struct {
 	Routes []hns.Route
 	// Features is needed only when NeedsFeatures says so.
 	Features hns.Features
-	// Host holds the node's addresses. They are needed only when NeedsHost says so.
+	// Host holds the addresses that the node reaches its pods from. They are needed only
+	// when NeedsHost says so.
 	Host []netip.Addr
 }
 

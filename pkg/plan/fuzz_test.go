@@ -19,6 +19,7 @@ import (
 func FuzzAnnotation(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"inbound":{"default":"deny"}}`, `{"inbound":{"default":"allow"},"outbound":{"default":"allow"},"allowHost":true}`,
+		`{"allowHost":[{"protocol":"tcp","ports":"80"}]}`, `{"inbound":{"default":"deny"},"allowHost":[{"protocol":"udp"},{"protocol":"icmp"}]}`,
 		`{"rules":[{"direction":"in","action":"allow","protocol":"tcp","ports":"1-65535","remote":["0.0.0.0/0"]}]}`,
 		`{"rules":[{"direction":"out","action":"allow","remote":["169.254.169.254/32","169.254.0.0/16"],"priority":100},{"direction":"in","action":"deny","protocol":"icmp"}]}`,
 	} {

@@ -68,7 +68,11 @@ func TestACLsFailClosed(t *testing.T) {
 	n := newNode(t, "2022")
 	a := n.closedPod()
 	at := n.attacher(a)
-	at.NodeAddrs = func() ([]netip.Addr, error) { return nil, errors.New("no adapters") }
+	at.SendsFrom = func(netip.Addr) (netip.Addr, error) { return netip.Addr{}, errors.New("no route") }
+	if _, _, err := n.networks().Ensure(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	at.HNS = unmanaged{n.hns}
 	if _, err := at.Add(context.Background(), a); err == nil || !strings.Contains(err.Error(), "acl.allowHost") {
 		t.Errorf("got %v", err)
 	}
@@ -76,6 +80,17 @@ func TestACLsFailClosed(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
+}
+
+// unmanaged is HNS that does not tell the node's address.
+type unmanaged struct{ hns.Client }
+
+func (u unmanaged) ListNetworks(ctx context.Context) ([]hns.Network, error) {
+	all, err := u.Client.ListNetworks(ctx)
+	for i := range all {
+		all[i].ManagementAddress = netip.Addr{}
+	}
+	return all, err
 }
 
 // closedPod is a pod whose inbound default is deny, in a namespace of its own.

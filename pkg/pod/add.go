@@ -5,6 +5,7 @@ package pod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
@@ -142,6 +143,9 @@ func (v Verbs) create(ctx context.Context, c config.Config, n hns.Network, names
 		return Result{}, err
 	}
 	want, notices, err := v.createEndpoint(ctx, c, n)
+	for _, s := range plan.SeenAsNode(c, n) {
+		notices = append(notices, fmt.Sprintf("pods of %s reach each other by the node's address, which acl.allowHost lets in: add %[1]s to outboundNAT.exceptions", s))
+	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		// HNS was not waited for and can make the endpoint yet: its address stays
 		// reserved until DEL.

@@ -144,7 +144,7 @@ func (v Verbs) rulesFor(ctx context.Context, c config.Config, n hns.Network, e h
 			return nil, err
 		}
 	}
-	if facts.Host, err = v.nodeAddrs(c); err != nil {
+	if facts.Host, err = v.hostAddrs(ctx, c, n, facts.Addresses); err != nil {
 		return nil, err
 	}
 	set, err := plan.ACLs(facts)

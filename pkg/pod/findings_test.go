@@ -159,7 +159,7 @@ func TestFinding07RulesOfAnOverlay(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := n.attacher(a)
-	at.NodeAddrs = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("172.16.0.9")}, nil }
+	at.SendsFrom = func(netip.Addr) (netip.Addr, error) { return netip.MustParseAddr("172.16.0.9"), nil }
 	first, err := at.Add(context.Background(), a)
 	if err != nil {
 		t.Fatal(err)
@@ -193,5 +193,37 @@ func TestFinding08CostOfADD(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if err == nil || !strings.Contains(err.Error(), "together; merge some") || after.TotalAlloc-before.TotalAlloc > 50<<20 {
 		t.Errorf("got %v, %d bytes", err, after.TotalAlloc-before.TotalAlloc)
+	}
+}
+
+// The node is let in from where its packets to pods come from, not from every adapter.
+func TestFinding10HostAddrs(t *testing.T) {
+	n := newNode(t, "2022")
+	n.twoAdapters()
+	a := n.parsed(closed, "web")
+	a.Network.Adapter = "Ethernet"
+	a.OutboundNAT = &config.OutboundNAT{Exceptions: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}}
+	at := n.attacher(a)
+	at.SendsFrom = func(to netip.Addr) (netip.Addr, error) {
+		if to.Is6() || a.Network.Subnets[0].Prefix.Contains(to) {
+			return netip.Addr{}, errors.New("network is unreachable")
+		}
+		return netip.MustParseAddr("192.168.1.5"), nil
+	}
+	r, err := at.Add(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Notices) != 1 || !strings.Contains(r.Notices[0], "outboundNAT.exceptions") {
+		t.Errorf("notices: %q", r.Notices)
+	}
+	for from, want := range map[string]bool{"192.168.1.5": true, "172.16.1.5": false, "127.0.0.1": false} {
+		v, err := n.host.Evaluate(hnsemu.Packet{
+			EndpointID: r.Endpoint.ID, Isolation: hns.Process, Direction: hns.In, Protocol: 6,
+			Remote: netip.MustParseAddr(from), LocalPort: 10250, RemotePort: 40000,
+		})
+		if err != nil || v.Allowed != want {
+			t.Errorf("from %s: %+v, %v", from, v, err)
+		}
 	}
 }

@@ -125,7 +125,7 @@ func (n *node) named(network, members, containerID, netns string) config.Config 
 
 // attacher returns the verbs as cniplugin would call them.
 func (n *node) attacher(a config.Config) pod.Verbs {
-	return pod.Verbs{HNS: n.hns, IPAM: ipam.Open(a.IPAM.Type), Lock: n.lock, NodeAddrs: hostAddresses}
+	return pod.Verbs{HNS: n.hns, IPAM: ipam.Open(a.IPAM.Type), Lock: n.lock, NodeAddrs: hostAddresses, SendsFrom: sendsFrom}
 }
 
 func (n *node) networks() network.Keeper {
@@ -135,6 +135,14 @@ func (n *node) networks() network.Keeper {
 // hostAddresses are the node's.
 func hostAddresses() ([]netip.Addr, error) {
 	return []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("127.0.0.1")}, nil
+}
+
+// sendsFrom has no way to IPv6.
+func sendsFrom(to netip.Addr) (netip.Addr, error) {
+	if to.Is6() {
+		return netip.Addr{}, errors.New("network is unreachable")
+	}
+	return netip.MustParseAddr("192.168.1.5"), nil
 }
 
 // lock is the node's one lock for every name.

@@ -20,7 +20,6 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
-	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
@@ -52,9 +51,12 @@ type Verbs struct {
 	HNS  hns.Client
 	IPAM ipam.Plugin
 	Lock nodelock.Lock
-	// NodeAddrs returns the node's addresses. It is asked only for pods whose inbound
-	// default is deny.
+	// NodeAddrs returns the node's addresses. It is asked only for pods that map a port of
+	// one of them.
 	NodeAddrs func() ([]netip.Addr, error)
+	// SendsFrom returns the address of the node that it sends from to another, as its
+	// routes say. It is asked only for pods whose inbound default is deny.
+	SendsFrom func(to netip.Addr) (netip.Addr, error)
 	// Uplink is asked only when a network is made. nil leaves the choice of the
 	// adapter to HNS, and the node's routes as they are.
 	Uplink uplink.Node
@@ -120,7 +122,7 @@ func (v Verbs) wanted(ctx context.Context, c config.Config, n hns.Network, given
 			return hns.Endpoint{}, err
 		}
 	}
-	if facts.Host, err = v.nodeAddrs(c); err != nil {
+	if facts.Host, err = v.hostAddrs(ctx, c, n, facts.Addresses); err != nil {
 		return hns.Endpoint{}, err
 	}
 	if facts.Config.DNS.IsZero() {
@@ -129,16 +131,30 @@ func (v Verbs) wanted(ctx context.Context, c config.Config, n hns.Network, given
 	return plan.Endpoint(facts)
 }
 
-// nodeAddrs returns the node's addresses where the configuration's ACLs need them.
-func (v Verbs) nodeAddrs(c config.Config) ([]netip.Addr, error) {
+// hostAddrs returns the addresses that the node reaches its pods from, where the
+// configuration's ACLs need them: what HNS calls the node's on the network's adapter, and
+// what the node's own routes choose towards the pod, towards the network's other pods and
+// towards what is not on a link of its own, such as a service.
+func (v Verbs) hostAddrs(ctx context.Context, c config.Config, n hns.Network, pod []plan.Address) ([]netip.Addr, error) {
 	if !plan.NeedsHost(c) {
 		return nil, nil
 	}
-	host, err := v.NodeAddrs()
+	networks, err := v.HNS.ListNetworks(ctx)
 	if err != nil {
-		return nil, problem.New(nil, err, "list the node's addresses for acl.allowHost")
+		return nil, err
 	}
-	return host, nil
+	var out []netip.Addr
+	for _, x := range networks {
+		if x.ID == n.ID && x.ManagementAddress.IsValid() {
+			out = append(out, x.ManagementAddress)
+		}
+	}
+	for _, to := range plan.Reached(n, pod) {
+		if a, err := v.SendsFrom(to); err == nil {
+			out = append(out, a)
+		} // no way to that family
+	}
+	return out, nil
 }
 
 // addrsOf returns the addresses of endpoints.

@@ -19,7 +19,7 @@ import (
 var version = "devel"
 
 func main() {
-	this := node.Node{OpenHNS: hcnwin.Open, Lock: nodelock.Acquire, Uplink: uplink.Windows{}, NodeAddrs: node.InterfaceAddrs}
+	this := node.Node{OpenHNS: hcnwin.Open, Lock: nodelock.Acquire, Uplink: uplink.Windows{}, NodeAddrs: node.InterfaceAddrs, SendsFrom: node.SendsFrom}
 	if os.Getenv("CNI_COMMAND") != "" {
 		cniplugin.Main(this, "CNI plugin bulkhead "+version)
 		return

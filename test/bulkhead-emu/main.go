@@ -21,7 +21,7 @@ import (
 
 func main() {
 	// There are no adapters but the emulator's: HNS chooses.
-	this := node.Node{OpenHNS: open, Lock: nodelock.Acquire, NodeAddrs: node.InterfaceAddrs}
+	this := node.Node{OpenHNS: open, Lock: nodelock.Acquire, NodeAddrs: node.InterfaceAddrs, SendsFrom: node.SendsFrom}
 	if os.Getenv("CNI_COMMAND") != "" {
 		cniplugin.Main(this, "CNI plugin bulkhead on an emulated HNS")
 		return

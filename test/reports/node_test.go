@@ -67,7 +67,7 @@ func inProcess(t *testing.T) node {
 				OpenHNS: func(perCall time.Duration) (hns.Client, error) {
 					return emuclient.NewTimeout(n.Host, "cli", perCall), nil
 				},
-				Lock: nodelock.Acquire, NodeAddrs: pkgnode.InterfaceAddrs,
+				Lock: nodelock.Acquire, NodeAddrs: pkgnode.InterfaceAddrs, SendsFrom: pkgnode.SendsFrom,
 			}
 			status := cli.Env{Stdout: &out, Stderr: &out, Version: "test", Node: this}.Run(args)
 			return status, out.String()

@@ -68,7 +68,7 @@ func (n *Node) Run(t testing.TB, c Call) (stdout string, err error) {
 		OpenHNS: func(perCall time.Duration) (hns.Client, error) {
 			return emuclient.NewTimeout(n.Host, "bulkhead", perCall), nil
 		},
-		Lock: nodelock.Acquire, NodeAddrs: n.addrs,
+		Lock: nodelock.Acquire, NodeAddrs: n.addrs, SendsFrom: n.sendsFrom,
 	})
 	verb := map[string]func(*skel.CmdArgs) error{
 		"ADD": funcs.Add, "CHECK": funcs.Check, "DEL": funcs.Del, "STATUS": funcs.Status, "GC": funcs.GC,
@@ -92,6 +92,15 @@ func (n *Node) addrs() ([]netip.Addr, error) {
 		out = append(out, a.Address.Addr())
 	}
 	return out, nil
+}
+
+// sendsFrom returns the emulated node's first address of a family.
+func (n *Node) sendsFrom(to netip.Addr) (netip.Addr, error) {
+	all, err := n.addrs()
+	if err == nil && to.Is4() {
+		all = all[1:]
+	}
+	return all[0], err
 }
 
 // captured returns what f prints on stdout, where CNI's library prints results.

@@ -15,9 +15,9 @@ func (e Endpoint) matches(a schema.ACL, p Packet) bool {
 	if a.Direction != p.Direction || len(a.Protocols) > 0 && !slices.Contains(a.Protocols, p.Protocol) {
 		return false
 	}
-	var local netip.Addr
+	local := p.Local
 	for _, own := range e.Addresses {
-		if own.Addr().Is4() == p.Remote.Is4() {
+		if !local.IsValid() && own.Addr().Is4() == p.Remote.Is4() {
 			local = own.Addr()
 			break
 		}

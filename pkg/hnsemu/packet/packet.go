@@ -32,6 +32,9 @@ type Packet struct {
 	Protocol int
 	// Remote is the peer's address.
 	Remote netip.Addr
+	// Local is the address on the endpoint's side; zero is the endpoint's own of the
+	// peer's family.
+	Local netip.Addr
 	// LocalPort and RemotePort are the endpoint's and the peer's ports, 0 for a
 	// protocol without ports.
 	LocalPort, RemotePort uint16
