@@ -16,6 +16,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/bounded"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
+	"github.com/bulkhead-cni/bulkhead/pkg/offspring"
 	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
@@ -111,9 +112,12 @@ func (d delegate) run(ctx context.Context, c config.Config, verb func(context.Co
 // execute waits for a call that executes a plugin and kills it when ctx ends. What
 // the call then fails with does not tell, so the error of ctx is added.
 func execute[T any](ctx context.Context, name string, call func() (T, error)) (T, error) {
+	var none T
 	if err := os.Setenv(Running, name); err != nil {
-		var none T
 		return none, err
+	}
+	if err := offspring.Bind(); err != nil {
+		return none, fmt.Errorf("IPAM plugin %s: %w", name, err)
 	}
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()

@@ -4,6 +4,7 @@ package ipam
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -72,5 +73,35 @@ func TestFinding05HostileFiles(t *testing.T) {
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// Whoever fills the directory with names stops nothing by names that are no addresses,
+// and is told of by others, without filling the memory.
+func TestFinding13ManyNames(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Wine makes files slowly")
+	}
+	dir := tempDir(t)
+	reserve(t, dir, span(2, 3))
+	p, ctx := open("host-local"), context.Background()
+	c := hostLocalConf(t, dir, `[[{"subnet":"10.1.0.0/24"}]]`)
+	fill := func(name string) {
+		for i := range maxReservations + 2000 {
+			if err := os.WriteFile(filepath.Join(dir, "net1", fmt.Sprintf(name, i>>8, i&0xff)), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill("junk-%d-%d")
+	if _, err := p.Add(ctx, request{ContainerID: "new", IfName: "eth0", Conf: c}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Del(ctx, request{ContainerID: "new", IfName: "eth0", Conf: c}); err != nil {
+		t.Errorf("DEL beside other names: %v", err)
+	}
+	fill("fd00::%x:%x")
+	if err := p.Del(ctx, request{ContainerID: "new", IfName: "eth0", Conf: c}); err == nil || !strings.Contains(err.Error(), "has more than 20000") {
+		t.Errorf("DEL beside many addresses: %v", err)
 	}
 }

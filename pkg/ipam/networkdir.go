@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -128,22 +129,41 @@ type reservation struct {
 	dir bool
 }
 
-// reservations lists the reserved addresses without reading who holds them.
+// maxReservations is more than a node has pods, by far. Other names count for nothing.
+const maxReservations = 20_000
+
+// reservations lists the reserved addresses, in their order, without reading who holds
+// them.
 func (d networkDir) reservations() ([]reservation, error) {
-	files, err := os.ReadDir(d.path())
+	dir, err := os.Open(d.path())
 	if missing(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the address files: %w", err)
 	}
+	defer dir.Close()
 	var out []reservation
-	for _, f := range files {
-		if addr, ok := addressNamed(f.Name()); ok {
-			out = append(out, reservation{addr, filepath.Join(d.path(), f.Name()), f.IsDir()})
+	for {
+		const atOnce = 1024 // whoever filled the directory must not fill the memory
+		files, err := dir.ReadDir(atOnce)
+		for _, f := range files {
+			if addr, ok := addressNamed(f.Name()); ok {
+				out = append(out, reservation{addr, filepath.Join(d.path(), f.Name()), f.IsDir()})
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			slices.SortFunc(out, func(a, b reservation) int { return a.addr.Compare(b.addr) })
+			return out, nil
+		case missing(err):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("read the address files: %w", err)
+		case len(out) > maxReservations:
+			return nil, fmt.Errorf("read the address files: %s has more than %d; remove those that no pod of the node has", d.path(), maxReservations)
 		}
 	}
-	return out, nil
 }
 
 // addressNamed tells the files of addresses from the lock and the last

@@ -3,79 +3,38 @@
 package nodelock_test
 
 import (
-	"errors"
-	"strings"
+	"os"
+	"path/filepath"
 	"testing"
-	"unsafe"
-
-	"golang.org/x/sys/windows"
-
-	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 )
 
-// utf16 is for Windows.
-func utf16(t *testing.T, s string) *uint16 {
-	t.Helper()
-	p, err := windows.UTF16PtrFromString(s)
-	if err != nil {
+// All locks are in one file, in a directory that is Bulkhead's (pkg/adminonly has the test
+// of its rights), and a lock leaves nothing there.
+func TestFinding06OneFile(t *testing.T) {
+	data := filepath.Join(os.TempDir(), "nodelock-data")
+	t.Setenv("ProgramData", data)
+	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return p
-}
-
-func closeLater(t *testing.T, h windows.Handle) {
 	t.Cleanup(func() {
-		if err := windows.CloseHandle(h); err != nil {
-			t.Error(err)
+		for _, p := range []string{`bulkhead\lock`, "bulkhead", "."} {
+			if err := os.Remove(filepath.Join(data, p)); err != nil {
+				t.Error(err)
+			}
 		}
 	})
-}
-
-// An admin's shell is in another session than containerd: the mutex is in the
-// namespace that all have.
-func TestAllSessions(t *testing.T) {
-	acquire(t, "TestAllSessions")
-	mutex, err := windows.OpenMutex(windows.SYNCHRONIZE, false, utf16(t, `Global\bulkhead-testallsessions`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeLater(t, mutex)
-	if got, err := windows.WaitForSingleObject(mutex, 0); got != uint32(windows.WAIT_TIMEOUT) {
-		t.Errorf("got %#x, %v; the mutex is free", got, err)
-	}
-}
-
-// Who may do no more than wait for another user's mutex has the lock, too.
-func TestMutexOfAnotherUser(t *testing.T) {
-	sd, err := windows.SecurityDescriptorFromString("D:(A;;0x100000;;;WD)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	attributes := &windows.SecurityAttributes{SecurityDescriptor: sd}
-	attributes.Length = uint32(unsafe.Sizeof(*attributes))
-	object := utf16(t, `Global\bulkhead-testmutexofanotheruser`)
-	mutex, err := windows.CreateMutex(attributes, false, object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeLater(t, mutex)
-	// Else the rights do not count here, and the test could not fail.
-	if _, err := windows.CreateMutex(nil, false, object); !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
-		t.Fatalf("the mutex can be opened for all: %v", err)
-	}
-	release := acquire(t, "TestMutexOfAnotherUser")
-	waiting := other(t, "TestMutexOfAnotherUser")
+	release, other := acquire(t, "a"), acquire(t, "b")
+	held(t, "a")
+	held(t, "b")
 	release()
-	waiting.holds(t)
-}
-
-func TestNameTaken(t *testing.T) {
-	event, err := windows.CreateEvent(nil, 1, 0, utf16(t, `Global\bulkhead-testnametaken`))
-	if err != nil {
-		t.Fatal(err)
+	held(t, "b")
+	acquire(t, "a")()
+	other()
+	files, err := os.ReadDir(filepath.Join(data, "bulkhead"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
 	}
-	closeLater(t, event)
-	if _, err := nodelock.Acquire(t.Context(), "TestNameTaken"); err == nil || !strings.Contains(err.Error(), "is no mutex") {
-		t.Errorf("got %v, want that it is no mutex", err)
+	if info, err := files[0].Info(); err != nil || info.Size() != 0 {
+		t.Errorf("%v, %v", info, err)
 	}
 }

@@ -36,15 +36,45 @@ func Acquire(ctx context.Context, name string) (release func(), err error) {
 	case <-ctx.Done():
 		return nil, waitError(name, ctx.Err())
 	}
-	free, err := acquire(ctx, name)
+	held, err := acquire(ctx, name)
 	if err != nil {
 		<-turn
 		return nil, err
 	}
 	return sync.OnceFunc(func() {
-		free()
+		held.close()
 		<-turn
 	}), nil
+}
+
+// slice is how long to wait before trying again: neither flock(2) nor LockFileEx can be
+// told to give up.
+const slice = 5 * time.Millisecond
+
+// acquire takes the platform's lock, which other processes wait for.
+func acquire(ctx context.Context, name string) (lock, error) {
+	l, err := open(objectName(name))
+	if err != nil {
+		return lock{}, fmt.Errorf("lock %q of this node: %w", name, err)
+	}
+	again := time.NewTicker(slice)
+	defer again.Stop()
+	for {
+		got, err := l.try()
+		switch {
+		case got:
+			return l, nil
+		case err != nil:
+			l.close()
+			return lock{}, fmt.Errorf("lock %q of this node: %w", name, err)
+		}
+		select {
+		case <-ctx.Done():
+			l.close()
+			return lock{}, waitError(name, ctx.Err())
+		case <-again.C:
+		}
+	}
 }
 
 // Share returns how long to wait for a lock that one can do without: the time that its

@@ -132,7 +132,7 @@ func TestFinding06SquattedLock(t *testing.T) {
 	n.namespace(netns2)
 	a := n.attachment(hns.L2Bridge, "c1", netns1)
 	at := n.attacher(a)
-	at.Lock = func(context.Context, string) (func(), error) { return nil, errors.New("another user made the mutex") }
+	at.Lock = func(context.Context, string) (func(), error) { return nil, errors.New("access is denied") }
 	r, err := at.Add(context.Background(), a)
 	if err != nil || !strings.Contains(strings.Join(r.Notices, "\n"), `making the network "net1" without waiting for others: `) {
 		t.Errorf("the first pod: %q, %v", r.Notices, err)

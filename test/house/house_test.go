@@ -35,11 +35,12 @@ var mayImport = map[string][]string{
 	"pkg/config":           {"pkg/acl", "pkg/hns"},
 	"pkg/hcn":              {"pkg/bounded", "pkg/hns"},
 	"pkg/hcn/hcnwin":       {"pkg/hcn", "pkg/hns"},
-	"pkg/nodelock":         {},
+	"pkg/nodelock":         {"pkg/adminonly"},
 	"pkg/adminonly":        {},
+	"pkg/offspring":        {},
 	"pkg/uplink":           {},
 	"pkg/plan":             {"pkg/problem", "pkg/config", "pkg/hcn", "pkg/hns", "pkg/acl"},
-	"pkg/ipam":             {"pkg/adminonly", "pkg/problem", "pkg/bounded", "pkg/config", "pkg/hns"},
+	"pkg/ipam":             {"pkg/adminonly", "pkg/offspring", "pkg/problem", "pkg/bounded", "pkg/config", "pkg/hns"},
 	"pkg/network":          {"pkg/problem", "pkg/config", "pkg/hns", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/aclsync":          {"pkg/problem", "pkg/acl", "pkg/hns", "pkg/nodelock", "pkg/plan"},
 	"pkg/pod":              {"pkg/problem", "pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
@@ -242,7 +243,7 @@ func checkSource(t *testing.T, path string) {
 			t.Errorf("%s does not begin with its licence", rel)
 		}
 		if strings.HasPrefix(line, "//go:build") && !mayHaveBuildTags(rel) {
-			t.Errorf("%s:%d: build tags belong into pkg/adminonly, pkg/hcn/hcnwin, pkg/nodelock, pkg/uplink, pkg/hnsemu/dataplane and test", rel, n)
+			t.Errorf("%s:%d: build tags belong into pkg/adminonly, pkg/hcn/hcnwin, pkg/nodelock, pkg/offspring, pkg/uplink, pkg/hnsemu/dataplane and test", rel, n)
 		}
 	}
 	if n > limit {
@@ -252,7 +253,7 @@ func checkSource(t *testing.T, path string) {
 
 // tagged are the folders where platform code may live. A lock of the node is the
 // platform's own, not HNS's, so it has its folder beside HNS's client.
-var tagged = []string{"pkg/adminonly/", "pkg/hcn/hcnwin/", "pkg/nodelock/", "pkg/uplink/", "pkg/hnsemu/dataplane/", "test/"}
+var tagged = []string{"pkg/adminonly/", "pkg/hcn/hcnwin/", "pkg/nodelock/", "pkg/offspring/", "pkg/uplink/", "pkg/hnsemu/dataplane/", "test/"}
 
 func mayHaveBuildTags(rel string) bool {
 	return slices.ContainsFunc(tagged, func(dir string) bool { return strings.HasPrefix(rel, dir) })
