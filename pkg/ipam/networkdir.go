@@ -244,6 +244,9 @@ func (r reservation) read() ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
+	if got, err := file.Stat(); err != nil || !os.SameFile(info, got) {
+		return nil, errors.Join(fmt.Errorf("%s was exchanged while it was read; try again", r.path), err)
+	}
 	return io.ReadAll(io.LimitReader(file, maxContent))
 }
 
