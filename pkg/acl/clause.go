@@ -146,9 +146,9 @@ func (s Spec) theHost(addrs []netip.Addr) []clause {
 		return []clause{{match: match{remote: from}, allow: true, name: "allowHost", id: "host", level: hostLevel}}
 	}
 	var out []clause
-	for i, to := range s.HostTo {
+	for i, to := range distinct(s.HostTo) {
 		out = append(out, clause{
-			match: match{to.Protocols, merged(to.Ports), from}, allow: true,
+			match: match{to.Protocols, to.Ports, from}, allow: true,
 			name: fmt.Sprintf("allowHost[%d]", i), id: fmt.Sprintf("host%d", i), level: hostLevel,
 		})
 	}
@@ -156,26 +156,51 @@ func (s Spec) theHost(addrs []netip.Addr) []clause {
 }
 
 // narrowHost leaves of what the node reaches what the pod's own set lets it, too: a pod
-// may cut off the node whatever else it says.
-func (s *Spec) narrowHost(pod Spec) {
+// may cut off the node whatever else it says. It fails with ErrUnenforceable when the two
+// lists are too long to be compared.
+func (s *Spec) narrowHost(pod Spec) error {
 	s.DenyHost = s.DenyHost || pod.DenyHost
-	if len(pod.HostTo) == 0 {
-		return
-	}
-	if len(s.HostTo) == 0 {
-		s.HostTo = pod.HostTo
-		return
+	switch {
+	case len(pod.HostTo) == 0:
+		return nil
+	case len(s.HostTo) == 0:
+		s.HostTo = distinct(pod.HostTo)
+		return nil
 	}
 	var both []Service
-	for _, a := range pod.HostTo {
-		for _, b := range s.HostTo {
-			if m, some := (match{a.Protocols, a.Ports, nil}).and(match{b.Protocols, b.Ports, nil}); some {
+	var work budget
+	own := distinct(s.HostTo)
+	for _, a := range distinct(pod.HostTo) {
+		for _, b := range own {
+			x, y := match{a.Protocols, a.Ports, nil}, match{b.Protocols, b.Ports, nil}
+			if err := work.spend(x, y); err != nil {
+				return err
+			}
+			if m, some := x.and(y); some {
 				both = append(both, Service{m.protocols, m.ports})
 			}
+		}
+		if len(both) > maxProduct {
+			return fmt.Errorf("%w: allowHost of the pod's annotation and of the file have more than %d entries together; merge some", ErrUnenforceable, maxProduct)
 		}
 	}
 	s.HostTo = both
 	s.DenyHost = s.DenyHost || len(both) == 0
+	return nil
+}
+
+// distinct returns the services without repetitions, in their order.
+func distinct(all []Service) []Service {
+	var out []Service
+	seen := map[string]bool{}
+	for _, s := range all {
+		s.Ports = merged(s.Ports)
+		if key := fmt.Sprint(s); !seen[key] {
+			seen[key] = true
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // mapped opens the ports that ports of the node lead to.

@@ -41,7 +41,9 @@ func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
 	for i := range tighter {
 		// What the file leaves to rules the annotation's rules must let in, too.
 		tighter[i].MappedByRules = tighter[i].MappedByRules || spec.MappedByRules
-		spec.narrowHost(tighter[i])
+		if err := spec.narrowHost(tighter[i]); err != nil {
+			return Set{}, err
+		}
 	}
 	directions := []hns.Direction{hns.In, hns.Out}
 	clauses := map[hns.Direction][]clause{}
@@ -71,7 +73,7 @@ func Compile(t Target, spec Spec, tighter ...Spec) (Set, error) {
 // unreachable refuses a wish where Windows lets nobody reconfigure ACLs.
 func unreachable(t Target, specs []Spec) error {
 	for _, s := range specs {
-		if len(s.Rules) > 0 || s.DenyInbound || s.DenyOutbound || s.DenyHost {
+		if len(s.Rules) > 0 || s.DenyInbound || s.DenyOutbound || s.DenyHost || len(s.HostTo) > 0 {
 			return fmt.Errorf("%w: Windows cannot reconfigure the port ACLs of a %s pod on a %s network", ErrUnenforceable, t.Isolation, t.Driver)
 		}
 	}

@@ -3,8 +3,11 @@
 package acl
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -86,6 +89,30 @@ func TestFinding10HostServices(t *testing.T) {
 		}
 		if v := set.Verdict(Packet{Direction: hns.In, Protocol: tcp, Port: tt.port, Remote: node}); v.Allowed != tt.want {
 			t.Errorf("%s: %+v", tt.name, v)
+		}
+	}
+}
+
+// Two lists of what the node reaches cost no more than two lists of rules.
+func TestFinding10CostOfLists(t *testing.T) {
+	t.Parallel()
+	var equal, apart []Service
+	var ports []hns.PortRange
+	for i := range 500 {
+		equal = append(equal, Service{Protocols: []int{tcp}})
+		apart = append(apart, Service{Protocols: []int{tcp}, Ports: []hns.PortRange{{First: uint16(2*i + 1), Last: uint16(2*i + 1)}}})
+		ports = append(ports, hns.PortRange{First: uint16(2*i + 1), Last: uint16(2*i + 1)})
+	}
+	many := []Service{{Protocols: []int{tcp}, Ports: ports}, {Protocols: []int{tcp}, Ports: slices.Concat(ports, ports, ports)}}
+	target := Target{Driver: hns.L2Bridge, Isolation: hns.Process, Host: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}
+	for name, lists := range map[string][2][]Service{"equal": {equal, equal}, "apart": {apart, apart}, "many ports": {apart, many}, "many ports twice": {many, many}} {
+		start := time.Now()
+		_, err := Compile(target, Spec{DenyInbound: true, HostTo: lists[0]}, Spec{DenyInbound: true, HostTo: lists[1]})
+		if err != nil && !errors.Is(err, ErrUnenforceable) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("%s: took %s", name, took)
 		}
 	}
 }

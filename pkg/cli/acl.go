@@ -107,7 +107,10 @@ func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
 	if err != nil {
 		return acl.Set{}, err
 	}
-	return plan.ACLs(plan.Facts{Config: c, Network: network, Host: append(host, nodes.Addrs()...), Addresses: families(c.Driver)})
+	if f.node == nil {
+		host = append(host, nodes.Addrs()...)
+	}
+	return plan.ACLs(plan.Facts{Config: c, Network: network, Host: host, Addresses: families(c.Driver)})
 }
 
 // families stands for a pod that has addresses of every family of the driver.

@@ -185,10 +185,11 @@ func (c *Config) twice(path string, p hns.Opaque, before []hns.Opaque) error {
 
 // NATExceptions returns what pods reach by their own address although they leave by the
 // node's, and whether they leave by the node's at all: what outboundNAT, flannel's ipMasq
-// and policies say. Without any exception of a family its own ranges are excepted.
-func (c Config) NATExceptions() (exceptions []netip.Prefix, asked bool) {
+// and policies say. With own the network's own ranges are excepted where no exception is of
+// their family.
+func (c Config) NATExceptions() (exceptions []netip.Prefix, own, asked bool) {
 	if c.OutboundNAT != nil {
-		return c.OutboundNAT.Exceptions, true
+		return c.OutboundNAT.Exceptions, true, true
 	}
 	for _, p := range c.Policies {
 		var w wireOutboundNATSettings
@@ -202,7 +203,7 @@ func (c Config) NATExceptions() (exceptions []netip.Prefix, asked bool) {
 			}
 		}
 	}
-	return exceptions, asked
+	return exceptions, false, asked
 }
 
 func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {

@@ -116,9 +116,7 @@ func execute[T any](ctx context.Context, name string, call func() (T, error)) (T
 	if err := os.Setenv(Running, name); err != nil {
 		return none, err
 	}
-	if err := offspring.Bind(); err != nil {
-		return none, fmt.Errorf("IPAM plugin %s: %w", name, err)
-	}
+	_ = offspring.Bind() // whoever cannot have a job must still be able to give addresses back
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(killTime, giveUp) })

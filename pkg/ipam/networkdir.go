@@ -237,15 +237,18 @@ func (r reservation) read() ([]byte, error) {
 		return nil, err
 	}
 	if err := plain(r.path, info); err != nil {
-		return nil, err
+		return nil, err // also before opening it: a pipe would hold that up
 	}
 	file, err := os.Open(r.path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if got, err := file.Stat(); err != nil || !os.SameFile(info, got) {
-		return nil, errors.Join(fmt.Errorf("%s was exchanged while it was read; try again", r.path), err)
+	if info, err = file.Stat(); err != nil {
+		return nil, err
+	}
+	if err := plain(r.path, info); err != nil {
+		return nil, err
 	}
 	return io.ReadAll(io.LimitReader(file, maxContent))
 }

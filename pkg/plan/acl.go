@@ -96,25 +96,43 @@ func (f Facts) own() []netip.Prefix {
 			out = append(out, netip.PrefixFrom(netip.IPv6Unspecified(), a.Addr.BitLen()), netip.MustParsePrefix("fe80::/10"))
 		}
 	}
-	return out
+	// Whoever tells the addresses has an order of its own.
+	slices.SortFunc(out, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	return slices.Compact(out)
 }
 
 // SeenAsNode returns the subnets of the network whose pods other pods take for the node:
 // outbound NAT does not except them, and allowHost lets in whoever has the node's address.
 func SeenAsNode(c config.Config, n hns.Network) []netip.Prefix {
-	exceptions, asked := c.NATExceptions()
+	exceptions, own, asked := c.NATExceptions()
 	if !asked || !NeedsHost(c) {
 		return nil
 	}
 	var out []netip.Prefix
 	for _, s := range n.Subnets {
 		of := ofFamily(exceptions, s.Prefix.Addr().Is6())
-		excepted := func(p netip.Prefix) bool { return p.Bits() <= s.Prefix.Bits() && p.Overlaps(s.Prefix) }
-		if len(of) > 0 && !slices.ContainsFunc(of, excepted) {
-			out = append(out, s.Prefix)
+		if own && len(of) == 0 || covers(of, s.Prefix) {
+			continue
 		}
+		out = append(out, s.Prefix)
 	}
 	return out
+}
+
+// covers reports whether prefixes hold every address of p.
+func covers(prefixes []netip.Prefix, p netip.Prefix) bool {
+	inside := false
+	for _, x := range prefixes {
+		if x.Overlaps(p) && x.Bits() <= p.Bits() {
+			return true
+		}
+		inside = inside || x.Overlaps(p)
+	}
+	if !inside {
+		return false
+	}
+	low := netip.PrefixFrom(p.Addr(), p.Bits()+1)
+	return covers(prefixes, low) && covers(prefixes, netip.PrefixFrom(hns.Subnet{Prefix: p}.Last(), p.Bits()+1).Masked())
 }
 
 // host returns the addresses that the node may reach the pod from, sorted: those of the

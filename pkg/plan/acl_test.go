@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"slices"
@@ -104,6 +105,10 @@ func TestFinding10SpoofGuard(t *testing.T) {
 			}
 		}
 	}
+	slices.Reverse(f.Addresses)
+	if again, err := ACLs(f); err != nil || !cmp.Equal(again.Rules, set.Rules, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })) {
+		t.Errorf("the rules depend on the order of the addresses: %v", err)
+	}
 	f.Addresses = nil
 	if _, err := ACLs(f); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "acl.spoofGuard") {
 		t.Errorf("HNS chooses: %v", err)
@@ -122,20 +127,23 @@ func TestFinding10SeenAsNode(t *testing.T) {
 		{"none, so the subnets", nil, false},
 		{"the subnet", []netip.Prefix{subnet}, false},
 		{"the cluster", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, false},
-		{"a part of it", []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24")}, true},
+		{"another one", []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24")}, true},
+		{"its halves", []netip.Prefix{netip.MustParsePrefix("10.1.0.0/25"), netip.MustParsePrefix("10.1.0.128/25")}, false},
+		{"one half", []netip.Prefix{netip.MustParsePrefix("10.1.0.0/25")}, true},
 		{"services alone", []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}, true},
 	} {
 		f.Config.OutboundNAT = &config.OutboundNAT{Exceptions: tt.exceptions}
 		if got := SeenAsNode(f.Config, f.Network); slices.Contains(got, subnet) != tt.want {
 			t.Errorf("%s: got %v", tt.name, got)
 		}
-		if tt.exceptions == nil {
-			continue
+		settings, err := json.Marshal(map[string]any{"Exceptions": tt.exceptions})
+		if err != nil {
+			t.Fatal(err)
 		}
 		c := f.Config
 		c.OutboundNAT = nil
-		c.Policies = []hns.Opaque{{Type: "OutBoundNAT", Settings: []byte(`{"Exceptions":["` + tt.exceptions[0].String() + `"]}`)}}
-		if got := SeenAsNode(c, f.Network); slices.Contains(got, subnet) != tt.want {
+		c.Policies = []hns.Opaque{{Type: "OutBoundNAT", Settings: settings}}
+		if got := SeenAsNode(c, f.Network); slices.Contains(got, subnet) != (tt.want || tt.exceptions == nil) {
 			t.Errorf("%s, as a policy: got %v", tt.name, got)
 		}
 		c.ACL.Spec.DenyHost = true

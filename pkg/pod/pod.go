@@ -132,8 +132,8 @@ func (v Verbs) wanted(ctx context.Context, c config.Config, n hns.Network, given
 }
 
 // hostAddrs returns the addresses that the node reaches its pods from, where the
-// configuration's ACLs need them: what HNS calls the node's on the network's adapter, and
-// what the node's own routes choose towards the pod, towards the network's other pods and
+// configuration's ACLs need them: what HNS calls the node's on the network's adapter, those
+// of the node's own endpoint on the network, and what the node's own routes choose towards the pod, towards the network's other pods and
 // towards what is not on a link of its own, such as a service.
 func (v Verbs) hostAddrs(ctx context.Context, c config.Config, n hns.Network, pod []plan.Address) ([]netip.Addr, error) {
 	if !plan.NeedsHost(c) {
@@ -147,6 +147,16 @@ func (v Verbs) hostAddrs(ctx context.Context, c config.Config, n hns.Network, po
 	for _, x := range networks {
 		if x.ID == n.ID && x.ManagementAddress.IsValid() {
 			out = append(out, x.ManagementAddress)
+		}
+	}
+	// Another program's endpoint of the node may have its address yet to come.
+	nodes, err := v.HNS.EndpointsNamed(ctx, plan.NodeEndpointName(n.Name))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range nodes {
+		if plan.IsNodeEndpoint(e, n) {
+			out = append(out, e.Addrs()...)
 		}
 	}
 	for _, to := range plan.Reached(n, pod) {
