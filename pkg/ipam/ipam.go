@@ -64,8 +64,8 @@ type Plugin interface {
 	Check(ctx context.Context, c config.Config, has []netip.Addr) error
 	// GC releases what is held by nobody in keep.
 	GC(ctx context.Context, c config.Config, keep []config.Attachment) error
-	// Status fails when Add could not work now, whoever asks: with ErrExhausted
-	// when a range has no address left. It waits for no lock.
+	// Status fails when no Add could work, whoever asks: with ErrExhausted when a range
+	// never has an address. It waits for no lock.
 	Status(ctx context.Context, c config.Config) error
 }
 
