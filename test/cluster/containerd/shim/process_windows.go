@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Microsoft/go-winio"
+	tasktypes "github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/bulkhead-cni/bulkhead/test/cluster/containerd/process"
+)
+
+// stdio names the pipes that containerd listens on, empty for none.
+type stdio struct {
+	in, out, err string
+	terminal     bool
+}
+
+// started is a process that was prepared, runs, or has ended.
+type started struct {
+	key
+	bundle string
+	spec   *specs.Spec
+	of     *specs.Process
+	io     stdio
+	begun  time.Time
+	done   chan struct{} // closed at the end, after code and at are set
+	code   uint32
+	at     time.Time
+
+	mu   sync.Mutex
+	conn *process.Conn // nil until the process was started
+}
+
+func newProcess(k key, spec *specs.Spec, of *specs.Process, io stdio) *started {
+	return &started{key: k, spec: spec, of: of, io: io, begun: time.Now(), done: make(chan struct{})}
+}
+
+// pid is the shim's own: the process has none that Windows knows.
+func (p *started) pid() uint32 { return uint32(os.Getpid()) }
+
+func (p *started) status() tasktypes.Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.done:
+		return tasktypes.Status_STOPPED
+	default:
+	}
+	if p.conn == nil {
+		return tasktypes.Status_CREATED
+	}
+	return tasktypes.Status_RUNNING
+}
+
+// send tells the process something that it may no longer be there for.
+func (p *started) send(k process.Kind, n uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn != nil {
+		_ = p.conn.SendNumber(k, n)
+	}
+}
+
+func (p *started) kill(signal uint32, exited func()) error {
+	const term, byKill = 15, 128
+	signal = cmp.Or(signal, term)
+	switch p.status() {
+	case tasktypes.Status_STOPPED:
+		return errgrpc.ToGRPCf(errdefs.ErrNotFound, "process %q of container %s has ended", p.exec, p.container)
+	case tasktypes.Status_CREATED:
+		p.end(byKill+signal, exited)
+	default:
+		p.send(process.Signal, signal)
+	}
+	return nil
+}
+
+func (p *started) end(code uint32, exited func()) {
+	p.code, p.at = code, time.Now()
+	close(p.done)
+	exited()
+}
+
+// request is what the runner is asked for.
+func (p *started) request() process.Start {
+	out := process.Start{
+		Sandbox: sandboxOf(p.spec, p.container), Container: p.container, Exec: p.exec, Hostname: p.spec.Hostname,
+		Args: p.of.Args, Env: p.of.Env, Cwd: p.of.Cwd, Terminal: p.io.terminal,
+	}
+	if len(out.Args) == 0 {
+		out.Args = strings.Fields(p.of.CommandLine)
+	}
+	if w := p.spec.Windows; w != nil && w.Network != nil && p.spec.Annotations["microsoft.com/hostprocess-container"] != "true" {
+		out.Namespace = w.Network.NetworkNamespace
+	}
+	if p.spec.Annotations[containerType] == "sandbox" {
+		out.Args = []string{"/pause"} // whatever the image names
+	}
+	for _, m := range p.spec.Mounts {
+		readOnly := false
+		for _, o := range m.Options {
+			readOnly = readOnly || o == "ro"
+		}
+		out.Mounts = append(out.Mounts, process.Mount{Source: m.Source, Destination: m.Destination, ReadOnly: readOnly})
+	}
+	return out
+}
+
+// start has the runner start the process and returns when it runs, or when it ended
+// before it did. exited is called at its end.
+func (p *started) start(exited func()) error {
+	// The pipes first: containerd waits for somebody at each.
+	var pipes [3]net.Conn
+	for i, name := range []string{p.io.in, p.io.out, p.io.err} {
+		if name == "" {
+			continue
+		}
+		var err error
+		if pipes[i], err = dialPipe(name); err != nil {
+			closeAll(pipes[:])
+			return fmt.Errorf("open %s: %w", name, err)
+		}
+	}
+	conn, err := net.Dial("tcp", os.Getenv(process.AddrVar))
+	if err == nil {
+		request := p.request()
+		err = process.WriteJSON(conn, process.Request{Start: &request})
+	}
+	if err != nil {
+		closeAll(pipes[:])
+		return fmt.Errorf("ask the node's runner: %w", err)
+	}
+	p.mu.Lock()
+	p.conn = &process.Conn{ReadWriteCloser: conn}
+	p.mu.Unlock()
+	if in := pipes[0]; in != nil {
+		go func() {
+			_, _ = io.Copy(p.conn.Writer(process.Stdin), in) // whatever ends it
+			p.send(process.CloseStdin, 0)
+		}()
+	}
+	runs := make(chan struct{})
+	go func() {
+		code := p.receive(pipes[1], pipes[2], sync.OnceFunc(func() { close(runs) }))
+		closeAll(pipes[:])
+		conn.Close()
+		p.end(code, exited)
+	}()
+	<-runs
+	return nil
+}
+
+// receive copies what the process writes until it ends, and returns its exit code.
+func (p *started) receive(stdout, stderr net.Conn, started func()) uint32 {
+	const lost = 255
+	defer started()
+	for {
+		kind, data, err := p.conn.Receive()
+		if err != nil {
+			return lost
+		}
+		switch kind {
+		case process.Stdout:
+			write(stdout, data)
+		case process.Stderr:
+			if stderr == nil {
+				stderr = stdout
+			}
+			write(stderr, data)
+		case process.Started:
+			started()
+		case process.Exited:
+			code, err := process.Number(data)
+			if err != nil {
+				return lost
+			}
+			return code
+		}
+	}
+}
+
+// write passes over a reader that is gone, which is no reason for a process to end.
+func write(to net.Conn, data []byte) {
+	if to != nil {
+		_, _ = to.Write(data)
+	}
+}
+
+func closeAll(pipes []net.Conn) {
+	for _, c := range pipes {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+// dialPipe connects to a pipe of go-winio. Under Wine the first client reaches the
+// instance that only reserves the name, to which Windows would let nobody connect.
+func dialPipe(name string) (net.Conn, error) {
+	timeout := 5 * time.Second
+	reserved, err := winio.DialPipe(name, &timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer reserved.Close()
+	return winio.DialPipe(name, &timeout)
+}
+
+// statsOf asks the runner what a container uses.
+func statsOf(container string) (process.Stats, error) {
+	var out process.Stats
+	conn, err := net.Dial("tcp", os.Getenv(process.AddrVar))
+	if err != nil {
+		return out, fmt.Errorf("ask the node's runner: %w", err)
+	}
+	defer conn.Close()
+	if err := process.WriteJSON(conn, process.Request{Stats: container}); err != nil {
+		return out, err
+	}
+	return out, process.ReadJSON(conn, &out)
+}
