@@ -23,6 +23,21 @@ for goos in linux windows; do
   GOOS=$goos CGO_ENABLED=0 go vet ./...
   GOOS=$goos CGO_ENABLED=0 "$lint" run ./...
 done
+# The cluster's modules run on one system each. That of Kubernetes has two small mains,
+# which building the cluster compiles.
+module() {
+  echo "lint: test/$1, GOOS=$2"
+  (
+    cd "test/$1"
+    export GOOS=$2 CGO_ENABLED=0 GOFLAGS=-trimpath
+    go mod tidy -diff
+    go vet ./...
+    "$lint" run --config "$root/.golangci.yml" ./...
+  )
+}
+root=$PWD
+module cluster linux
+module cluster/containerd windows
 # Known vulnerabilities in what the executable calls. Without the database nothing can be
 # said, and that is said.
 vulnerable=$PWD/.build/bin/govulncheck vulnerable_version=v1.9.0

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package build builds the programs of a cluster from modules, and keeps them for the next
+// time: each is built again when its module, the compiler or its flags changed.
+package build
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Builder builds programs.
+type Builder struct {
+	// Root is the top of Bulkhead's repository.
+	Root string
+	// Kubernetes is the version to build, empty for that of test/cluster/kubernetes.
+	Kubernetes string
+	// Progress is told what takes long.
+	Progress io.Writer
+}
+
+// Dir returns the folder of the programs.
+func (b Builder) Dir() string {
+	return filepath.Join(b.Root, ".build", "cluster", "programs"+b.suffix())
+}
+
+func (b Builder) suffix() string {
+	if b.Kubernetes == "" {
+		return ""
+	}
+	return "-" + b.Kubernetes
+}
+
+// program is a program of a module.
+type program struct {
+	file, pkg string
+	// minutes is how long it takes on two cores when nothing is at hand.
+	takes string
+}
+
+// Folders of modules in test/cluster.
+const (
+	kubernetesModule = "kubernetes"
+	containerdModule = "containerd"
+)
+
+// Shim is the runtime shim. containerd takes a file that is named as runhcs' own for one of
+// an old kind.
+const Shim = "bulkhead-shim.exe"
+
+// runhcs is what containerd starts where it looks for the shims of containers that it finds
+// when it starts: beside itself, under the name of the runtime.
+const runhcs = "containerd-shim-runhcs-v1.exe"
+
+var (
+	kubernetes = []program{
+		{"kubelet.exe", "./kubelet", "5 minutes"},
+		{"kube-proxy.exe", "k8s.io/kubernetes/cmd/kube-proxy", ""},
+		{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", "4 minutes"},
+		{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", "1 minute"},
+		{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", ""},
+		{"etcd", "./etcd", ""},
+		{"kubectl", "k8s.io/kubernetes/cmd/kubectl", ""},
+		{"agnhost", "k8s.io/kubernetes/test/images/agnhost", "2 minutes"},
+	}
+	containerd = []program{
+		{"containerd.exe", "./containerd", "2 minutes"},
+		{"ctr.exe", "github.com/containerd/containerd/v2/cmd/ctr", ""},
+		{Shim, "./shim", ""},
+	}
+	bulkhead = []program{{"bulkhead.exe", "./plugins/bulkhead", ""}}
+)
+
+// All builds what is not there or not up to date.
+func (b Builder) All() error {
+	if err := os.MkdirAll(b.Dir(), 0o755); err != nil {
+		return err
+	}
+	if err := b.dlls(); err != nil {
+		return err
+	}
+	if err := b.bulkhead(); err != nil {
+		return err
+	}
+	if err := b.containerd(); err != nil {
+		return err
+	}
+	if err := b.kubernetes(); err != nil {
+		return err
+	}
+	return b.images()
+}
+
+// Version returns the version of a module that the module in a folder of test/cluster asks
+// for.
+func (b Builder) version(folder, path string) (string, error) {
+	out, err := b.output(b.module(folder), "go", "list", "-m", "-mod=readonly", "-f", "{{.Version}}", path)
+	return strings.TrimSpace(out), err
+}
+
+// KubernetesVersion returns the version that is built.
+func (b Builder) KubernetesVersion() (string, error) {
+	if b.Kubernetes != "" {
+		return b.Kubernetes, nil
+	}
+	return b.version(kubernetesModule, "k8s.io/kubernetes")
+}
+
+func (b Builder) module(folder string) string {
+	return filepath.Join(b.Root, "test", "cluster", folder)
+}
+
+// bulkhead is built from the work tree, which the compiler knows best.
+func (b Builder) bulkhead() error {
+	return b.goBuild(b.Root, bulkhead[0], []string{"-trimpath"}, "-s -w")
+}
+
+func (b Builder) containerd() error {
+	stamp, err := b.stamp(b.module(containerdModule), "")
+	if err != nil {
+		return err
+	}
+	for _, p := range containerd {
+		err := b.once(p, stamp, func() error {
+			return b.goBuild(b.module(containerdModule), p, []string{"-trimpath"}, "-s -w -checklinkname=0")
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return copyFile(filepath.Join(b.Dir(), Shim), filepath.Join(b.Dir(), runhcs), 0o755)
+}
+
+// once does what makes a file when it is not there or its stamp is another, and says what
+// takes long.
+func (b Builder) once(p program, stamp string, do func() error) error {
+	file := filepath.Join(b.Dir(), p.file)
+	if _, err := os.Stat(file); err == nil {
+		if was, err := os.ReadFile(file + ".stamp"); err == nil && string(was) == stamp {
+			return nil
+		}
+	}
+	long := ""
+	if p.takes != "" {
+		long = fmt.Sprintf(" (about %s on two cores, unless its packages are at hand)", p.takes)
+	}
+	fmt.Fprintf(b.Progress, "cluster: building %s%s\n", p.file, long)
+	start := time.Now()
+	if err := do(); err != nil {
+		return fmt.Errorf("build %s: %w", p.file, err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		fmt.Fprintf(b.Progress, "cluster: built %s in %s\n", p.file, took.Round(time.Second))
+	}
+	return os.WriteFile(file+".stamp", []byte(stamp), 0o644)
+}
+
+// stamp is a digest of all that a program of a module is made of, but for modules whose
+// sums its go.sum has.
+func (b Builder) stamp(dir, more string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, runtime.Version(), more)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		fmt.Fprintln(h, strings.TrimPrefix(path, dir), len(text))
+		h.Write(text)
+		return err
+	})
+	return fmt.Sprintf("%x", h.Sum(nil)), err
+}
+
+// goBuild builds a program in a module's folder. Names that end in .exe are for Windows.
+func (b Builder) goBuild(dir string, p program, flags []string, ldflags string) error {
+	goos := "linux"
+	if strings.HasSuffix(p.file, ".exe") {
+		goos = "windows"
+	}
+	args := append([]string{"build"}, flags...)
+	args = append(args, "-ldflags="+ldflags, "-o", filepath.Join(b.Dir(), p.file), p.pkg)
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build %s in %s: %w\n%s", p.pkg, dir, err, last(out))
+	}
+	return nil
+}
+
+// output runs a command and returns what it prints.
+func (b Builder) output(dir, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, last(stderr.Bytes()))
+	}
+	return string(out), nil
+}
+
+// last returns the end of what a program printed.
+func last(out []byte) string {
+	const lines = 15
+	all := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// downloaded returns the folder of a module at a version.
+func (b Builder) downloaded(path, version string) (string, error) {
+	// A failure is told in what is printed, too.
+	out, err := b.output(b.Root, "go", "mod", "download", "-json", path+"@"+version)
+	var m struct{ Dir, Error string }
+	if jsonErr := json.Unmarshal([]byte(out), &m); err == nil {
+		err = jsonErr
+	}
+	if m.Error != "" {
+		err = errors.New(m.Error)
+	}
+	if err != nil {
+		return "", fmt.Errorf("module %s at %s cannot be had: %w", path, version, err)
+	}
+	return m.Dir, nil
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/service"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+)
+
+// bootTime is what a machine may take to boot: a busy one takes minutes.
+const bootTime = 10 * time.Minute
+
+// Folders of drive C, which are containerd's own defaults.
+const (
+	binDir        = "Program Files/containerd/cni/bin"
+	confDir       = "Program Files/containerd/cni/conf"
+	hyperVConfDir = "Program Files/containerd/cni/conf-hyperv"
+)
+
+// mirrorsDir tells containerd that the node's own registry is every other one's mirror.
+const mirrorsDir = `C:\Program Files\containerd\certs.d`
+
+const mirrors = `server = "http://127.0.0.1:%[1]d"
+[host."http://127.0.0.1:%[1]d"]
+  capabilities = ["pull", "resolve"]
+`
+
+// install puts onto drive C what the node begins with: the emulator's DLLs, CNI plugins
+// and conflists. What is there stays.
+func (a *Agent) install() error {
+	drive := a.Cluster.Drive(a.Node)
+	dlls, err := filepath.Glob(a.Cluster.Program("dll/*.dll"))
+	if err != nil {
+		return err
+	}
+	for _, path := range dlls {
+		if err := copyTo(path, filepath.Join(drive, "windows/system32"), filepath.Base(path)); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat(a.in("installed")); err == nil {
+		return nil
+	}
+	for name, path := range a.Node.Plugins {
+		if err := copyTo(path, filepath.Join(drive, binDir), name); err != nil {
+			return err
+		}
+	}
+	for dir, files := range map[string]map[string]string{confDir: a.Node.Conf, hyperVConfDir: a.Node.HyperVConf} {
+		dir = filepath.Join(drive, dir)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	hosts := filepath.Join(drive, strings.ReplaceAll(mirrorsDir[len(`C:\`):], `\`, "/"), "_default")
+	if err := os.MkdirAll(hosts, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(hosts, "hosts.toml"), fmt.Appendf(nil, mirrors, spec.AgentPort), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(a.in("containerd.toml"), []byte(a.containerdConfig()), 0o644)
+}
+
+// boot starts the machine's programs in the order in which they need each other.
+func (a *Agent) boot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	if err := a.startWine(ctx); err != nil {
+		return err
+	}
+	if err := a.startContainerd(ctx); err != nil {
+		return err
+	}
+	if err := os.WriteFile(a.in("installed"), nil, 0o644); err != nil {
+		return err
+	}
+	return a.startKubelet()
+}
+
+// startWine starts the server that keeps the prefix up, and tells the registry which
+// Windows this is.
+func (a *Agent) startWine(ctx context.Context) error {
+	server := service.Program{
+		Name: "wineserver", Args: []string{a.lookup("WINESERVER"), "-f", "-p"}, Env: a.env(), Log: a.log("wine"), Dir: "/",
+	}
+	if _, err := service.Start(server); err != nil {
+		return err
+	}
+	file := a.in("node.reg")
+	text, err := windowsKeys(a.Node.Profile)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "\n", "\r\n")), 0o644); err != nil {
+		return err
+	}
+	// Wine's own programs want its own combase.
+	env := a.env()
+	for i, v := range env {
+		if strings.HasPrefix(v, "WINEDLLOVERRIDES=") {
+			env[i] = v + ";combase=b"
+		}
+	}
+	return a.once(ctx, "wine", env, "reg.exe", "import", spec.Windows(file))
+}
+
+func (a *Agent) startContainerd(ctx context.Context) error {
+	var err error
+	if a.containerd, err = a.program("containerd", nil, "containerd.exe", "-c", spec.Windows(a.in("containerd.toml"))); err != nil {
+		return err
+	}
+	if err := listens(ctx, spec.CRIPort); err != nil {
+		return fmt.Errorf("containerd.exe: %w", err)
+	}
+	if _, err := os.Stat(a.in("installed")); err == nil {
+		return nil // the images are there
+	}
+	return a.once(ctx, "images", a.env(), a.Cluster.Program("ctr.exe"), "-n", "k8s.io", "images", "import",
+		"--platform", "windows/amd64", spec.Windows(build.Images(a.Cluster.Programs)))
+}
+
+func (a *Agent) startKubelet() error {
+	if err := os.WriteFile(a.in("kubelet.yaml"), []byte(kubeletConfig), 0o644); err != nil {
+		return err
+	}
+	kubeconfig := spec.Windows(a.Cluster.In("control", "kubeconfig"))
+	address, level := a.Node.Address().String(), fmt.Sprintf("-v=%d", a.Cluster.LogLevel)
+	addresses := address
+	if a.dualStack() {
+		addresses += "," + a.Node.Addresses()[1].Addr().String()
+	}
+	var err error
+	a.kubelet, err = a.program("kubelet", nil, "kubelet.exe",
+		"--config="+spec.Windows(a.in("kubelet.yaml")), "--kubeconfig="+kubeconfig, "--hostname-override="+a.Node.Name,
+		"--node-ip="+addresses, `--root-dir=C:\var\lib\kubelet`, `--cert-dir=C:\var\lib\kubelet\pki`, level)
+	if err != nil {
+		return err
+	}
+	network, driver := a.network()
+	if network == "" || driver == "nat" || driver == "transparent" {
+		return nil // kube-proxy serves networks with VFP only
+	}
+	args := []string{
+		"--kubeconfig=" + kubeconfig, "--hostname-override=" + a.Node.Name, "--proxy-mode=kernelspace", "--bind-address=" + address,
+		"--healthz-bind-address=127.0.0.1:10256", "--metrics-bind-address=127.0.0.1:10249", "--cluster-cidr=10.0.0.0/8", level,
+	}
+	if driver == "overlay" {
+		args = append(args, "--feature-gates=WinOverlay=true", "--source-vip="+a.Node.SourceVIP())
+	}
+	a.proxy, err = a.program("kube-proxy", []string{"KUBE_NETWORK=" + network}, "kube-proxy.exe", args...)
+	return err
+}
+
+// network returns the name and the driver of the network that the first conflist makes.
+func (a *Agent) network() (name, driver string) {
+	first := ""
+	for file := range a.Node.Conf {
+		if first == "" || file < first {
+			first = file
+		}
+	}
+	var list struct {
+		Name    string
+		Plugins []struct{ Driver, Type string }
+	}
+	if json.Unmarshal([]byte(a.Node.Conf[first]), &list) != nil || len(list.Plugins) == 0 {
+		return "", "" // a template, or none: containerd tells
+	}
+	return list.Name, list.Plugins[0].Driver
+}
+
+// dualStack reports whether a conflist gives pods IPv6.
+func (a *Agent) dualStack() bool {
+	for _, text := range a.Node.Conf {
+		if strings.Contains(text, "::/64") {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *Agent) containerdConfig() string {
+	shim := spec.Windows(a.Cluster.Program(build.Shim))
+	return fmt.Sprintf(`version = 4
+root = 'C:\ProgramData\containerd\root'
+state = 'C:\ProgramData\containerd\state'
+imports = []
+[plugins.'io.containerd.cri.v1.images'.registry]
+  config_path = '%s'
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = '%s'
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+  bin_dirs = ['C:\%s']
+  conf_dir = 'C:\%s'
+[plugins.'io.containerd.grpc.v1.cri']
+  disable_tcp_service = false
+[plugins.'io.containerd.server.v1.grpc-tcp']
+  address = '127.0.0.1:%d'
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runhcs-wcow-process]
+  runtime_type = 'io.containerd.runhcs.v1'
+  runtime_path = '%s'
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runhcs-wcow-hypervisor]
+  runtime_type = 'io.containerd.runhcs.v1'
+  runtime_path = '%[6]s'
+  cni_conf_dir = 'C:\%[7]s'
+`, mirrorsDir, build.SandboxImage, windows(binDir), windows(confDir), spec.CRIPort, shim, windows(hyperVConfDir))
+}
+
+func windows(path string) string { return strings.ReplaceAll(path, "/", `\`) }
+
+const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+containerRuntimeEndpoint: npipe:////./pipe/containerd-containerd
+authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
+authorization: {mode: AlwaysAllow}
+clusterDNS: [` + spec.DNS + `]
+clusterDomain: cluster.local
+enforceNodeAllocatable: []
+failSwapOn: false
+resolvConf: ""
+nodeStatusUpdateFrequency: 5s
+podLogsDir: 'C:\var\log\pods'
+imageGCHighThresholdPercent: 100
+serializeImagePulls: false
+`
+
+// release is what the registry says of a Windows Server.
+type release struct{ product, build string }
+
+var releases = map[string]release{
+	"2019": {"Windows Server 2019 Datacenter", "17763"},
+	"2022": {"Windows Server 2022 Datacenter", "20348"},
+	"2025": {"Windows Server 2025 Datacenter", "26100"},
+}
+
+// windowsKeys returns what kubelet reads of Windows, as a file for reg.exe.
+func windowsKeys(profile string) (string, error) {
+	r, ok := releases[profile]
+	if !ok {
+		return "", fmt.Errorf("no profile %q; there are 2019, 2022, 2025", profile)
+	}
+	return fmt.Sprintf(`Windows Registry Editor Version 5.00
+
+[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion]
+"ProductName"="%s"
+"CurrentVersion"="6.3"
+"CurrentBuild"="%s"
+"CurrentBuildNumber"="%[2]s"
+"CurrentMajorVersionNumber"=dword:0000000a
+"CurrentMinorVersionNumber"=dword:00000000
+"UBR"=dword:00000001
+"CSDVersion"=""
+
+[HKEY_LOCAL_MACHINE\SYSTEM\HardwareConfig]
+"LastConfig"="{4c4c4544-0042-3510-8051-b4c04f4d3332}"
+
+[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters]
+"BootId"=dword:00000007
+
+[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters]
+"NameServer"=""
+
+[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces]
+`, r.product, r.build), nil
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package node is an emulated Windows machine: containerd.exe, kubelet.exe and
+// kube-proxy.exe under Wine, and the runner of its containers. It runs as a process in the
+// machine's own process id, mount and network namespaces, with which all of it ends.
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/wire"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/containerd/process"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/runner"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/service"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+)
+
+// Agent starts the machine's programs and restarts them when it is asked to.
+type Agent struct {
+	Cluster spec.Cluster
+	Node    spec.Node
+	// Announce is the runner's.
+	Announce func(a netip.Addr, there bool) error
+
+	containerd, kubelet, proxy *service.Service
+}
+
+// Programs that can be restarted, as they are asked for.
+const (
+	Containerd = "containerd-restart"
+	Kubelet    = "kubelet-restart"
+)
+
+// Run boots the machine and serves until ctx ends.
+func (a *Agent) Run(ctx context.Context) error {
+	for _, dir := range []string{a.in("prefix"), a.in("upper"), a.in("work"), a.in("tmp")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := a.mount(); err != nil {
+		return err
+	}
+	if err := a.install(); err != nil {
+		return err
+	}
+	failed := make(chan error, 2)
+	go func() { failed <- a.runContainers(ctx) }()
+	go func() { failed <- a.serve(ctx) }()
+	if err := a.boot(ctx); err != nil {
+		return err
+	}
+	log.Printf("%s has booted", a.Node.Name)
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (a *Agent) in(elem ...string) string {
+	return a.Cluster.In(append([]string{a.Node.Name}, elem...)...)
+}
+
+// template is the Wine prefix that every node begins with.
+func (a *Agent) template() string { return filepath.Join(filepath.Dir(a.Cluster.Programs), "wine") }
+
+// mount shows the node's own prefix: the template with what the node has changed.
+func (a *Agent) mount() error {
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", a.template(), a.in("upper"), a.in("work"))
+	if err := unix.Mount("overlay", a.in("prefix"), "overlay", 0, options); err != nil {
+		return fmt.Errorf("mount the node's drive C in %s: %w; the folder must be on a file system that overlayfs can write to, such as ext4", a.Cluster.Dir, err)
+	}
+	return nil
+}
+
+// runContainers serves the runtime shims.
+func (a *Agent) runContainers(ctx context.Context) error {
+	hns, err := wire.Dial(fmt.Sprintf("127.0.0.1:%d", spec.HNSPort))
+	if err != nil {
+		return err
+	}
+	defer hns.Close()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", spec.RunnerPort))
+	if err != nil {
+		return err
+	}
+	r := &runner.Runner{Dir: a.in("pods"), Root: a.Cluster.Root, Drive: a.Cluster.Drive(a.Node), HNS: hns, Announce: a.Announce}
+	return r.Serve(ctx, l)
+}
+
+// serve restarts programs for the supervisor, and serves images.
+func (a *Agent) serve(ctx context.Context) error {
+	images, err := openRegistry(build.Images(a.Cluster.Programs))
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /v2/", images)
+	mux.HandleFunc("POST /{verb}", func(w http.ResponseWriter, q *http.Request) {
+		if err := a.restart(q.PathValue("verb")); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+	})
+	server := &http.Server{Addr: fmt.Sprintf("127.0.0.1:%d", spec.AgentPort), Handler: mux, ReadHeaderTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	return server.ListenAndServe()
+}
+
+func (a *Agent) restart(verb string) error {
+	var s *service.Service
+	switch verb {
+	case Containerd:
+		s = a.containerd
+	case Kubelet:
+		s = a.kubelet
+	default:
+		return fmt.Errorf("no verb %q", verb)
+	}
+	if s == nil {
+		return fmt.Errorf("%s has not booted yet", a.Node.Name)
+	}
+	s.Stop(0)
+	return s.Start()
+}
+
+// env returns the variables of the node's Windows programs.
+func (a *Agent) env(more ...string) []string {
+	out := append([]string{}, a.Cluster.Wine...)
+	for i, v := range out {
+		if overrides, ok := strings.CutPrefix(v, "WINEDLLOVERRIDES="); ok {
+			out[i] = "WINEDLLOVERRIDES=" + build.Overrides + ";" + overrides
+		}
+	}
+	return append(append(out,
+		"WINEPREFIX="+a.in("prefix"), "TMPDIR="+a.in("tmp"),
+		fmt.Sprintf("HNSEMU_ADDR=127.0.0.1:%d", spec.HNSPort),
+		fmt.Sprintf("%s=127.0.0.1:%d", process.AddrVar, spec.RunnerPort),
+	), more...)
+}
+
+// lookup returns a variable of Wine's.
+func (a *Agent) lookup(name string) string {
+	for _, v := range a.Cluster.Wine {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// wine returns the command line of a Windows program.
+func (a *Agent) wine(program string, args ...string) []string {
+	return append(append(strings.Fields(a.lookup("WINELAUNCHER")), a.lookup("WINELOADER"), program), args...)
+}
+
+// once runs a Windows program until it ends, with its output in the node's log of that name.
+func (a *Agent) once(ctx context.Context, name string, env []string, program string, args ...string) error {
+	line := a.wine(program, args...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := os.OpenFile(a.log(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w; see %s", filepath.Base(program), err, a.log(name))
+	}
+	return nil
+}
+
+func (a *Agent) log(name string) string { return a.Cluster.Log(a.Node.Name + "-" + name) }
+
+// program starts a Windows program that is kept running.
+func (a *Agent) program(name string, env []string, exe string, args ...string) (*service.Service, error) {
+	return service.Start(service.Program{Name: name, Args: a.wine(a.Cluster.Program(exe), args...), Env: a.env(env...), Log: a.log(name), Dir: "/"})
+}
+
+// listens waits until something listens on a port of the node.
+func listens(ctx context.Context, port int) error {
+	for {
+		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for port %d: %w", port, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// copyTo copies a file into a folder, under its name there.
+func copyTo(from, dir, name string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	to := filepath.Join(dir, name)
+	if err := os.Remove(to); err != nil && !os.IsNotExist(err) {
+		return err // a program that runs keeps its own
+	}
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
+}

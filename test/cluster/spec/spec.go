@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package spec says what a cluster is: its nodes, their addresses, programs and folders.
+// Every process of a cluster reads it from the cluster's folder.
+package spec
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Cluster is a cluster.
+type Cluster struct {
+	Name string
+	// Dir is the cluster's folder, Programs that of its programs, Root the file tree of
+	// its containers.
+	Dir, Programs, Root string
+	// Wine has the variables of Wine's programs, without the prefix.
+	Wine []string
+	// Version is Kubernetes'.
+	Version string
+	// Token is the administrator's.
+	Token string
+	Nodes []Node
+	// Latency is added to each call that changes something in HNS, in milliseconds.
+	Latency int
+	// LogLevel is that of kubelet.exe and kube-proxy.exe.
+	LogLevel int
+}
+
+// Node is an emulated Windows machine.
+type Node struct {
+	Name string
+	// Number counts from 1.
+	Number  int
+	Profile string // 2019, 2022, 2025
+	// Conf has the text of each conflist by its file name, HyperVConf those of the Hyper-V
+	// runtime class.
+	Conf, HyperVConf map[string]string
+	// Plugins are the CNI plugins, by their names in bin_dir.
+	Plugins map[string]string
+}
+
+// Addresses on the network between the nodes, which is in a namespace of the cluster's.
+var (
+	// Outer is the control plane's, with the network's length.
+	Outer  = netip.MustParsePrefix("192.168.100.1/24")
+	Outer6 = netip.MustParsePrefix("fd00:100::1/64")
+)
+
+// Services is the range of services, DNS the cluster's name server in it, PodCIDR the range
+// of pods that Kubernetes gives its nodes parts of.
+const (
+	Services = "10.96.0.0/16"
+	DNS      = "10.96.0.10"
+	PodCIDR  = "10.244.0.0/16"
+)
+
+// Ports in namespaces of the cluster's, where nobody else listens.
+const (
+	APIPort    = 6443
+	HNSPort    = 9300
+	RunnerPort = 9301
+	CRIPort    = 9302
+	AgentPort  = 9303
+)
+
+// Addresses returns the node's on the outer network.
+func (n Node) Addresses() []netip.Prefix {
+	const first = 10
+	a, b := Outer.Addr().As4(), Outer6.Addr().As16()
+	a[3], b[15] = byte(first+n.Number), byte(first+n.Number)
+	return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4(a), Outer.Bits()), netip.PrefixFrom(netip.AddrFrom16(b), Outer6.Bits())}
+}
+
+// Address returns the node's IPv4 address.
+func (n Node) Address() netip.Addr { return n.Addresses()[0].Addr() }
+
+// In returns a path in the cluster's folder.
+func (c Cluster) In(elem ...string) string { return filepath.Join(append([]string{c.Dir}, elem...)...) }
+
+// Program returns the path of a program.
+func (c Cluster) Program(name string) string { return filepath.Join(c.Programs, name) }
+
+// NetNS returns the file of a node's network namespace.
+func (c Cluster) NetNS(n Node) string { return c.In("netns", n.Name) }
+
+// Socket is where the cluster's supervisor listens.
+func (c Cluster) Socket() string { return c.In("control.sock") }
+
+// Log returns the file of a program's log.
+func (c Cluster) Log(name string) string { return c.In("logs", name+".log") }
+
+// Drive returns the folder that is a node's drive C.
+func (c Cluster) Drive(n Node) string { return c.In(n.Name, "prefix", "drive_c") }
+
+// Node returns the node of a name, or of a number.
+func (c Cluster) Node(name string) (Node, error) {
+	var known []string
+	for _, n := range c.Nodes {
+		if n.Name == name || fmt.Sprint(n.Number) == name {
+			return n, nil
+		}
+		known = append(known, n.Name)
+	}
+	return Node{}, fmt.Errorf("the cluster %s has no node %q; it has %s", c.Name, name, strings.Join(known, ", "))
+}
+
+// Save writes the cluster into its folder.
+func (c Cluster) Save() error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.In("cluster.json"), text, 0o600)
+}
+
+// Load reads the cluster of a folder.
+func Load(dir string) (Cluster, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "cluster.json"))
+	if err != nil {
+		return Cluster{}, err
+	}
+	var c Cluster
+	return c, json.Unmarshal(text, &c)
+}
+
+// Windows returns the name that Windows programs have for a file of this machine.
+func Windows(path string) string { return "Z:" + strings.ReplaceAll(path, "/", `\`) }
+
+// SourceVIP returns the address that kube-proxy has for itself on the node's overlay: one
+// that no conflist's range hands out.
+func (n Node) SourceVIP() string { return fmt.Sprintf("10.244.%d.254", n.Number) }

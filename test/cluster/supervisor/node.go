@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/wire"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
+	agent "github.com/bulkhead-cni/bulkhead/test/cluster/node"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+)
+
+// node is a machine of the cluster. Its HNS lives here, since it outlasts the machine's
+// reboots.
+type node struct {
+	*Supervisor
+	spec spec.Node
+	hns  *hnsemu.Host
+
+	mu  sync.Mutex
+	cmd *exec.Cmd     // the machine's first process, nil while it is off
+	off chan struct{} // closed when it is off
+}
+
+// newNode makes a machine that is off: its network and its HNS.
+func (s *Supervisor) newNode(n spec.Node) (*node, error) {
+	path := s.cluster.NetNS(n)
+	if err := machine.NewNet(path); err != nil {
+		return nil, err
+	}
+	if err := machine.Cable(n.Name, bridge, path); err != nil {
+		return nil, err
+	}
+	profile, err := hnsemu.ProfileNamed(n.Profile)
+	if err != nil {
+		return nil, err
+	}
+	host := hnsemu.New(profile)
+	// Under Wine programs see the Linux interface.
+	err = host.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{{Name: "Ethernet", Aliases: []string{"eth0"}, Address: n.Addresses()[0], Index: 7}}})
+	if err != nil {
+		return nil, err
+	}
+	if err := host.SetLatency(time.Duration(s.cluster.Latency)*time.Millisecond, s.cluster.Latency > 0); err != nil {
+		return nil, err
+	}
+	var l net.Listener
+	err = machine.In(path, func() error {
+		for name, value := range map[string]string{"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"} {
+			if err := machine.Set(name, value); err != nil {
+				return err
+			}
+		}
+		if err := machine.Address("eth0", n.Addresses(), spec.Outer.Addr(), spec.Outer6.Addr()); err != nil {
+			return err
+		}
+		l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", spec.HNSPort))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = wire.Serve(context.Background(), l, host) }() // until this process ends
+	return &node{Supervisor: s, spec: n, hns: host}, nil
+}
+
+// boot turns the machine on.
+func (n *node) boot() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		return fmt.Errorf("%s is on", n.spec.Name)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(n.cluster.Log(n.spec.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cmd := exec.Command(self, "init", "machine", "--dir", n.cluster.Dir, n.spec.Name)
+	cmd.Stdout, cmd.Stderr = out, out
+	machine.Isolate(cmd, false)
+	if err := machine.In(n.cluster.NetNS(n.spec), cmd.Start); err != nil {
+		return err
+	}
+	off := make(chan struct{})
+	n.cmd, n.off = cmd, off
+	go func() {
+		ended := cmd.Wait()
+		n.mu.Lock()
+		n.cmd = nil
+		n.mu.Unlock()
+		log.Printf("%s is off (%v)", n.spec.Name, ended)
+		if err := n.forget(n.spec); err != nil {
+			log.Print(err)
+		}
+		close(off)
+	}()
+	return nil
+}
+
+// halt turns the machine off, as if its power failed.
+func (n *node) halt() {
+	n.mu.Lock()
+	cmd, off := n.cmd, n.off
+	n.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Kill() // it may have ended
+	<-off
+}
+
+// do carries out a command for a node.
+func (n *node) do(ctx context.Context, verb string) error {
+	switch verb {
+	case "reboot":
+		n.halt()
+		if err := n.hns.Reboot(); err != nil {
+			return err
+		}
+		return n.boot()
+	case "off":
+		n.halt()
+		return n.hns.Reboot()
+	case "on":
+		return n.boot()
+	case "hns-stop":
+		return n.hns.StopService()
+	case "hns-start":
+		return n.hns.StartService()
+	case agent.Containerd, agent.Kubelet:
+		return n.ask(ctx, verb)
+	default:
+		return fmt.Errorf("no verb %q; there are reboot, off, on, hns-stop, hns-start, %s, %s", verb, agent.Kubelet, agent.Containerd)
+	}
+}
+
+// ask asks the machine's agent.
+func (n *node) ask(ctx context.Context, verb string) error {
+	client := &http.Client{Transport: &http.Transport{DialContext: func(_ context.Context, network, address string) (c net.Conn, err error) {
+		err = machine.In(n.cluster.NetNS(n.spec), func() error {
+			c, err = net.Dial(network, address)
+			return err
+		})
+		return c, err
+	}}}
+	return post(ctx, client, fmt.Sprintf("http://127.0.0.1:%d/%s", spec.AgentPort, verb))
+}
+
+var errOff = errors.New("the machine is off")
+
+func (n *node) on() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd == nil {
+		return errOff
+	}
+	return nil
+}

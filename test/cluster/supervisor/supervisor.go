@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package supervisor runs a cluster: the network between its machines, the control plane,
+// the emulated HNS of each node, and the nodes. It runs as a process in namespaces of its
+// own, with which everything of the cluster ends, and serves the commands.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/service"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+)
+
+// Supervisor runs a cluster.
+type Supervisor struct {
+	cluster spec.Cluster
+	// forwarded is the port of this machine that leads to the API server.
+	forwarded string
+	programs  []*service.Service
+
+	mu     sync.Mutex
+	nodes  map[string]*node
+	routes map[netip.Addr]string // pods' addresses, and the nodes that they are on
+	state  string                // what it is doing
+	failed error
+}
+
+// bridge is the interface of the network between the nodes.
+const bridge = "outer"
+
+// startTime is what all may take to start on a busy machine.
+const startTime = 15 * time.Minute
+
+// Run runs the cluster in a folder until ctx ends. It listens for commands, and hands
+// connections to api over to the API server. Both are of this machine's own network; the
+// process itself must be in an empty one.
+func Run(ctx context.Context, dir string, api, commands net.Listener) error {
+	c, err := spec.Load(dir)
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(api.Addr().String())
+	if err != nil {
+		return err
+	}
+	s := &Supervisor{cluster: c, forwarded: port, nodes: map[string]*node{}, routes: map[netip.Addr]string{}, state: "starting"}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	server := &http.Server{Handler: s.handler(cancel), ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(commands) }()
+	go forward(api, fmt.Sprintf("127.0.0.1:%d", spec.APIPort))
+	if err := s.start(ctx); err != nil {
+		s.set("", err)
+		log.Print(err)
+		<-ctx.Done() // up asks for the reason, and then ends this
+		return err
+	}
+	s.set("running", nil)
+	<-ctx.Done()
+	s.stop()
+	return nil
+}
+
+func (s *Supervisor) set(state string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state, s.failed = state, err
+	if state != "" {
+		log.Print(state)
+	}
+}
+
+// start starts everything.
+func (s *Supervisor) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	// The files of network namespaces are mounted where they end with this process.
+	if err := unix.Mount("tmpfs", s.cluster.In("netns"), "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount %s: %w", s.cluster.In("netns"), err)
+	}
+	if err := machine.Up("lo"); err != nil {
+		return err
+	}
+	if err := machine.Bridge(bridge, spec.Outer, spec.Outer6); err != nil {
+		return err
+	}
+	for _, n := range s.cluster.Nodes {
+		made, err := s.newNode(n)
+		if err != nil {
+			return fmt.Errorf("node %s: %w", n.Name, err)
+		}
+		s.mu.Lock()
+		s.nodes[n.Name] = made
+		s.mu.Unlock()
+	}
+	s.set("starting the control plane", nil)
+	if err := s.startControlPlane(ctx); err != nil {
+		return err
+	}
+	s.set("starting the nodes", nil)
+	for _, n := range s.cluster.Nodes {
+		made, err := s.node(n.Name)
+		if err != nil {
+			return err
+		}
+		if err := made.boot(); err != nil {
+			return fmt.Errorf("node %s: %w", n.Name, err)
+		}
+	}
+	return nil
+}
+
+// stop ends the nodes, which are clients, and then the control plane.
+func (s *Supervisor) stop() {
+	s.mu.Lock()
+	nodes := slices.Collect(maps.Values(s.nodes))
+	s.mu.Unlock()
+	for _, n := range nodes {
+		n.halt()
+	}
+	for i := len(s.programs) - 1; i >= 0; i-- {
+		s.programs[i].Stop(2 * time.Second)
+	}
+}
+
+// announce makes or removes the way to an address of a pod, for all but its own node.
+func (s *Supervisor) announce(n spec.Node, a netip.Addr, there bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	owner, known := s.routes[a]
+	switch {
+	case there:
+		s.routes[a] = n.Name
+	case known && owner == n.Name:
+		delete(s.routes, a)
+	default:
+		return nil // another node's pod has it by now
+	}
+	via := n.Addresses()[0].Addr()
+	if a.Is6() {
+		via = n.Addresses()[1].Addr()
+	}
+	route := func(by string) error {
+		if there {
+			return machine.Route(netip.PrefixFrom(a, a.BitLen()), by, via)
+		}
+		return machine.Unroute(netip.PrefixFrom(a, a.BitLen()))
+	}
+	failures := []error{route(bridge)}
+	for name, other := range s.nodes {
+		if name != n.Name {
+			failures = append(failures, machine.In(s.cluster.NetNS(other.spec), func() error { return route("eth0") }))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// forget removes the ways to all pods of a node.
+func (s *Supervisor) forget(n spec.Node) error {
+	s.mu.Lock()
+	var of []netip.Addr
+	for a, owner := range s.routes {
+		if owner == n.Name {
+			of = append(of, a)
+		}
+	}
+	s.mu.Unlock()
+	var failures []error
+	for _, a := range of {
+		failures = append(failures, s.announce(n, a, false))
+	}
+	return errors.Join(failures...)
+}
+
+// forward hands the connections of a listener over to an address in the present network
+// namespace.
+func forward(l net.Listener, to string) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			other, err := net.Dial("tcp", to)
+			if err != nil {
+				return // the API server does not run: the client sees a closed connection
+			}
+			defer other.Close()
+			ended := make(chan struct{}, 2)
+			for from, to := range map[net.Conn]net.Conn{c: other, other: c} {
+				go func() {
+					_, _ = io.Copy(to, from) // whatever ends it
+					if half, ok := to.(interface{ CloseWrite() error }); ok {
+						_ = half.CloseWrite()
+					}
+					ended <- struct{}{}
+				}()
+			}
+			<-ended
+			<-ended
+		}()
+	}
+}
+
+// Listen opens the socket for commands in a cluster's folder. The folder's name may be
+// longer than a socket's address can be.
+func Listen(dir string) (net.Listener, error) {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	return net.Listen("unix", fmt.Sprintf("/proc/self/fd/%d/control.sock", folder.Fd()))
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/supervisor"
+)
+
+// session is a call of the command.
+type session struct{ root, name string }
+
+// upFlags are those of up.
+type upFlags struct {
+	nodes                    int
+	profile, isolation, conf string
+	plugins                  []string
+	kubernetes               string
+	latency, logLevel        int
+}
+
+// most is how many nodes the outer network has addresses for.
+const most = 200
+
+func (s *session) up() *cobra.Command {
+	var f upFlags
+	c := &cobra.Command{
+		Use: "up", Short: "Build what is missing and start a cluster", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return s.start(c.Context(), f) },
+	}
+	f.add(c)
+	return c
+}
+
+func (f *upFlags) add(c *cobra.Command) {
+	c.Flags().IntVar(&f.nodes, "nodes", 2, "`number` of Windows nodes")
+	c.Flags().StringVar(&f.profile, "profile", "2022", "Windows Server `release`: 2019, 2022, 2025; a list gives each node its own")
+	c.Flags().StringVar(&f.isolation, "isolation", "", "`isolation` of the default runtime class: process or hyperv")
+	c.Flags().StringVar(&f.conf, "conf", "", "`file` of a conflist, for the first node; the others get the ranges after its (default: plugins/bulkhead/conf/l2bridge.conflist)")
+	c.Flags().StringArrayVar(&f.plugins, "plugin", nil, "`exe` of a CNI plugin to have beside bulkhead.exe")
+	c.Flags().StringVar(&f.kubernetes, "kubernetes", "", "`version` of Kubernetes to build (default: that of test/cluster/kubernetes/go.mod)")
+	c.Flags().IntVar(&f.latency, "hns-latency", 0, "`milliseconds` that each call of HNS takes more")
+	c.Flags().IntVar(&f.logLevel, "v", 2, "log `level` of kubelet.exe and kube-proxy.exe")
+}
+
+func (s *session) builder(kubernetes string) build.Builder {
+	return build.Builder{Root: s.root, Kubernetes: kubernetes, Progress: os.Stderr}
+}
+
+func (s *session) build() *cobra.Command {
+	var kubernetes string
+	c := &cobra.Command{
+		Use: "build", Short: "Build what a cluster needs and start nothing", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return s.builder(kubernetes).All() },
+	}
+	c.Flags().StringVar(&kubernetes, "kubernetes", "", "`version` of Kubernetes to build")
+	return c
+}
+
+// dir returns the cluster's folder.
+func (s *session) dir() string { return filepath.Join(s.root, ".build", "cluster", "run", s.name) }
+
+// start starts a cluster and waits until its nodes are ready. Of one that does not come up
+// nothing is left but its logs.
+func (s *session) start(ctx context.Context, f upFlags) error {
+	if os.Getuid() != 0 {
+		return errors.New("a cluster needs root, for network namespaces and mounts; use sudo")
+	}
+	if f.nodes < 1 || f.nodes > most {
+		return fmt.Errorf("--nodes %d: want 1 to %d", f.nodes, most)
+	}
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if s.pid() != 0 {
+		return fmt.Errorf("the cluster %s is up; take it down first, or give another --name", s.name)
+	}
+	b := s.builder(f.kubernetes)
+	if err := b.All(); err != nil {
+		return err
+	}
+	c, err := s.plan(b, f)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(c.Dir); err != nil {
+		return err // what a cluster left that was killed
+	}
+	for _, dir := range []string{"control", "logs", "netns"} {
+		if err := os.MkdirAll(c.In(dir), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := c.Save(); err != nil {
+		return err
+	}
+	begun := time.Now()
+	cmd, err := launch(c)
+	if err != nil {
+		return err
+	}
+	if err := await(ctx, c); err != nil {
+		_ = cmd.Process.Kill() // and everything in its namespace
+		_ = cmd.Wait()
+		return fmt.Errorf("%w\nthe cluster was taken down; its logs are in %s", err, c.In("logs"))
+	}
+	fmt.Fprintf(os.Stderr, "cluster: %d nodes are Ready after %s\n", len(c.Nodes), time.Since(begun).Round(100*time.Millisecond))
+	fmt.Printf("KUBECONFIG=%s\n", c.In("kubeconfig"))
+	return nil
+}
+
+// plan says what the cluster is to be.
+func (s *session) plan(b build.Builder, f upFlags) (spec.Cluster, error) {
+	version, err := b.KubernetesVersion()
+	if err != nil {
+		return spec.Cluster{}, err
+	}
+	c := spec.Cluster{
+		Name: s.name, Dir: s.dir(), Programs: b.Dir(), Root: build.Root(b.Dir()), Version: version,
+		Token: rand.Text(), Latency: f.latency, LogLevel: f.logLevel,
+	}
+	for _, v := range os.Environ() {
+		if strings.HasPrefix(v, "WINE") || strings.HasPrefix(v, "LC_ALL=") {
+			c.Wine = append(c.Wine, v)
+		}
+	}
+	file := f.conf
+	if file == "" {
+		file = filepath.Join(s.root, "plugins/bulkhead/conf/l2bridge.conflist")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return spec.Cluster{}, fmt.Errorf("--conf: %w", err)
+	}
+	plugins := map[string]string{"bulkhead.exe": c.Program("bulkhead.exe"), "bulkhead-acl.exe": c.Program("bulkhead.exe")}
+	for _, path := range f.plugins {
+		if plugins[filepath.Base(path)], err = filepath.Abs(path); err != nil {
+			return spec.Cluster{}, err
+		}
+	}
+	profiles := strings.Split(f.profile, ",")
+	for i := range f.nodes {
+		n := spec.Node{Name: fmt.Sprintf("win%d", i+1), Number: i + 1, Profile: profiles[i%len(profiles)], Plugins: plugins}
+		own, err := spec.Renumber(string(text), n.Number)
+		if err != nil {
+			return spec.Cluster{}, fmt.Errorf("--conf %s: %w", file, err)
+		}
+		process, err := isolated(own, f.isolation)
+		if err != nil {
+			return spec.Cluster{}, fmt.Errorf("--isolation: %w", err)
+		}
+		hyperV, err := isolated(own, "hyperv")
+		if err != nil {
+			return spec.Cluster{}, err
+		}
+		n.Conf = map[string]string{"10-cluster.conflist": process}
+		n.HyperVConf = map[string]string{"10-cluster.conflist": hyperV}
+		c.Nodes = append(c.Nodes, n)
+	}
+	return c, nil
+}
+
+// isolated returns a conflist whose own plugins have an isolation; empty leaves it alone.
+func isolated(conflist, isolation string) (string, error) {
+	switch isolation {
+	case "":
+		return conflist, nil
+	case "process", "hyperv":
+	default:
+		return "", fmt.Errorf("%q is not one of process, hyperv", isolation)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(conflist), &doc); err != nil {
+		return "", err
+	}
+	plugins, _ := doc["plugins"].([]any)
+	for _, p := range plugins {
+		if p, ok := p.(map[string]any); ok && strings.HasPrefix(fmt.Sprint(p["type"]), "bulkhead") {
+			p["isolation"] = isolation
+		}
+	}
+	out, err := json.MarshalIndent(doc, "", "  ")
+	return string(out), err
+}
+
+// launch starts the supervisor in namespaces of its own.
+func launch(c spec.Cluster) (*exec.Cmd, error) {
+	api, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer api.Close()
+	commands, err := supervisor.Listen(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	commands.(*net.UnixListener).SetUnlinkOnClose(false)
+	defer commands.Close()
+	var files []*os.File
+	for _, l := range []interface{ File() (*os.File, error) }{api.(*net.TCPListener), commands.(*net.UnixListener)} {
+		f, err := l.File()
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		files = append(files, f)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(c.Log("supervisor"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(self, "init", "supervise", "--dir", c.Dir)
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, files
+	machine.Isolate(cmd, true)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the cluster: %w", err)
+	}
+	return cmd, os.WriteFile(c.In("pid"), fmt.Append(nil, cmd.Process.Pid), 0o644)
+}
+
+// await waits until everything runs and the nodes are ready, and tells what it waits for.
+func await(ctx context.Context, c spec.Cluster) error {
+	client, last := supervisor.NewClient(c.Dir), ""
+	for {
+		st, err := client.Status(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return errors.New("interrupted")
+		case err != nil && last != "":
+			return fmt.Errorf("the cluster has ended: %w", err)
+		case st.Failed != "":
+			return errors.New(st.Failed)
+		}
+		if st.State != last {
+			last = st.State
+			fmt.Fprintf(os.Stderr, "cluster: %s\n", last)
+		}
+		if last == "running" {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	fmt.Fprintln(os.Stderr, "cluster: waiting for the nodes to be Ready")
+	for _, n := range c.Nodes {
+		if err := ready(ctx, c, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readyTime is how long a node may take to be Ready on a busy machine.
+const readyTime = 5 * time.Minute
+
+func ready(ctx context.Context, c spec.Cluster, n spec.Node) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	for {
+		cmd := exec.CommandContext(ctx, c.Program("kubectl"), "--kubeconfig", c.In("kubeconfig"), "get", "node", n.Name,
+			"-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+		out, err := cmd.Output()
+		if err == nil && string(out) == "True" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the node %s is not Ready (%w)", n.Name, ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// lock excludes other calls that start or end this cluster.
+func (s *session) lock() (unlock func(), err error) {
+	path := s.dir() + ".lock"
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another call starts or ends the cluster %s", s.name)
+	}
+	return func() { f.Close() }, nil
+}
