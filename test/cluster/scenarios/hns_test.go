@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenarios
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+)
+
+// policy returns the settings of an endpoint's policies of a type.
+func policy(e hnsemu.EndpointState, of string) []string {
+	var out []string
+	for _, p := range e.Policies {
+		if p.Type == of {
+			out = append(out, string(p.Settings))
+		}
+	}
+	return out
+}
+
+// A pod of the Hyper-V runtime class has the rules of that isolation: VFP's alone.
+func TestRuntimeClass(t *testing.T) {
+	c := open(t)
+	class := "hyperv-" + c.ns
+	r := &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Handler: "runhcs-wcow-hypervisor"}
+	if _, err := c.api.NodeV1().RuntimeClasses().Create(c.ctx(), r, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.api.NodeV1().RuntimeClasses().Delete(context.Background(), class, metav1.DeleteOptions{})
+	})
+	of := pods(web("web", 80))
+	of.RuntimeClassName = &class
+	hyperV, process := c.run("hyperv", of, nil), c.run("process", pods(web("web", 80)), nil)
+	for p, want := range map[*corev1.Pod]map[hns.RuleType]bool{&hyperV: {hns.Switch: true}, &process: {hns.Switch: true, hns.Host: true}} {
+		got := map[hns.RuleType]bool{}
+		for _, a := range c.endpoint(p.Spec.NodeName, p.Status.PodIP).ACLs {
+			got[a.RuleType] = true
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: rules of %v, want %v", p.Name, got, want)
+		}
+	}
+}
+
+// What a pod asks for arrives in HNS: a port of the node, bandwidth, name servers.
+func TestRequests(t *testing.T) {
+	c := open(t)
+	of := pods(web("web", 80))
+	of.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: 8080, Protocol: corev1.ProtocolTCP}}
+	of.DNSPolicy = corev1.DNSNone
+	ndots := "3"
+	of.DNSConfig = &corev1.PodDNSConfig{Nameservers: []string{"192.0.2.53"}, Searches: []string{"example.org"}, Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: &ndots}}}
+	p := c.run("web", of, map[string]string{"kubernetes.io/egress-bandwidth": "8M"})
+	e := c.endpoint(p.Spec.NodeName, p.Status.PodIP)
+	if got := policy(e, "PortMapping"); len(got) != 1 || !strings.Contains(got[0], `"ExternalPort":8080`) || !strings.Contains(got[0], `"InternalPort":80`) {
+		t.Errorf("port: %q", got)
+	}
+	if got := policy(e, "QOS"); len(got) != 1 || !strings.Contains(got[0], `"MaximumOutgoingBandwidthInBytes":1000000`) {
+		t.Errorf("bandwidth: %q", got)
+	}
+	if got := e.DNS; !slices.Equal(got.Servers, []string{"192.0.2.53"}) || !slices.Equal(got.Search, []string{"example.org"}) {
+		t.Errorf("DNS: %+v", got)
+	}
+	if out, err := c.exec("web", "cat", "/etc/resolv.conf"); err != nil || !strings.Contains(out, "nameserver 192.0.2.53") {
+		t.Errorf("resolv.conf: %q, %v", out, err)
+	}
+}
+
+// A conflist that changes under running pods is the next ones' alone, and a pod's
+// annotation tightens its rules when the new one lets it.
+func TestConflistChanges(t *testing.T) {
+	c := open(t)
+	n := c.Nodes[0]
+	before := c.run("before", on(n.Name, pods(web("web", 80))), nil)
+	c.edit(n, func(conf string) string {
+		return strings.Replace(conf, `"capabilities": {`, `"acl": {"podAnnotations": true}, "capabilities": {"io.kubernetes.cri.pod-annotations": true,`, 1)
+	})
+	after := c.run("after", on(n.Name, pods(web("web", 80))), map[string]string{
+		"bulkhead.dev/acl": `{"rules": [{"direction": "in", "action": "deny", "protocol": "tcp", "ports": "22"}]}`,
+	})
+	denies := func(p corev1.Pod) bool {
+		return slices.ContainsFunc(policy(c.endpoint(n.Name, p.Status.PodIP), "ACL"), func(s string) bool {
+			return strings.Contains(s, `"Action":"Block"`) && strings.Contains(s, `"LocalPorts":"22"`)
+		})
+	}
+	if denies(before) || !denies(after) {
+		t.Errorf("rules: before the change %t, after it %t", denies(before), denies(after))
+	}
+	c.delete("before")
+	c.eventually("the older pod left nothing", c.leftovers)
+}
+
+// kube-proxy.exe makes of a Service what the pods' endpoints are: local and remote ones, and
+// load balancers for its address and its port of the node.
+func TestServices(t *testing.T) {
+	c := open(t)
+	all := c.deploy("web", int32(2*len(c.Nodes)), pods(web("web", 80)))
+	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 8000, TargetPort: intstr.FromInt32(80)}},
+	}}
+	s, err := c.api.CoreV1().Services(c.ns).Create(c.ctx(), s, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.served(s, all)
+	// An address that comes free on one node and is reused there serves on the others, too.
+	gone := all[0]
+	c.delete(gone.Name)
+	c.served(s, c.allReady("web", len(all)))
+	if err := c.api.CoreV1().Services(c.ns).Delete(c.ctx(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("no load balancer is left", func() error {
+		for _, n := range c.Nodes {
+			for _, b := range c.balancers(n.Name) {
+				if slices.Contains(b.FrontendVIPs, s.Spec.ClusterIP) {
+					return fmt.Errorf("%s has %+v", n.Name, b)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (c *cluster) balancers(node string) []hnsemu.LoadBalancerState {
+	c.Helper()
+	state, err := c.hns.HNS(context.Background(), node)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return state.LoadBalancers
+}
+
+// served waits until every node has the service's load balancers, with an endpoint for each
+// pod.
+func (c *cluster) served(s *corev1.Service, pods []corev1.Pod) {
+	c.Helper()
+	for _, n := range c.Nodes {
+		c.eventually("the service is there on "+n.Name, func() error {
+			state, err := c.hns.HNS(context.Background(), n.Name)
+			if err != nil {
+				return err
+			}
+			addresses := map[string]netip.Addr{}
+			for _, e := range state.Endpoints {
+				for _, a := range e.Addresses {
+					addresses[e.ID] = a.Addr()
+				}
+			}
+			vip, nodePort := false, false
+			for _, b := range state.LoadBalancers {
+				backends := map[string]bool{}
+				for _, id := range b.Endpoints {
+					backends[addresses[id].String()] = true
+				}
+				complete := len(backends) == len(pods)
+				for _, p := range pods {
+					complete = complete && backends[p.Status.PodIP]
+				}
+				for _, port := range b.Ports {
+					at := port.InternalPort == 80 && port.Protocol == 6 && complete
+					vip = vip || at && slices.Contains(b.FrontendVIPs, s.Spec.ClusterIP) && port.ExternalPort == 8000
+					nodePort = nodePort || at && len(b.FrontendVIPs) == 0 && int32(port.ExternalPort) == s.Spec.Ports[0].NodePort
+				}
+			}
+			if vip && nodePort {
+				return nil
+			}
+			text, err := json.Marshal(state.LoadBalancers)
+			return fmt.Errorf("cluster's address %t, node's port %t (%w): %s", vip, nodePort, err, text)
+		})
+	}
+}
