@@ -6,6 +6,7 @@
 #   cluster.sh up [--nodes N] [--profile 2019|2022|2025] [--conf FILE]
 #   cluster.sh kubectl get pods -o wide
 #   cluster.sh test [NAME]
+#   cluster.sh bench
 #   cluster.sh down
 #   cluster.sh --help
 set -o errexit -o nounset -o pipefail
@@ -13,8 +14,6 @@ here=$PWD
 cd "$(dirname "$0")/.."
 
 build=.build/cluster
-mkdir -p "$build"
-go -C test/cluster build -o "$PWD/$build/cluster" .
 command=
 for arg in "$@"; do
   case $arg in
@@ -23,11 +22,14 @@ for arg in "$@"; do
     kubectl | down | status | node | logs) command=$arg && break ;;
   esac
 done
+if [[ $EUID != 0 && $command != help ]]; then
+  echo "cluster: a cluster needs root, for network namespaces and mounts; use sudo" >&2
+  exit 1
+fi
+mkdir -p "$build"
+go -C test/cluster build -o "$PWD/$build/cluster" .
+[[ $command != test ]] || go build -o .build/tally ./test/tally
 case $command in up | test | build | bench)
-  if [[ $EUID != 0 ]]; then
-    echo "cluster: a cluster needs root, for network namespaces and mounts; use sudo" >&2
-    exit 1
-  fi
   export BULKHEAD_WINEPREFIX=$PWD/$build/wine
   # shellcheck source=scripts/wine.sh
   source scripts/wine.sh

@@ -138,7 +138,7 @@ func (s *session) kubectl() *cobra.Command {
 
 func (s *session) node() *cobra.Command {
 	return &cobra.Command{
-		Use: "node NODE reboot|off|on|hns-stop|hns-start|kubelet-restart|containerd-restart", Short: "Do something to a node",
+		Use: "node NODE reboot|off|on|hns-stop|hns-start|hns-latency-MS|kubelet-restart|containerd-restart", Short: "Do something to a node",
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			cluster, err := s.running()
@@ -193,26 +193,78 @@ func (s *session) test() *cobra.Command {
 	c := &cobra.Command{
 		Use: "test [NAME]", Short: "Run the scenarios, or those whose name matches", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			args = append(args, "")
-			return s.scenarios(c.Context(), f, args[0])
+			run := []string{"./...", "github.com/bulkhead-cni/bulkhead/test/cluster/containerd/process"}
+			if len(args) > 0 {
+				run = []string{"-run", args[0], "./scenarios"}
+			}
+			return s.withCluster(c.Context(), f, func(ctx context.Context) error { return s.scenarios(ctx, run) })
 		},
 	}
 	f.add(c)
 	return c
 }
 
-// scenarios runs the tests in package scenarios, on the cluster if it is up and else on one
-// that it starts and ends.
-func (s *session) scenarios(ctx context.Context, f upFlags, name string) (err error) {
+func (s *session) bench() *cobra.Command {
+	var f upFlags
+	c := &cobra.Command{
+		Use: "bench", Short: "Time 30 pods on one node, with Bulkhead and with win-bridge in turn", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return s.withCluster(c.Context(), f, func(ctx context.Context) error {
+				return s.benchmark(ctx, "-v", "-run", "^TestBenchmark$", "./scenarios")
+			})
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// withCluster does something with the cluster if it is up, and else with one that it starts
+// and ends.
+func (s *session) withCluster(ctx context.Context, f upFlags, do func(context.Context) error) (err error) {
 	if s.pid() == 0 {
 		if err := s.start(ctx, f); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, s.end(context.WithoutCancel(ctx), err != nil)) }()
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-timeout=50m", "-run", name, "./scenarios")
+	return do(ctx)
+}
+
+// scenarios runs tests and counts them.
+func (s *session) scenarios(ctx context.Context, which []string) error {
+	log := filepath.Join(s.root, ".build", "cluster", "test-logs", s.name)
+	if err := os.RemoveAll(log); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(log, 0o755); err != nil {
+		return err
+	}
+	tally := filepath.Join(s.root, ".build", "tally")
+	counted := s.command(ctx, tally, append([]string{"run", log, "cluster"}, s.goTestArgs(append([]string{"-json"}, which...)...)...)...)
+	if err := counted.Run(); err != nil {
+		return err
+	}
+	return s.command(ctx, tally, "sum", log, "0").Run()
+}
+
+// benchmark runs the tests that only measure.
+func (s *session) benchmark(ctx context.Context, args ...string) error {
+	line := s.goTestArgs(args...)
+	cmd := s.command(ctx, line[0], line[1:]...)
+	cmd.Env = append(cmd.Env, "BULKHEAD_BENCH=1")
+	return cmd.Run()
+}
+
+func (s *session) goTestArgs(args ...string) []string {
+	return append([]string{"go", "test", "-count=1", "-timeout=50m"}, args...)
+}
+
+// command is a program that runs tests, which find the cluster by a variable.
+func (s *session) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = filepath.Join(s.root, "test", "cluster")
 	cmd.Env = append(os.Environ(), "BULKHEAD_CLUSTER="+s.dir())
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	return cmd
 }

@@ -55,7 +55,7 @@ func root() *cobra.Command {
 	c.PersistentFlags().StringVar(&s.root, "root", ".", "top of Bulkhead's repository")
 	c.PersistentFlags().StringVar(&s.name, "name", "bulkhead", "name of the cluster; several can be up")
 	_ = c.PersistentFlags().MarkHidden("root") // it is there
-	c.AddCommand(s.up(), s.down(), s.status(), s.kubectl(), s.node(), s.logs(), s.test(), s.build(), initial(), supervise(), machineNode())
+	c.AddCommand(s.up(), s.down(), s.status(), s.kubectl(), s.node(), s.logs(), s.test(), s.bench(), s.build(), initial(), supervise(), machineNode())
 	return c
 }
 

@@ -139,7 +139,7 @@ func (s *session) plan(b build.Builder, f upFlags) (spec.Cluster, error) {
 		Token: rand.Text(), Latency: f.latency, LogLevel: f.logLevel,
 	}
 	for _, v := range os.Environ() {
-		if strings.HasPrefix(v, "WINE") || strings.HasPrefix(v, "LC_ALL=") {
+		if (strings.HasPrefix(v, "WINE") || strings.HasPrefix(v, "LC_ALL=")) && !strings.HasPrefix(v, "WINEPREFIX=") {
 			c.Wine = append(c.Wine, v)
 		}
 	}

@@ -18,6 +18,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Builder builds programs.
@@ -79,7 +81,12 @@ var (
 		{"ctr.exe", "github.com/containerd/containerd/v2/cmd/ctr", ""},
 		{Shim, "./shim", ""},
 	}
-	bulkhead = []program{{"bulkhead.exe", "./plugins/bulkhead", ""}}
+	// Built of Bulkhead's own module: the plugin, and what it is compared with.
+	plugins = []program{
+		{"bulkhead.exe", "./plugins/bulkhead", ""},
+		{"win-bridge.exe", "github.com/containernetworking/plugins/plugins/main/windows/win-bridge", ""},
+		{"host-local.exe", "github.com/containernetworking/plugins/plugins/ipam/host-local", ""},
+	}
 )
 
 // All builds what is not there or not up to date.
@@ -87,10 +94,19 @@ func (b Builder) All() error {
 	if err := os.MkdirAll(b.Dir(), 0o755); err != nil {
 		return err
 	}
+	lock, err := os.Create(b.Dir() + ".lock")
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	// Another call may build the same.
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
 	if err := b.dlls(); err != nil {
 		return err
 	}
-	if err := b.bulkhead(); err != nil {
+	if err := b.plugins(); err != nil {
 		return err
 	}
 	if err := b.containerd(); err != nil {
@@ -121,9 +137,14 @@ func (b Builder) module(folder string) string {
 	return filepath.Join(b.Root, "test", "cluster", folder)
 }
 
-// bulkhead is built from the work tree, which the compiler knows best.
-func (b Builder) bulkhead() error {
-	return b.goBuild(b.Root, bulkhead[0], []string{"-trimpath"}, "-s -w")
+// plugins are built from the work tree, which the compiler knows best.
+func (b Builder) plugins() error {
+	for _, p := range plugins {
+		if err := b.goBuild(b.Root, p, []string{"-trimpath"}, "-s -w"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b Builder) containerd() error {

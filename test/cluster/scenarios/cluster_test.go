@@ -128,9 +128,7 @@ func (c *cluster) leftovers() error {
 		if err != nil {
 			return err
 		}
-		endpoints := slices.DeleteFunc(slices.Clone(state.Endpoints), func(e hnsemu.EndpointState) bool {
-			return e.Remote || strings.HasSuffix(e.Name, "_ep") // kube-proxy's, and the node's own
-		})
+		endpoints := slices.DeleteFunc(slices.Clone(state.Endpoints), func(e hnsemu.EndpointState) bool { return !isPods(e) })
 		if got, want := len(endpoints), onNode[n.Name]; got != want {
 			failures = append(failures, fmt.Errorf("%s has %d endpoints and %d pods", n.Name, got, want))
 		}
@@ -154,18 +152,42 @@ func (c *cluster) usesHostLocal() bool {
 	return strings.Contains(text, `"host-local"`) && !strings.Contains(text, "::/64")
 }
 
-// drive returns the folder that is a node's drive C, as the node's own processes see it.
-func (c *cluster) drive(n spec.Node) string {
+// machine returns the process, as this machine counts, in whose namespaces a node is.
+func (c *cluster) machine(n spec.Node) string {
 	c.Helper()
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err == nil && strings.HasSuffix(string(text), "\x00machine\x00--dir\x00"+c.Dir+"\x00"+n.Name+"\x00") && !strings.Contains(string(text), "\x00init\x00") {
-			return filepath.Join(filepath.Dir(file), "root", c.Drive(n))
+			return filepath.Base(filepath.Dir(file))
 		}
 	}
 	c.Fatalf("%s is off", n.Name)
 	return ""
+}
+
+// drive returns the folder that is a node's drive C, as the node's own processes see it.
+func (c *cluster) drive(n spec.Node) string {
+	c.Helper()
+	return filepath.Join("/proc", c.machine(n), "root", c.Drive(n))
+}
+
+// bulkhead runs a command of bulkhead.exe on a node, as its administrator would.
+func (c *cluster) bulkhead(n spec.Node, args ...string) (string, error) {
+	c.Helper()
+	loader := "wine"
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), fmt.Sprintf("HNSEMU_ADDR=127.0.0.1:%d", spec.HNSPort), "WINEPREFIX=" + c.In(n.Name, "prefix"), "TMPDIR=" + c.In(n.Name, "tmp")}
+	for _, v := range c.Wine {
+		if path, ok := strings.CutPrefix(v, "WINELOADER="); ok {
+			loader = path
+		}
+		env = append(env, v)
+	}
+	line := []string{"--target", c.machine(n), "--mount", "--net", "--pid", "--", loader, filepath.Join(c.Drive(n), binDir, "bulkhead.exe")}
+	cmd := exec.Command("nsenter", append(line, args...)...)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // reserved returns the addresses that are reserved on a node.

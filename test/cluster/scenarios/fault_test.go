@@ -224,8 +224,7 @@ const (
 // edit changes a node's conflist for the rest of the test.
 func (c *cluster) edit(n spec.Node, change func(string) string) {
 	c.Helper()
-	file := filepath.Join(c.drive(n), confDir, "10-cluster.conflist")
-	before, err := os.ReadFile(file)
+	before, err := os.ReadFile(c.confOf(n))
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -233,21 +232,24 @@ func (c *cluster) edit(n spec.Node, change func(string) string) {
 	if after == string(before) {
 		c.Fatalf("nothing changes in\n%s", before)
 	}
-	c.writeConf(file, after)
-	// Before the namespace is deleted: pods end by the conflist that they began with.
-	c.Cleanup(func() {
-		c.writeConf(file, string(before))
-	})
+	c.replace(n, after)
+	c.Cleanup(func() { c.replace(n, string(before)) })
 }
 
-// writeConf writes a conflist, which containerd sees at once or within a moment.
-func (c *cluster) writeConf(file, text string) {
+func (c *cluster) confOf(n spec.Node) string {
 	c.Helper()
+	return filepath.Join(c.drive(n), confDir, "10-cluster.conflist")
+}
+
+// replace writes a node's conflist, and waits a moment for containerd to see it.
+func (c *cluster) replace(n spec.Node, text string) {
+	c.Helper()
+	file := c.confOf(n)
 	if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
 		c.Fatal(err)
 	}
 	if err := os.Rename(file+".new", file); err != nil {
 		c.Fatal(err)
 	}
-	time.Sleep(time.Second) // Wine does not tell containerd of changes by Linux programs at once
+	time.Sleep(time.Second)
 }

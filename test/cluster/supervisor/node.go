@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -146,7 +148,14 @@ func (n *node) do(ctx context.Context, verb string) error {
 	case agent.Containerd, agent.Kubelet:
 		return n.ask(ctx, verb)
 	default:
-		return fmt.Errorf("no verb %q; there are reboot, off, on, hns-stop, hns-start, %s, %s", verb, agent.Kubelet, agent.Containerd)
+		if text, ok := strings.CutPrefix(verb, "hns-latency-"); ok {
+			ms, err := strconv.Atoi(text)
+			if err != nil {
+				return fmt.Errorf("%s: want milliseconds, such as hns-latency-20", verb)
+			}
+			return n.hns.SetLatency(time.Duration(ms)*time.Millisecond, ms > 0)
+		}
+		return fmt.Errorf("no verb %q; there are reboot, off, on, hns-stop, hns-start, hns-latency-MS, %s, %s", verb, agent.Kubelet, agent.Containerd)
 	}
 }
 

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenarios
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+)
+
+// repository is the top of Bulkhead's, seen from here.
+const repository = "../../.."
+
+// Every conflist that Bulkhead comes with gives a pod an address, and takes it back. Those
+// for flannel need the network that flanneld makes; Hyper-V's are the same files for
+// another runtime class.
+func TestConflists(t *testing.T) {
+	files, err := filepath.Glob(repository + "/plugins/bulkhead/conf/*.conflist")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".conflist")
+		if strings.HasPrefix(name, "flannel") || strings.HasSuffix(name, "-hyperv") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			c := open(t)
+			n := c.Nodes[len(c.Nodes)-1]
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var list struct {
+				Name    string
+				Plugins []struct{ Driver string }
+			}
+			if err := json.Unmarshal(text, &list); err != nil {
+				t.Fatal(err)
+			}
+			if n.Profile == "2019" && strings.Contains(string(text), "::/64") {
+				t.Skip("Windows Server 2019 has no IPv6 in HNS")
+			}
+			own, err := spec.Renumber(string(text), n.Number+20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Networks of the same name differ from file to file, and those of different drivers
+			// cannot share the node's adapter.
+			if out, err := c.bulkhead(n, "network", "delete", "--name", "podl2bridge"); err != nil {
+				t.Logf("the cluster's network: %v: %s", err, out)
+			}
+			network := "c-" + name
+			t.Cleanup(func() {
+				if out, err := c.bulkhead(n, "network", "delete", "--name", network); err != nil {
+					t.Errorf("delete the network: %v: %s", err, out)
+				}
+			})
+			c.conflist(n, strings.Replace(own, `"name": "`+list.Name+`"`, `"name": "`+network+`"`, 1))
+			p := c.run("web", on(n.Name, pods(web("web", 80))), nil)
+			e := c.endpoint(n.Name, p.Status.PodIP)
+			state, err := c.hns.HNS(c.ctx(), n.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, of := range state.Networks {
+				if of.ID == e.NetworkID && (of.Name != network || string(of.Driver) != list.Plugins[0].Driver) {
+					t.Errorf("the pod is on %s, a %s network", of.Name, of.Driver)
+				}
+			}
+			c.gone("web")
+		})
+	}
+}
+
+// conflist replaces a node's conflist for the rest of the test.
+func (c *cluster) conflist(n spec.Node, text string) {
+	c.Helper()
+	c.edit(n, func(string) string { return text })
+}
+
+// winBridge is a conflist for win-bridge with host-local, as its documentation has it.
+const winBridge = `{"cniVersion": "1.0.0", "name": "winbridge", "plugins": [{
+	"type": "win-bridge", "apiVersion": 2, "capabilities": {"dns": true, "portMappings": true},
+	"ipam": {"type": "host-local", "dataDir": "C:/ProgramData/bulkhead/networks", "ranges": [[{"subnet": "10.10.%d.0/24", "rangeStart": "10.10.%[1]d.10", "rangeEnd": "10.10.%[1]d.250", "gateway": "10.10.%[1]d.1"}]]},
+	"policies": [{"name": "EndpointPolicy", "value": {"Type": "OutBoundNAT", "Settings": {"Exceptions": ["10.10.0.0/16", "10.96.0.0/12"]}}}]}]}`
+
+// The cluster does not flatter Bulkhead: the plugin of containernetworking/plugins works on
+// it, too.
+func TestWinBridge(t *testing.T) {
+	c := open(t)
+	n := c.Nodes[0]
+	c.peer(n)
+	p := c.run("web", on(n.Name, pods(web("web", 80))), nil)
+	if e := c.endpoint(n.Name, p.Status.PodIP); !strings.EqualFold(e.NetworkName, "winbridge") {
+		t.Errorf("the pod is on %s", e.NetworkName)
+	}
+	c.gone("web")
+}
+
+// gone deletes a pod and waits until its nodes have nothing of it. containerd calls DEL
+// with the conflist of the moment, so that of another network comes only then.
+func (c *cluster) gone(pod string) {
+	c.Helper()
+	c.delete(pod)
+	c.eventually("nothing of "+pod+" is left", c.leftovers)
+}
+
+// peer makes win-bridge the plugin of a node for the rest of the test, on a network that
+// somebody has made, as it needs one.
+func (c *cluster) peer(n spec.Node) {
+	c.Helper()
+	for _, name := range []string{"win-bridge.exe", "host-local.exe"} {
+		c.install(n, c.Program(name), name)
+	}
+	subnet := 100 + n.Number
+	// Bulkhead's own command makes it, of a conflist with that network.
+	native := fmt.Sprintf(`{"cniVersion": "1.1.0", "name": "winbridge", "plugins": [{"type": "bulkhead", "driver": "l2bridge",
+		"network": {"adapter": "Ethernet", "subnets": [{"prefix": "10.10.%d.0/24", "gateway": "10.10.%[1]d.1"}]},
+		"ipam": {"type": "host-local", "dataDir": "C:/ProgramData/bulkhead/networks"}}]}`, subnet)
+	if !c.hasNetwork(n, "winbridge") {
+		c.conflist(n, native)
+		c.run("maker", on(n.Name, pods(web("web", 80))), nil)
+		c.gone("maker")
+	}
+	c.conflist(n, fmt.Sprintf(winBridge, subnet))
+}
+
+func (c *cluster) hasNetwork(n spec.Node, name string) bool {
+	c.Helper()
+	state, err := c.hns.HNS(c.ctx(), n.Name)
+	if err != nil {
+		c.Fatal(err)
+	}
+	for _, of := range state.Networks {
+		if of.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// install puts a program into a node's folder of CNI plugins.
+func (c *cluster) install(n spec.Node, from, name string) {
+	c.Helper()
+	in, err := os.Open(from)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer in.Close()
+	to := filepath.Join(c.drive(n), binDir, name)
+	out, err := os.OpenFile(to+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
+	if err != nil {
+		c.Fatal(err)
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		c.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		c.Fatal(err)
+	}
+	if err := os.Rename(to+".new", to); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// An update: pods of the previous commit's executable live on, are checked and removed by
+// this one's.
+func TestUpgrade(t *testing.T) {
+	c := open(t)
+	old := previous(t)
+	n := c.Nodes[0]
+	c.install(n, old, "bulkhead.exe")
+	t.Cleanup(func() { c.install(n, c.Program("bulkhead.exe"), "bulkhead.exe") })
+	before := c.deploy("web", 3, on(n.Name, pods(web("web", 80))))
+	c.install(n, c.Program("bulkhead.exe"), "bulkhead.exe")
+	c.run("new", on(n.Name, pods(web("web", 80))), nil)
+	for _, p := range before {
+		if out, err := c.exec("new", "timeout", "5", "wget", "-qO-", "http://"+address(p)+"/hostname"); err != nil || out != p.Name {
+			t.Errorf("%s after the update: %q, %v", p.Name, out, err)
+		}
+	}
+	c.scale("web", 0)
+	c.eventually("the older pods left nothing", c.leftovers)
+}
+
+// previous builds the executable of the commit before this one.
+func previous(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	archive := exec.Command("git", "archive", "--output", filepath.Join(dir, "source.tar"), "HEAD~1")
+	archive.Dir = repository
+	if out, err := archive.CombinedOutput(); err != nil {
+		t.Skipf("there is no previous commit here: %s", out)
+	}
+	for _, line := range [][]string{
+		{"tar", "xf", "source.tar"},
+		{"go", "build", "-trimpath", "-o", "old.exe", "./plugins/bulkhead"},
+	} {
+		cmd := exec.Command(line[0], line[1:]...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOOS=windows", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", strings.Join(line, " "), err, out)
+		}
+	}
+	return filepath.Join(dir, "old.exe")
+}
+
+// podEndpoint is an endpoint of a pod: another one is kube-proxy's or the node's own.
+var podEndpoint = regexp.MustCompile(`^[0-9a-f]{64}_`)
+
+func isPods(e hnsemu.EndpointState) bool { return !e.Remote && podEndpoint.MatchString(e.Name) }
