@@ -4,6 +4,7 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -28,7 +29,7 @@ func TestFrames(t *testing.T) {
 	for {
 		kind, data, err := to.Receive()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			t.Fatal("ended without an exit code")
 		case err != nil:
 			t.Fatal(err)
