@@ -11,15 +11,16 @@
 #   cluster.sh --help
 set -o errexit -o nounset -o pipefail
 here=$PWD
-cd "$(dirname "$0")/.."
+cd -P "$(dirname "$0")/.."
 
 build=.build/cluster
-command=
+command= before=
 for arg in "$@"; do
+  [[ $before != --name ]] || arg=
+  before=$arg
   case $arg in
-    up | test | build | bench) command=$arg ;;
+    up | test | build | bench | kubectl | down | status | node | logs) command=$arg && break ;;
     -h | --help) command=help && break ;;
-    kubectl | down | status | node | logs) command=$arg && break ;;
   esac
 done
 if [[ $EUID != 0 && $command != help ]]; then
@@ -40,11 +41,24 @@ case $command in up | test | build | bench)
     echo "cluster: installing ${missing[*]}" >&2
     { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } >&2
   fi
-  wine_up # the prefix that the nodes begin with, which nobody may use then
-  exec 8>&-
-  wine_stop
+  # The prefix that the nodes begin with. It is made once: clusters that are up have it
+  # below their nodes' files.
+  exec 7>"$build/wine.lock"
+  flock 7
+  wine_install
+  if [[ ! -f $build/wine.made || $(<"$build/wine.made") != "$("$WINELOADER" --version 2>/dev/null)" || ! -d .build/shim ]]; then
+    trap wine_stop EXIT
+    wine_up
+    exec 8>&-
+    wine_stop
+    trap - EXIT
+    "$WINELOADER" --version >"$build/wine.made"
+  else
+    wine_shim
+  fi
+  exec 7>&-
   ;;
 esac
-root=$PWD
+root=$PWD # without symbolic links: down looks for what up wrote
 cd "$here"
 exec "$root/$build/cluster" --root "$root" "$@"

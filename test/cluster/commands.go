@@ -225,7 +225,12 @@ func (s *session) withCluster(ctx context.Context, f upFlags, do func(context.Co
 		if err := s.start(ctx, f); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, s.end(context.WithoutCancel(ctx), err != nil)) }()
+		defer func() {
+			if ended := s.end(context.WithoutCancel(ctx), err != nil); ended != nil {
+				fmt.Fprintln(os.Stderr, "cluster:", ended)
+				err = errors.Join(err, ended)
+			}
+		}()
 	}
 	return do(ctx)
 }
@@ -241,10 +246,10 @@ func (s *session) scenarios(ctx context.Context, which []string) error {
 	}
 	tally := filepath.Join(s.root, ".build", "tally")
 	counted := s.command(ctx, tally, append([]string{"run", log, "cluster"}, s.goTestArgs(append([]string{"-json"}, which...)...)...)...)
-	if err := counted.Run(); err != nil {
+	if err := telling(counted); err != nil {
 		return err
 	}
-	return s.command(ctx, tally, "sum", log, "0").Run()
+	return telling(s.command(ctx, tally, "sum", log, "0"))
 }
 
 // benchmark runs the tests that only measure.
@@ -252,7 +257,7 @@ func (s *session) benchmark(ctx context.Context, args ...string) error {
 	line := s.goTestArgs(args...)
 	cmd := s.command(ctx, line[0], line[1:]...)
 	cmd.Env = append(cmd.Env, "BULKHEAD_BENCH=1")
-	return cmd.Run()
+	return telling(cmd)
 }
 
 func (s *session) goTestArgs(args ...string) []string {

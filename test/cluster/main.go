@@ -33,15 +33,28 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := root().ExecuteContext(ctx)
 	stop()
-	var exit *exec.ExitError
+	var said told
 	switch {
 	case err == nil:
-	case errors.As(err, &exit) && exit.Exited():
-		os.Exit(exit.ExitCode()) // it has said why
+	case errors.As(err, &said):
+		os.Exit(max(1, said.ExitCode()))
 	default:
 		fmt.Fprintln(os.Stderr, "cluster:", err)
 		os.Exit(1)
 	}
+}
+
+// told is the failure of a program that has told the user why.
+type told struct{ *exec.ExitError }
+
+// telling runs a program whose output is the user's.
+func telling(cmd *exec.Cmd) error {
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return told{exit}
+	}
+	return err
 }
 
 func root() *cobra.Command {
@@ -55,6 +68,7 @@ func root() *cobra.Command {
 	c.PersistentFlags().StringVar(&s.root, "root", ".", "top of Bulkhead's repository")
 	c.PersistentFlags().StringVar(&s.name, "name", "bulkhead", "name of the cluster; several can be up")
 	_ = c.PersistentFlags().MarkHidden("root") // it is there
+	c.PersistentPreRunE = func(*cobra.Command, []string) error { return s.check() }
 	c.AddCommand(s.up(), s.down(), s.status(), s.kubectl(), s.node(), s.logs(), s.test(), s.bench(), s.build(), initial(), supervise(), machineNode())
 	return c
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -26,6 +27,20 @@ import (
 
 // session is a call of the command.
 type session struct{ root, name string }
+
+// name is what a cluster may be called: it is a folder, a context and a part of options.
+var name = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
+
+// check refuses what the session cannot work with.
+func (s *session) check() error {
+	if !name.MatchString(s.name) {
+		return fmt.Errorf("--name %q: want small letters, digits and hyphens, at most 40, a letter first", s.name)
+	}
+	if strings.ContainsAny(s.root, `:,\\'`) {
+		return fmt.Errorf("the repository is in %s, and the options of mounts cannot have such signs; put it elsewhere", s.root)
+	}
+	return nil
+}
 
 // upFlags are those of up.
 type upFlags struct {
@@ -153,8 +168,11 @@ func (s *session) plan(b build.Builder, f upFlags) (spec.Cluster, error) {
 	}
 	plugins := map[string]string{"bulkhead.exe": c.Program("bulkhead.exe"), "bulkhead-acl.exe": c.Program("bulkhead.exe")}
 	for _, path := range f.plugins {
-		if plugins[filepath.Base(path)], err = filepath.Abs(path); err != nil {
-			return spec.Cluster{}, err
+		if plugins[filepath.Base(path)], err = filepath.Abs(path); err == nil {
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return spec.Cluster{}, fmt.Errorf("--plugin: %w", err)
 		}
 	}
 	profiles := strings.Split(f.profile, ",")
@@ -239,7 +257,12 @@ func launch(c spec.Cluster) (*exec.Cmd, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the cluster: %w", err)
 	}
-	return cmd, os.WriteFile(c.In("pid"), fmt.Append(nil, cmd.Process.Pid), 0o644)
+	if err := os.WriteFile(c.In("pid"), fmt.Append(nil, cmd.Process.Pid), 0o644); err != nil {
+		_ = cmd.Process.Kill() // nobody would find it
+		_ = cmd.Wait()
+		return nil, err
+	}
+	return cmd, nil
 }
 
 // await waits until everything runs and the nodes are ready, and tells what it waits for.
@@ -250,8 +273,8 @@ func await(ctx context.Context, c spec.Cluster) error {
 		switch {
 		case ctx.Err() != nil:
 			return errors.New("interrupted")
-		case err != nil && last != "":
-			return fmt.Errorf("the cluster has ended: %w", err)
+		case err != nil:
+			return fmt.Errorf("the cluster has ended: %w; see %s", err, c.Log("supervisor"))
 		case st.Failed != "":
 			return errors.New(st.Failed)
 		}
@@ -274,7 +297,7 @@ func await(ctx context.Context, c spec.Cluster) error {
 }
 
 // readyTime is how long a node may take to be Ready on a busy machine.
-const readyTime = 5 * time.Minute
+const readyTime = 12 * time.Minute
 
 func ready(ctx context.Context, c spec.Cluster, n spec.Node) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
@@ -286,9 +309,16 @@ func ready(ctx context.Context, c spec.Cluster, n spec.Node) error {
 		if err == nil && string(out) == "True" {
 			return nil
 		}
+		if st, err := supervisor.NewClient(c.Dir).Status(ctx); err == nil {
+			for _, at := range st.Nodes {
+				if at.Name == n.Name && !at.On {
+					return fmt.Errorf("the node %s has gone off; see %s", n.Name, c.Log(n.Name))
+				}
+			}
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the node %s is not Ready (%w)", n.Name, ctx.Err())
+			return fmt.Errorf("the node %s is not Ready (%w); see the logs of %[1]s in %s", n.Name, ctx.Err(), c.In("logs"))
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

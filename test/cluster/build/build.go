@@ -47,7 +47,8 @@ func (b Builder) suffix() string {
 // program is a program of a module.
 type program struct {
 	file, pkg string
-	// minutes is how long it takes on two cores when nothing is at hand.
+	// takes is how long the build takes on two cores when nothing is at hand, empty for
+	// less than a minute.
 	takes string
 }
 
@@ -118,7 +119,7 @@ func (b Builder) All() error {
 	return b.images()
 }
 
-// Version returns the version of a module that the module in a folder of test/cluster asks
+// version returns the version of a module that the module in a folder of test/cluster asks
 // for.
 func (b Builder) version(folder, path string) (string, error) {
 	out, err := b.output(b.module(folder), "go", "list", "-m", "-mod=readonly", "-f", "{{.Version}}", path)

@@ -151,5 +151,9 @@ func (a archive) write(file string, index []byte) error {
 	if err := t.Close(); err != nil {
 		return err
 	}
-	return os.WriteFile(file, out.Bytes(), 0o644)
+	// A node of another cluster may be reading it.
+	if err := os.WriteFile(file+".new", out.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }

@@ -3,7 +3,9 @@
 package build
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +19,15 @@ func (b Builder) root(dir string) error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		return errors.New("busybox is not installed; apt-get install busybox")
+	}
+	// Containers of a cluster that is up have it below their own files, so it is made anew
+	// only when something of it is another.
+	stamp, err := b.rootStamp(busybox)
+	if err != nil {
+		return err
+	}
+	if was, err := os.ReadFile(dir + ".stamp"); err == nil && string(was) == stamp {
+		return nil
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return err
@@ -57,7 +68,22 @@ func (b Builder) root(dir string) error {
 			return err
 		}
 	}
-	return nil
+	return os.WriteFile(dir+".stamp", []byte(stamp), 0o644)
+}
+
+// layout changes with what root makes beside the two programs.
+const layout = "1"
+
+func (b Builder) rootStamp(busybox string) (string, error) {
+	h := sha256.New()
+	for _, path := range []string{busybox, filepath.Join(b.Dir(), "agnhost")} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		h.Write(text)
+	}
+	return fmt.Sprintf("%s %x", layout, h.Sum(nil)), nil
 }
 
 // dynamic copies busybox with the libraries that it needs. The one that needs none cannot

@@ -162,7 +162,7 @@ func (a *Agent) startKubelet() error {
 	if driver == "overlay" {
 		args = append(args, "--feature-gates=WinOverlay=true", "--source-vip="+a.Node.SourceVIP())
 	}
-	a.proxy, err = a.program("kube-proxy", []string{"KUBE_NETWORK=" + network}, "kube-proxy.exe", args...)
+	_, err = a.program("kube-proxy", []string{"KUBE_NETWORK=" + network}, "kube-proxy.exe", args...)
 	return err
 }
 

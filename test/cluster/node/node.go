@@ -36,7 +36,7 @@ type Agent struct {
 	// Announce is the runner's.
 	Announce func(a netip.Addr, there bool) error
 
-	containerd, kubelet, proxy *service.Service
+	containerd, kubelet *service.Service
 }
 
 // Programs that can be restarted, as they are asked for.

@@ -31,7 +31,7 @@ import (
 const folderVar = "BULKHEAD_CLUSTER"
 
 // patience is how long anything may take on a busy machine.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // Folders of a node's drive C.
 const (

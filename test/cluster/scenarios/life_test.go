@@ -3,8 +3,13 @@
 package scenarios
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -103,8 +108,8 @@ func TestContainerRestart(t *testing.T) {
 	}
 }
 
-// What kubectl does with a pod works: logs, exec with input and exit status, port-forward's
-// way by exec, the termination message.
+// What kubectl does with a pod works: logs, exec with its exit status, the termination
+// message.
 func TestKubectl(t *testing.T) {
 	c := open(t)
 	script := corev1.Container{Name: "sh", Image: "docker.io/library/busybox:1.37", Command: []string{"sh", "-c", "echo out; echo err >&2; exec sleep 100000"}}
@@ -132,6 +137,48 @@ func TestKubectl(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// A port of a pod is forwarded to this machine, and a program in it reads what is written to
+// kubectl.
+func TestStreams(t *testing.T) {
+	c := open(t)
+	p := c.run("web", pods(web("web", 80)), nil)
+	forward := exec.Command(c.Program("kubectl"), "--kubeconfig", c.In("kubeconfig"), "-n", c.ns, "port-forward", "pod/web", ":80")
+	out, err := forward.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := forward.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = forward.Process.Kill()
+		_ = forward.Wait() // it was killed
+	}()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var port int
+	if _, err := fmt.Sscanf(line, "Forwarding from 127.0.0.1:%d", &port); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/hostname", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if got, err := io.ReadAll(answer.Body); err != nil || string(got) != p.Name {
+		t.Errorf("by the forwarded port: %q, %v", got, err)
+	}
+	cat := exec.Command(c.Program("kubectl"), "--kubeconfig", c.In("kubeconfig"), "-n", c.ns, "exec", "-i", "web", "--", "sh", "-c", "cat; exit 4")
+	cat.Stdin = strings.NewReader("what is written")
+	got, err := cat.Output()
+	var exit *exec.ExitError
+	if string(got) != "what is written" || !errors.As(err, &exit) || exit.ExitCode() != 4 {
+		t.Errorf("exec: %q, %v", got, err)
+	}
 }
 
 // dnsServer is the cluster's.

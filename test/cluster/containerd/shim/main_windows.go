@@ -52,9 +52,13 @@ func init() { //nolint:gochecknoinits // as all of containerd's plugins register
 			if err != nil {
 				return nil, err
 			}
-			return &service{
-				processes: map[key]*started{}, events: publisher.(shim.Publisher), ending: ending.(shutdown.Service), ctx: ic.Context,
-			}, nil
+			const many = 1024 // more than a pod has events while containerd is busy
+			s := &service{
+				processes: map[key]*started{}, events: publisher.(shim.Publisher), queue: make(chan event, many),
+				ending: ending.(shutdown.Service), ctx: ic.Context,
+			}
+			go s.forward()
+			return s, nil
 		},
 	})
 }

@@ -36,50 +36,53 @@ type started struct {
 	io     stdio
 	begun  time.Time
 	done   chan struct{} // closed at the end, after code and at are set
-	code   uint32
-	at     time.Time
+	copied chan struct{} // closed when all input was handed over
 
-	mu   sync.Mutex
-	conn *process.Conn // nil until the process was started
+	mu    sync.Mutex
+	state tasktypes.Status
+	busy  bool          // it is being started
+	conn  *process.Conn // nil until the process was started
+	code  uint32
+	at    time.Time
 }
 
 func newProcess(k key, spec *specs.Spec, of *specs.Process, io stdio) *started {
-	return &started{key: k, spec: spec, of: of, io: io, begun: time.Now(), done: make(chan struct{})}
+	return &started{
+		key: k, spec: spec, of: of, io: io, begun: time.Now(), state: tasktypes.Status_CREATED,
+		done: make(chan struct{}), copied: make(chan struct{}),
+	}
 }
 
 // pid is the shim's own: the process has none that Windows knows.
 func (p *started) pid() uint32 { return uint32(os.Getpid()) }
 
-func (p *started) status() tasktypes.Status {
+// status returns what the process is doing and, once it has ended, how and when.
+func (p *started) status() (tasktypes.Status, uint32, time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.done:
-		return tasktypes.Status_STOPPED
-	default:
-	}
-	if p.conn == nil {
-		return tasktypes.Status_CREATED
-	}
-	return tasktypes.Status_RUNNING
+	return p.state, p.code, p.at
 }
 
 // send tells the process something that it may no longer be there for.
 func (p *started) send(k process.Kind, n uint32) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conn != nil {
-		_ = p.conn.SendNumber(k, n)
+	conn := p.conn
+	p.mu.Unlock()
+	if conn != nil {
+		_ = conn.SendNumber(k, n)
 	}
 }
 
 func (p *started) kill(signal uint32, exited func()) error {
 	const term, byKill = 15, 128
 	signal = cmp.Or(signal, term)
-	switch p.status() {
-	case tasktypes.Status_STOPPED:
+	p.mu.Lock()
+	state, busy := p.state, p.busy
+	p.mu.Unlock()
+	switch {
+	case state == tasktypes.Status_STOPPED:
 		return errgrpc.ToGRPCf(errdefs.ErrNotFound, "process %q of container %s has ended", p.exec, p.container)
-	case tasktypes.Status_CREATED:
+	case state == tasktypes.Status_CREATED && !busy:
 		p.end(byKill+signal, exited)
 	default:
 		p.send(process.Signal, signal)
@@ -87,10 +90,18 @@ func (p *started) kill(signal uint32, exited func()) error {
 	return nil
 }
 
+// end notes that the process has ended. Only the first end counts.
 func (p *started) end(code uint32, exited func()) {
-	p.code, p.at = code, time.Now()
-	close(p.done)
-	exited()
+	p.mu.Lock()
+	ended := p.state == tasktypes.Status_STOPPED
+	if !ended {
+		p.state, p.code, p.at = tasktypes.Status_STOPPED, code, time.Now()
+		close(p.done)
+	}
+	p.mu.Unlock()
+	if !ended {
+		exited()
+	}
 }
 
 // request is what the runner is asked for.
@@ -121,36 +132,30 @@ func (p *started) request() process.Start {
 // start has the runner start the process and returns when it runs, or when it ended
 // before it did. exited is called at its end.
 func (p *started) start(exited func()) error {
-	// The pipes first: containerd waits for somebody at each.
-	var pipes [3]net.Conn
-	for i, name := range []string{p.io.in, p.io.out, p.io.err} {
-		if name == "" {
-			continue
-		}
-		var err error
-		if pipes[i], err = dialPipe(name); err != nil {
-			closeAll(pipes[:])
-			return fmt.Errorf("open %s: %w", name, err)
-		}
+	p.mu.Lock()
+	ready := p.state == tasktypes.Status_CREATED && !p.busy
+	p.busy = true
+	p.mu.Unlock()
+	if !ready {
+		return errgrpc.ToGRPCf(errdefs.ErrFailedPrecondition, "process %q of container %s was started", p.exec, p.container)
 	}
-	conn, err := net.Dial("tcp", os.Getenv(process.AddrVar))
-	if err == nil {
-		request := p.request()
-		err = process.WriteJSON(conn, process.Request{Start: &request})
-	}
+	pipes, conn, err := p.connect()
 	if err != nil {
-		closeAll(pipes[:])
-		return fmt.Errorf("ask the node's runner: %w", err)
+		p.mu.Lock()
+		p.busy = false
+		p.mu.Unlock()
+		return err
 	}
 	p.mu.Lock()
-	p.conn = &process.Conn{ReadWriteCloser: conn}
+	p.conn, p.state, p.busy = conn, tasktypes.Status_RUNNING, false
 	p.mu.Unlock()
-	if in := pipes[0]; in != nil {
-		go func() {
-			_, _ = io.Copy(p.conn.Writer(process.Stdin), in) // whatever ends it
-			p.send(process.CloseStdin, 0)
-		}()
-	}
+	go func() {
+		defer close(p.copied)
+		if pipes[0] != nil {
+			_, _ = io.Copy(conn.Writer(process.Stdin), pipes[0]) // whatever ends it
+		}
+		p.send(process.CloseStdin, 0)
+	}()
 	runs := make(chan struct{})
 	go func() {
 		code := p.receive(pipes[1], pipes[2], sync.OnceFunc(func() { close(runs) }))
@@ -160,6 +165,34 @@ func (p *started) start(exited func()) error {
 	}()
 	<-runs
 	return nil
+}
+
+// connect opens the pipes, for containerd waits for somebody at each, and then asks the
+// runner.
+func (p *started) connect() (pipes [3]net.Conn, conn *process.Conn, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(pipes[:])
+		}
+	}()
+	for i, name := range []string{p.io.in, p.io.out, p.io.err} {
+		if name == "" {
+			continue
+		}
+		if pipes[i], err = dialPipe(name); err != nil {
+			return pipes, nil, fmt.Errorf("open %s: %w", name, err)
+		}
+	}
+	c, err := net.Dial("tcp", os.Getenv(process.AddrVar))
+	if err != nil {
+		return pipes, nil, fmt.Errorf("ask the node's runner: %w", err)
+	}
+	request := p.request()
+	if err := process.WriteJSON(c, process.Request{Start: &request}); err != nil {
+		c.Close()
+		return pipes, nil, fmt.Errorf("ask the node's runner: %w", err)
+	}
+	return pipes, &process.Conn{ReadWriteCloser: c}, nil
 }
 
 // receive copies what the process writes until it ends, and returns its exit code.

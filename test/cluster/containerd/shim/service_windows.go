@@ -31,6 +31,7 @@ type key struct{ container, exec string }
 // service is containerd's task API (runtime v2) for the containers of a pod.
 type service struct {
 	events shim.Publisher
+	queue  chan event
 	ending shutdown.Service
 	ctx    context.Context
 
@@ -57,10 +58,21 @@ func (s *service) put(p *started) error {
 	return nil
 }
 
-// publish does not make its caller wait for containerd. Where that is gone it asks for
-// the state when it is back.
-func (s *service) publish(topic string, event any) {
-	go func() { _ = s.events.Publish(s.ctx, topic, event) }()
+// event is something that containerd is to be told.
+type event struct {
+	topic string
+	what  any
+}
+
+// publish tells containerd, in the order of the calls, without making the caller wait.
+// Where containerd is gone it asks for the state when it is back.
+func (s *service) publish(topic string, what any) { s.queue <- event{topic, what} }
+
+// forward tells containerd what was published, for as long as the shim lives.
+func (s *service) forward() {
+	for e := range s.queue {
+		_ = s.events.Publish(s.ctx, e.topic, e.what)
+	}
 }
 
 // Create prepares a container. Its process starts with Start.
@@ -103,7 +115,10 @@ func (s *service) Start(_ context.Context, r *task.StartRequest) (*task.StartRes
 	if err != nil {
 		return nil, err
 	}
-	if err := p.start(func() { s.exited(p) }); err != nil {
+	// The end is told after the start, however short the process is.
+	told := make(chan struct{})
+	defer close(told)
+	if err := p.start(func() { go func() { <-told; s.exited(p) }() }); err != nil {
 		return nil, err
 	}
 	if r.ExecID == "" {
@@ -119,8 +134,9 @@ func (s *service) exited(p *started) {
 	if id == "" {
 		id = p.container
 	}
+	_, code, at := p.status()
 	s.publish(runtime.TaskExitEventTopic, &eventstypes.TaskExit{
-		ContainerID: p.container, ID: id, Pid: p.pid(), ExitStatus: p.code, ExitedAt: timestamppb.New(p.at),
+		ContainerID: p.container, ID: id, Pid: p.pid(), ExitStatus: code, ExitedAt: timestamppb.New(at),
 	})
 }
 
@@ -139,18 +155,24 @@ func (s *service) Delete(_ context.Context, r *task.DeleteRequest) (*task.Delete
 	if err != nil {
 		return nil, err
 	}
-	if p.status() == tasktypes.Status_RUNNING {
+	status, code, at := p.status()
+	if status == tasktypes.Status_RUNNING {
 		return nil, errgrpc.ToGRPCf(errdefs.ErrFailedPrecondition, "process %q of container %s runs", r.ExecID, r.ID)
 	}
 	s.mu.Lock()
-	delete(s.processes, p.key)
+	for k := range s.processes {
+		// With a container go those that nobody deleted.
+		if k == p.key || r.ExecID == "" && k.container == r.ID {
+			delete(s.processes, k)
+		}
+	}
 	s.mu.Unlock()
 	if r.ExecID == "" {
 		s.publish(runtime.TaskDeleteEventTopic, &eventstypes.TaskDelete{
-			ContainerID: r.ID, Pid: p.pid(), ExitStatus: p.code, ExitedAt: timestamppb.New(p.at),
+			ContainerID: r.ID, Pid: p.pid(), ExitStatus: code, ExitedAt: timestamppb.New(at),
 		})
 	}
-	return &task.DeleteResponse{Pid: p.pid(), ExitStatus: p.code, ExitedAt: timestamppb.New(p.at)}, nil
+	return &task.DeleteResponse{Pid: p.pid(), ExitStatus: code, ExitedAt: timestamppb.New(at)}, nil
 }
 
 // State tells of a process.
@@ -159,11 +181,11 @@ func (s *service) State(_ context.Context, r *task.StateRequest) (*task.StateRes
 	if err != nil {
 		return nil, err
 	}
-	status := p.status()
+	status, code, at := p.status()
 	return &task.StateResponse{
 		ID: r.ID, ExecID: r.ExecID, Bundle: p.bundle, Pid: p.pid(), Status: status,
 		Stdin: p.io.in, Stdout: p.io.out, Stderr: p.io.err, Terminal: p.io.terminal,
-		ExitStatus: p.code, ExitedAt: timestamppb.New(p.at),
+		ExitStatus: code, ExitedAt: timestamppb.New(at),
 	}, nil
 }
 
@@ -175,7 +197,8 @@ func (s *service) Wait(ctx context.Context, r *task.WaitRequest) (*task.WaitResp
 	}
 	select {
 	case <-p.done:
-		return &task.WaitResponse{ExitStatus: p.code, ExitedAt: timestamppb.New(p.at)}, nil
+		_, code, at := p.status()
+		return &task.WaitResponse{ExitStatus: code, ExitedAt: timestamppb.New(at)}, nil
 	case <-ctx.Done():
 		return nil, errgrpc.ToGRPC(ctx.Err())
 	}
@@ -216,14 +239,18 @@ func (s *service) Stats(_ context.Context, r *task.StatsRequest) (*task.StatsRes
 	return &task.StatsResponse{Stats: any}, err
 }
 
-// CloseIO ends a process's standard input.
-func (s *service) CloseIO(_ context.Context, r *task.CloseIORequest) (*emptypb.Empty, error) {
+// CloseIO returns when a process has got all of its standard input: containerd has closed
+// the pipe by then.
+func (s *service) CloseIO(ctx context.Context, r *task.CloseIORequest) (*emptypb.Empty, error) {
 	p, err := s.get(r.ID, r.ExecID)
-	if err != nil {
-		return nil, err
+	if err != nil || !r.Stdin {
+		return &emptypb.Empty{}, err
 	}
-	if r.Stdin {
-		p.send(process.CloseStdin, 0)
+	select {
+	case <-p.copied:
+	case <-p.done:
+	case <-ctx.Done():
+		return nil, errgrpc.ToGRPC(ctx.Err())
 	}
 	return &emptypb.Empty{}, nil
 }
