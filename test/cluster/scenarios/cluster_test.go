@@ -221,9 +221,14 @@ func (c *cluster) eventually(what string, is func() error) {
 	}
 }
 
+// commandTime is how long a call of kubectl may take.
+const commandTime = time.Minute
+
 // kubectl runs kubectl and returns what it prints on standard output.
 func (c *cluster) kubectl(args ...string) (string, error) {
-	cmd := exec.Command(c.Program("kubectl"), append([]string{"--kubeconfig", c.In("kubeconfig")}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.Program("kubectl"), append([]string{"--kubeconfig", c.In("kubeconfig")}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
