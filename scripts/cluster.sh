@@ -43,7 +43,7 @@ case $command in up | test | build | bench)
   fi
   # The prefix that the nodes begin with. It is made once: clusters that are up have it
   # below their nodes' files.
-  exec 7>"$build/wine.lock"
+  exec 7>"$build/template.lock" # wine.sh has one of its own
   flock 7
   wine_install
   if [[ ! -f $build/wine.made || $(<"$build/wine.made") != "$("$WINELOADER" --version 2>/dev/null)" || ! -d .build/shim ]]; then
