@@ -57,7 +57,7 @@ func init() { //nolint:gochecknoinits // as all of containerd's plugins register
 				processes: map[key]*started{}, events: publisher.(shim.Publisher), queue: make(chan event, many),
 				ending: ending.(shutdown.Service), ctx: ic.Context,
 			}
-			go s.forward()
+			go s.forward(ic.Properties[plugins.PropertyTTRPCAddress])
 			return s, nil
 		},
 	})

@@ -242,12 +242,16 @@ func closeAll(pipes []net.Conn) {
 // dialPipe connects to a pipe of go-winio. Under Wine the first client reaches the
 // instance that only reserves the name, to which Windows would let nobody connect.
 func dialPipe(name string) (net.Conn, error) {
-	timeout := 5 * time.Second
-	reserved, err := winio.DialPipe(name, &timeout)
+	reserved, err := dialOnce(name)
 	if err != nil {
 		return nil, err
 	}
 	defer reserved.Close()
+	return dialOnce(name)
+}
+
+func dialOnce(name string) (net.Conn, error) {
+	timeout := 5 * time.Second
 	return winio.DialPipe(name, &timeout)
 }
 

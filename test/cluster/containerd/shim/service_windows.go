@@ -65,11 +65,22 @@ type event struct {
 }
 
 // publish tells containerd, in the order of the calls, without making the caller wait.
-// Where containerd is gone it asks for the state when it is back.
-func (s *service) publish(topic string, what any) { s.queue <- event{topic, what} }
+// Where containerd is gone it asks for the state when it is back: what nobody takes is
+// dropped.
+func (s *service) publish(topic string, what any) {
+	select {
+	case s.queue <- event{topic, what}:
+	default:
+	}
+}
 
-// forward tells containerd what was published, for as long as the shim lives.
-func (s *service) forward() {
+// forward tells containerd, at that pipe, what was published, for as long as the shim
+// lives.
+func (s *service) forward(pipe string) {
+	reserved, err := dialOnce(pipe)
+	if err == nil {
+		defer reserved.Close() // as in dialPipe: the next one reaches containerd
+	}
 	for e := range s.queue {
 		_ = s.events.Publish(s.ctx, e.topic, e.what)
 	}
