@@ -39,8 +39,7 @@ func In(path string, f func() error) error {
 	return <-done
 }
 
-// NewNet makes a network namespace with its loopback up, and mounts it at path. It
-// forwards packets.
+// NewNet makes a network namespace with its loopback up, and mounts it at path.
 func NewNet(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

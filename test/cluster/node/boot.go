@@ -120,10 +120,13 @@ func (a *Agent) startWine(ctx context.Context) error {
 }
 
 func (a *Agent) startContainerd(ctx context.Context) error {
-	var err error
-	if a.containerd, err = a.program("containerd", nil, "containerd.exe", "-c", spec.Windows(a.in("containerd.toml"))); err != nil {
+	containerd, err := a.program("containerd", nil, "containerd.exe", "-c", spec.Windows(a.in("containerd.toml")))
+	if err != nil {
 		return err
 	}
+	a.mu.Lock()
+	a.containerd = containerd
+	a.mu.Unlock()
 	if err := listens(ctx, spec.CRIPort); err != nil {
 		return fmt.Errorf("containerd.exe: %w", err)
 	}
@@ -144,13 +147,15 @@ func (a *Agent) startKubelet() error {
 	if a.dualStack() {
 		addresses += "," + a.Node.Addresses()[1].Addr().String()
 	}
-	var err error
-	a.kubelet, err = a.program("kubelet", nil, "kubelet.exe",
+	kubelet, err := a.program("kubelet", nil, "kubelet.exe",
 		"--config="+spec.Windows(a.in("kubelet.yaml")), "--kubeconfig="+kubeconfig, "--hostname-override="+a.Node.Name,
 		"--node-ip="+addresses, `--root-dir=C:\var\lib\kubelet`, `--cert-dir=C:\var\lib\kubelet\pki`, level)
 	if err != nil {
 		return err
 	}
+	a.mu.Lock()
+	a.kubelet = kubelet
+	a.mu.Unlock()
 	network, driver := a.network()
 	if network == "" || driver == "nat" || driver == "transparent" {
 		return nil // kube-proxy serves networks with VFP only

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,7 @@ type Agent struct {
 	// Announce is the runner's.
 	Announce func(a netip.Addr, there bool) error
 
+	mu                  sync.Mutex
 	containerd, kubelet *service.Service
 }
 
@@ -125,6 +127,8 @@ func (a *Agent) serve(ctx context.Context) error {
 
 func (a *Agent) restart(verb string) error {
 	var s *service.Service
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch verb {
 	case Containerd:
 		s = a.containerd

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,8 +61,9 @@ func (c *container) prepare(r *Runner, s process.Start) error {
 	return nil
 }
 
-// start starts the container's process.
-func (c *container) start(s process.Start, conn *process.Conn) error {
+// start starts the container's process. It calls begun when the program runs in the
+// container's own tree, so that nobody enters before, or when it never will.
+func (c *container) start(s process.Start, conn *process.Conn, begun func()) error {
 	spec, err := json.Marshal(c.tree)
 	if err != nil {
 		return err
@@ -74,7 +76,19 @@ func (c *container) start(s process.Start, conn *process.Conn) error {
 	c.cmd.Env = []string{treeVar + "=" + string(spec)}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC}
 	c.done = make(chan int, 1)
-	return attach(c.cmd, s.Terminal, conn, func(code int) { c.done <- code })
+	// The end of this is the program's start: it is closed there.
+	entering, entered, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer entering.Close()
+	defer entered.Close()
+	c.cmd.ExtraFiles = []*os.File{entered}
+	return attach(c.cmd, s.Terminal, conn, func() {
+		entered.Close()
+		_, _ = entering.Read(make([]byte, 1)) // nothing is ever written
+		begun()
+	}, func(code int) { c.done <- code })
 }
 
 // wait waits for the end of the container's process, and returns its exit code.
@@ -90,15 +104,16 @@ func (c *container) exec(s process.Start, conn *process.Conn) (int, error) {
 	cmd := exec.Command("nsenter", append(args, s.Args...)...)
 	cmd.Env = environment(s.Env)
 	done := make(chan int, 1)
-	if err := attach(cmd, s.Terminal, conn, func(code int) { done <- code }); err != nil {
+	if err := attach(cmd, s.Terminal, conn, func() {}, func(code int) { done <- code }); err != nil {
 		return notFound, err
 	}
 	return <-done, nil
 }
 
-// attach starts a process whose input, output and signals are a connection's, and calls
-// ended with its exit code.
-func attach(cmd *exec.Cmd, terminal bool, conn *process.Conn, ended func(int)) error {
+// attach starts a process whose input, output and signals are a connection's. It calls
+// begun before it tells the connection that the process has started, and ended with its
+// exit code.
+func attach(cmd *exec.Cmd, terminal bool, conn *process.Conn, begun func(), ended func(int)) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -128,12 +143,15 @@ func attach(cmd *exec.Cmd, terminal bool, conn *process.Conn, ended func(int)) e
 		}
 		close(copied)
 	}
+	begun()
+	group := &group{pid: cmd.Process.Pid}
 	if err := conn.SendNumber(process.Started, uint32(cmd.Process.Pid)); err != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		group.kill(syscall.SIGKILL)
 	}
-	go control(cmd.Process.Pid, conn, input, console)
+	go control(group, conn, input, console)
 	go func() {
 		_ = cmd.Wait() // the state says how it ended
+		group.ended.Store(true)
 		select {
 		case <-copied:
 		case <-time.After(outputTime):
@@ -146,24 +164,36 @@ func attach(cmd *exec.Cmd, terminal bool, conn *process.Conn, ended func(int)) e
 	return nil
 }
 
+// group is the process group of a process.
+type group struct {
+	pid   int
+	ended atomic.Bool // the process has: its number may be another's
+}
+
+func (g *group) kill(s syscall.Signal) {
+	if !g.ended.Load() {
+		_ = syscall.Kill(-g.pid, s) // it may have ended just now
+	}
+}
+
 // control carries out what the connection asks for. Its end kills the process.
-func control(pid int, conn *process.Conn, input io.WriteCloser, console *os.File) {
+func control(g *group, conn *process.Conn, input io.WriteCloser, console *os.File) {
+	written := newInput(input, console == nil)
+	defer written.end()
 	for {
 		kind, data, err := conn.Receive()
 		if err != nil {
-			_ = syscall.Kill(-pid, syscall.SIGKILL) // it may have ended
+			g.kill(syscall.SIGKILL)
 			return
 		}
 		switch kind {
 		case process.Stdin:
-			_, _ = input.Write(data) // who does not read need not
+			written.add(data)
 		case process.CloseStdin:
-			if console == nil {
-				input.Close()
-			}
+			written.end()
 		case process.Signal:
 			if n, err := process.Number(data); err == nil {
-				_ = syscall.Kill(-pid, asOnWindows(pid, syscall.Signal(n)))
+				g.kill(asOnWindows(g.pid, syscall.Signal(n)))
 			}
 		case process.Resize:
 			if n, err := process.Number(data); err == nil && console != nil {

@@ -130,12 +130,14 @@ func (r *Runner) run(s process.Start, conn *process.Conn) (int, error) {
 		return cannotRun, err
 	}
 	defer c.volumes.stop()
-	if err := c.start(s, conn); err != nil {
+	begun := func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.containers[s.Container] = c
+	}
+	if err := c.start(s, conn, begun); err != nil {
 		return cannotRun, err
 	}
-	r.mu.Lock()
-	r.containers[s.Container] = c
-	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
 		delete(r.containers, s.Container)

@@ -41,6 +41,8 @@ type bind struct {
 // program in the place of this one. It returns only when that fails.
 func Enter() error {
 	runtime.LockOSThread()
+	const entered = 3 // the runner waits for its end
+	unix.CloseOnExec(entered)
 	var t tree
 	if err := json.Unmarshal([]byte(os.Getenv(treeVar)), &t); err != nil {
 		return err
@@ -66,10 +68,11 @@ func Enter() error {
 	if err := unix.Chroot(root); err != nil {
 		return err
 	}
-	if os.Chdir(t.Cwd) != nil {
-		if err := os.Chdir("/"); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(t.Cwd, 0o755); err != nil {
+		return err
+	}
+	if err := os.Chdir(t.Cwd); err != nil {
+		return err
 	}
 	os.Clearenv()
 	for _, v := range t.Env {

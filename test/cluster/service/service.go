@@ -99,11 +99,17 @@ func (s *Service) follow(cmd *exec.Cmd) {
 		fmt.Fprintf(log, "--- %s ended by itself (%v); it is started again\n", s.p.Name, ended)
 		log.Close()
 	}
-	time.Sleep(again)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.want {
-		_ = s.start() // the next look at the service tells that it does not run
+	for {
+		time.Sleep(again)
+		s.mu.Lock()
+		err := error(nil)
+		if s.want {
+			err = s.start()
+		}
+		s.mu.Unlock()
+		if err == nil {
+			return
+		}
 	}
 }
 

@@ -161,7 +161,7 @@ func (n *node) do(ctx context.Context, verb string) error {
 
 // ask asks the machine's agent.
 func (n *node) ask(ctx context.Context, verb string) error {
-	client := &http.Client{Transport: &http.Transport{DialContext: func(_ context.Context, network, address string) (c net.Conn, err error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(_ context.Context, network, address string) (c net.Conn, err error) {
 		err = machine.In(n.cluster.NetNS(n.spec), func() error {
 			c, err = net.Dial(network, address)
 			return err
