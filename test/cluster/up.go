@@ -318,7 +318,7 @@ func ready(ctx context.Context, c spec.Cluster, n spec.Node) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the node %s is not Ready (%w); see the logs of %[1]s in %s", n.Name, ctx.Err(), c.In("logs"))
+			return fmt.Errorf("the node %s is not Ready (%w); see its logs in %s", n.Name, ctx.Err(), c.In("logs"))
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
