@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -85,10 +86,7 @@ func (s *session) end(ctx context.Context, keepLogs bool) error {
 	if keepLogs {
 		return nil
 	}
-	if err := os.RemoveAll(s.dir()); err != nil {
-		return err
-	}
-	return nil
+	return os.RemoveAll(s.dir())
 }
 
 func (s *session) status() *cobra.Command {
@@ -210,7 +208,10 @@ func (s *session) bench() *cobra.Command {
 		Use: "bench", Short: "Time 30 pods on one node, with Bulkhead and with win-bridge in turn", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.withCluster(c.Context(), f, func(ctx context.Context) error {
-				return s.benchmark(ctx, "-v", "-run", "^TestBenchmark$", "./scenarios")
+				line := goTest("-v", "-run", "^TestBenchmark$", "./scenarios")
+				cmd := s.command(ctx, line[0], line[1:]...)
+				cmd.Env = append(cmd.Env, "BULKHEAD_BENCH=1")
+				return telling(cmd)
 			})
 		},
 	}
@@ -245,22 +246,15 @@ func (s *session) scenarios(ctx context.Context, which []string) error {
 		return err
 	}
 	tally := filepath.Join(s.root, ".build", "tally")
-	counted := s.command(ctx, tally, append([]string{"run", log, "cluster"}, s.goTestArgs(append([]string{"-json"}, which...)...)...)...)
-	if err := telling(counted); err != nil {
+	line := slices.Concat([]string{"run", log, "cluster"}, goTest("-json"), which)
+	if err := telling(s.command(ctx, tally, line...)); err != nil {
 		return err
 	}
 	return telling(s.command(ctx, tally, "sum", log, "0"))
 }
 
-// benchmark runs the tests that only measure.
-func (s *session) benchmark(ctx context.Context, args ...string) error {
-	line := s.goTestArgs(args...)
-	cmd := s.command(ctx, line[0], line[1:]...)
-	cmd.Env = append(cmd.Env, "BULKHEAD_BENCH=1")
-	return telling(cmd)
-}
-
-func (s *session) goTestArgs(args ...string) []string {
+// goTest returns the command line of tests of the cluster's module.
+func goTest(args ...string) []string {
 	return append([]string{"go", "test", "-count=1", "-timeout=50m"}, args...)
 }
 

@@ -67,7 +67,7 @@ func root() *cobra.Command {
 	var s session
 	c.PersistentFlags().StringVar(&s.root, "root", ".", "top of Bulkhead's repository")
 	c.PersistentFlags().StringVar(&s.name, "name", "bulkhead", "name of the cluster; several can be up")
-	_ = c.PersistentFlags().MarkHidden("root") // it is there
+	_ = c.PersistentFlags().MarkHidden("root") // fails for an unknown flag only
 	c.PersistentPreRunE = func(*cobra.Command, []string) error { return s.check() }
 	c.AddCommand(s.up(), s.down(), s.status(), s.kubectl(), s.node(), s.logs(), s.test(), s.bench(), s.build(), initial(), supervise(), machineNode())
 	return c

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
@@ -48,7 +49,7 @@ type upFlags struct {
 	profile, isolation, conf string
 	plugins                  []string
 	kubernetes               string
-	latency, logLevel        int
+	logLevel                 int
 }
 
 // most is how many nodes the outer network has addresses for.
@@ -71,7 +72,6 @@ func (f *upFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.conf, "conf", "", "`file` of a conflist, for the first node; the others get the ranges after its (default: plugins/bulkhead/conf/l2bridge.conflist)")
 	c.Flags().StringArrayVar(&f.plugins, "plugin", nil, "`exe` of a CNI plugin to have beside bulkhead.exe")
 	c.Flags().StringVar(&f.kubernetes, "kubernetes", "", "`version` of Kubernetes to build (default: that of test/cluster/kubernetes/go.mod)")
-	c.Flags().IntVar(&f.latency, "hns-latency", 0, "`milliseconds` that each call of HNS takes more")
 	c.Flags().IntVar(&f.logLevel, "v", 2, "log `level` of kubelet.exe and kube-proxy.exe")
 }
 
@@ -95,9 +95,6 @@ func (s *session) dir() string { return filepath.Join(s.root, ".build", "cluster
 // start starts a cluster and waits until its nodes are ready. Of one that does not come up
 // nothing is left but its logs.
 func (s *session) start(ctx context.Context, f upFlags) error {
-	if os.Getuid() != 0 {
-		return errors.New("a cluster needs root, for network namespaces and mounts; use sudo")
-	}
 	if f.nodes < 1 || f.nodes > most {
 		return fmt.Errorf("--nodes %d: want 1 to %d", f.nodes, most)
 	}
@@ -110,11 +107,11 @@ func (s *session) start(ctx context.Context, f upFlags) error {
 		return fmt.Errorf("the cluster %s is up; take it down first, or give another --name", s.name)
 	}
 	b := s.builder(f.kubernetes)
-	if err := b.All(); err != nil {
-		return err
-	}
 	c, err := s.plan(b, f)
 	if err != nil {
+		return err // before anything is built
+	}
+	if err := b.All(); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(c.Dir); err != nil {
@@ -151,7 +148,7 @@ func (s *session) plan(b build.Builder, f upFlags) (spec.Cluster, error) {
 	}
 	c := spec.Cluster{
 		Name: s.name, Dir: s.dir(), Programs: b.Dir(), Root: build.Root(b.Dir()), Version: version,
-		Token: rand.Text(), Latency: f.latency, LogLevel: f.logLevel,
+		Token: rand.Text(), LogLevel: f.logLevel,
 	}
 	for _, v := range os.Environ() {
 		if (strings.HasPrefix(v, "WINE") || strings.HasPrefix(v, "LC_ALL=")) && !strings.HasPrefix(v, "WINEPREFIX=") {
@@ -178,20 +175,19 @@ func (s *session) plan(b build.Builder, f upFlags) (spec.Cluster, error) {
 	profiles := strings.Split(f.profile, ",")
 	for i := range f.nodes {
 		n := spec.Node{Name: fmt.Sprintf("win%d", i+1), Number: i + 1, Profile: profiles[i%len(profiles)], Plugins: plugins}
+		if _, err := hnsemu.ProfileNamed(n.Profile); err != nil {
+			return spec.Cluster{}, fmt.Errorf("--profile: %w", err)
+		}
 		own, err := spec.Renumber(string(text), n.Number)
 		if err != nil {
 			return spec.Cluster{}, fmt.Errorf("--conf %s: %w", file, err)
 		}
-		process, err := isolated(own, f.isolation)
-		if err != nil {
+		if n.Conf, err = isolated(own, f.isolation); err != nil {
 			return spec.Cluster{}, fmt.Errorf("--isolation: %w", err)
 		}
-		hyperV, err := isolated(own, "hyperv")
-		if err != nil {
+		if n.HyperVConf, err = isolated(own, "hyperv"); err != nil {
 			return spec.Cluster{}, err
 		}
-		n.Conf = map[string]string{"10-cluster.conflist": process}
-		n.HyperVConf = map[string]string{"10-cluster.conflist": hyperV}
 		c.Nodes = append(c.Nodes, n)
 	}
 	return c, nil

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package build builds the programs of a cluster from modules, and keeps them for the next
-// time: each is built again when its module, the compiler or its flags changed.
+// time: each is built again when its module or the compiler changed.
 package build
 
 import (
@@ -58,12 +58,12 @@ const (
 	containerdModule = "containerd"
 )
 
-// Shim is the runtime shim. containerd takes a file that is named as runhcs' own for one of
-// an old kind.
+// Shim is the runtime shim that runtime_path names. containerd speaks an older protocol to
+// one whose name has shim-runhcs-v1 in it.
 const Shim = "bulkhead-shim.exe"
 
-// runhcs is what containerd starts where it looks for the shims of containers that it finds
-// when it starts: beside itself, under the name of the runtime.
+// runhcs is the same shim under runhcs' name, beside containerd.exe. A containerd that
+// starts beside running containers finds their shims by that name.
 const runhcs = "containerd-shim-runhcs-v1.exe"
 
 var (
@@ -161,11 +161,11 @@ func (b Builder) containerd() error {
 			return err
 		}
 	}
-	return copyFile(filepath.Join(b.Dir(), Shim), filepath.Join(b.Dir(), runhcs), 0o755)
+	return CopyFile(filepath.Join(b.Dir(), Shim), filepath.Join(b.Dir(), runhcs), 0o755)
 }
 
-// once does what makes a file when it is not there or its stamp is another, and says what
-// takes long.
+// once calls do to make a program that is missing or has another stamp, and says what takes
+// long.
 func (b Builder) once(p program, stamp string, do func() error) error {
 	file := filepath.Join(b.Dir(), p.file)
 	if _, err := os.Stat(file); err == nil {

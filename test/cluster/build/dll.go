@@ -33,7 +33,7 @@ func (b Builder) dlls() error {
 		return err
 	}
 	for _, path := range shims {
-		if err := copyFile(path, filepath.Join(dir, filepath.Base(path)), 0o644); err != nil {
+		if err := CopyFile(path, filepath.Join(dir, filepath.Base(path)), 0o644); err != nil {
 			return err
 		}
 	}
@@ -53,14 +53,14 @@ func (b Builder) dlls() error {
 	return nil
 }
 
-func copyFile(from, to string, mode os.FileMode) error {
+// CopyFile copies a file over another one, which programs that have it open or run keep.
+func CopyFile(from, to string, mode os.FileMode) error {
 	text, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	// Not over a file that a program has open or runs.
-	if err := os.Remove(to); err != nil && !os.IsNotExist(err) {
+	if err := os.WriteFile(to+".new", text, mode); err != nil {
 		return err
 	}
-	return os.WriteFile(to, text, mode)
+	return os.Rename(to+".new", to)
 }

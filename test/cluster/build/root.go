@@ -40,7 +40,7 @@ func (b Builder) root(dir string) error {
 	if err := b.dynamic(busybox, dir); err != nil {
 		return err
 	}
-	if err := copyFile(filepath.Join(b.Dir(), "agnhost"), filepath.Join(dir, "agnhost"), 0o755); err != nil {
+	if err := CopyFile(filepath.Join(b.Dir(), "agnhost"), filepath.Join(dir, "agnhost"), 0o755); err != nil {
 		return err
 	}
 	applets, err := b.output("/", busybox, "--list")
@@ -89,7 +89,7 @@ func (b Builder) rootStamp(busybox string) (string, error) {
 // dynamic copies busybox with the libraries that it needs. The one that needs none cannot
 // look names up: the C library does that by further libraries.
 func (b Builder) dynamic(busybox, dir string) error {
-	if err := copyFile(busybox, filepath.Join(dir, "bin/busybox"), 0o755); err != nil {
+	if err := CopyFile(busybox, filepath.Join(dir, "bin/busybox"), 0o755); err != nil {
 		return err
 	}
 	out, err := b.output("/", "ldd", busybox)
@@ -101,7 +101,7 @@ func (b Builder) dynamic(busybox, dir string) error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := copyFile(path, to, 0o755); err != nil {
+		if err := CopyFile(path, to, 0o755); err != nil {
 			return err
 		}
 	}

@@ -24,8 +24,9 @@ func Isolate(cmd *exec.Cmd, network bool) {
 }
 
 // Init is what the first process of a process id namespace does: it runs this program
-// with other arguments, hands over SIGTERM, buries what others leave, and ends with the
-// program, and everything in the namespace with it. Files are handed over as they are.
+// with other arguments, passes SIGTERM and SIGINT on, reaps orphans, and ends when the
+// program does. The kernel then kills what is left in the namespace. The program inherits
+// the files, from descriptor 3 on.
 func Init(args []string, files ...*os.File) (exitCode int, err error) {
 	if os.Getpid() != 1 {
 		return 0, errors.New("not the first process of a namespace")

@@ -11,23 +11,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/service"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+	"github.com/bulkhead-cni/bulkhead/test/wine"
 )
 
 // bootTime is what a machine may take to boot: a busy one takes minutes.
 const bootTime = 10 * time.Minute
 
-// Folders of drive C, which are containerd's own defaults.
-const (
-	binDir        = "Program Files/containerd/cni/bin"
-	confDir       = "Program Files/containerd/cni/conf"
-	hyperVConfDir = "Program Files/containerd/cni/conf-hyperv"
-)
+// hyperVConfDir is the folder of drive C for the conflist of the Hyper-V runtime class.
+const hyperVConfDir = "Program Files/containerd/cni/conf-hyperv"
 
-// mirrorsDir tells containerd that the node's own registry is every other one's mirror.
-const mirrorsDir = `C:\Program Files\containerd\certs.d`
+// mirrorsDir is the folder of drive C that tells containerd that the node's own registry is
+// every other one's mirror.
+const mirrorsDir = "Program Files/containerd/certs.d"
 
 const mirrors = `server = "http://127.0.0.1:%[1]d"
 [host."http://127.0.0.1:%[1]d"]
@@ -43,35 +42,32 @@ func (a *Agent) install() error {
 		return err
 	}
 	for _, path := range dlls {
-		if err := copyTo(path, filepath.Join(drive, "windows/system32"), filepath.Base(path)); err != nil {
+		if err := build.CopyFile(path, filepath.Join(drive, "windows/system32", filepath.Base(path)), 0o644); err != nil {
 			return err
 		}
 	}
 	if _, err := os.Stat(a.in("installed")); err == nil {
 		return nil
 	}
+	hosts := filepath.Join(mirrorsDir, "_default")
+	for _, dir := range []string{spec.BinDir, spec.ConfDir, hyperVConfDir, hosts} {
+		if err := os.MkdirAll(filepath.Join(drive, dir), 0o755); err != nil {
+			return err
+		}
+	}
 	for name, path := range a.Node.Plugins {
-		if err := copyTo(path, filepath.Join(drive, binDir), name); err != nil {
+		if err := build.CopyFile(path, filepath.Join(drive, spec.BinDir, name), 0o755); err != nil {
 			return err
 		}
 	}
-	for dir, files := range map[string]map[string]string{confDir: a.Node.Conf, hyperVConfDir: a.Node.HyperVConf} {
-		dir = filepath.Join(drive, dir)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	for file, text := range map[string]string{
+		filepath.Join(spec.ConfDir, spec.ConfName):  a.Node.Conf,
+		filepath.Join(hyperVConfDir, spec.ConfName): a.Node.HyperVConf,
+		filepath.Join(hosts, "hosts.toml"):          fmt.Sprintf(mirrors, spec.AgentPort),
+	} {
+		if err := os.WriteFile(filepath.Join(drive, file), []byte(text), 0o644); err != nil {
 			return err
 		}
-		for name, text := range files {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-				return err
-			}
-		}
-	}
-	hosts := filepath.Join(drive, strings.ReplaceAll(mirrorsDir[len(`C:\`):], `\`, "/"), "_default")
-	if err := os.MkdirAll(hosts, 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(hosts, "hosts.toml"), fmt.Appendf(nil, mirrors, spec.AgentPort), 0o644); err != nil {
-		return err
 	}
 	return os.WriteFile(a.in("containerd.toml"), []byte(a.containerdConfig()), 0o644)
 }
@@ -116,11 +112,11 @@ func (a *Agent) startWine(ctx context.Context) error {
 			env[i] = v + ";combase=b"
 		}
 	}
-	return a.once(ctx, "wine", env, "reg.exe", "import", spec.Windows(file))
+	return a.once(ctx, "wine", env, "reg.exe", "import", wine.WindowsPath(file))
 }
 
 func (a *Agent) startContainerd(ctx context.Context) error {
-	containerd, err := a.program("containerd", nil, "containerd.exe", "-c", spec.Windows(a.in("containerd.toml")))
+	containerd, err := a.program("containerd", nil, "containerd.exe", "-c", wine.WindowsPath(a.in("containerd.toml")))
 	if err != nil {
 		return err
 	}
@@ -134,21 +130,21 @@ func (a *Agent) startContainerd(ctx context.Context) error {
 		return nil // the images are there
 	}
 	return a.once(ctx, "images", a.env(), a.Cluster.Program("ctr.exe"), "-n", "k8s.io", "images", "import",
-		"--platform", "windows/amd64", spec.Windows(build.Images(a.Cluster.Programs)))
+		"--platform", "windows/amd64", wine.WindowsPath(build.Images(a.Cluster.Programs)))
 }
 
 func (a *Agent) startKubelet() error {
 	if err := os.WriteFile(a.in("kubelet.yaml"), []byte(kubeletConfig), 0o644); err != nil {
 		return err
 	}
-	kubeconfig := spec.Windows(a.Cluster.In("control", "kubeconfig"))
+	kubeconfig := wine.WindowsPath(a.Cluster.In("control", "kubeconfig"))
 	address, level := a.Node.Address().String(), fmt.Sprintf("-v=%d", a.Cluster.LogLevel)
 	addresses := address
-	if a.dualStack() {
+	if a.Node.DualStack() {
 		addresses += "," + a.Node.Addresses()[1].Addr().String()
 	}
 	kubelet, err := a.program("kubelet", nil, "kubelet.exe",
-		"--config="+spec.Windows(a.in("kubelet.yaml")), "--kubeconfig="+kubeconfig, "--hostname-override="+a.Node.Name,
+		"--config="+wine.WindowsPath(a.in("kubelet.yaml")), "--kubeconfig="+kubeconfig, "--hostname-override="+a.Node.Name,
 		"--node-ip="+addresses, `--root-dir=C:\var\lib\kubelet`, `--cert-dir=C:\var\lib\kubelet\pki`, level)
 	if err != nil {
 		return err
@@ -171,42 +167,26 @@ func (a *Agent) startKubelet() error {
 	return err
 }
 
-// network returns the name and the driver of the network that the first conflist makes.
+// network returns the name and the driver of the network that the conflist makes.
 func (a *Agent) network() (name, driver string) {
-	first := ""
-	for file := range a.Node.Conf {
-		if first == "" || file < first {
-			first = file
-		}
-	}
 	var list struct {
 		Name    string
-		Plugins []struct{ Driver, Type string }
+		Plugins []struct{ Driver string }
 	}
-	if json.Unmarshal([]byte(a.Node.Conf[first]), &list) != nil || len(list.Plugins) == 0 {
-		return "", "" // a template, or none: containerd tells
+	if json.Unmarshal([]byte(a.Node.Conf), &list) != nil || len(list.Plugins) == 0 {
+		return "", "" // containerd tells
 	}
 	return list.Name, list.Plugins[0].Driver
 }
 
-// dualStack reports whether a conflist gives pods IPv6.
-func (a *Agent) dualStack() bool {
-	for _, text := range a.Node.Conf {
-		if strings.Contains(text, "::/64") {
-			return true
-		}
-	}
-	return false
-}
-
 func (a *Agent) containerdConfig() string {
-	shim := spec.Windows(a.Cluster.Program(build.Shim))
+	shim := wine.WindowsPath(a.Cluster.Program(build.Shim))
 	return fmt.Sprintf(`version = 4
 root = 'C:\ProgramData\containerd\root'
 state = 'C:\ProgramData\containerd\state'
 imports = []
 [plugins.'io.containerd.cri.v1.images'.registry]
-  config_path = '%s'
+  config_path = 'C:\%s'
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = '%s'
 [plugins.'io.containerd.cri.v1.runtime'.cni]
@@ -223,7 +203,7 @@ imports = []
   runtime_type = 'io.containerd.runhcs.v1'
   runtime_path = '%[6]s'
   cni_conf_dir = 'C:\%[7]s'
-`, mirrorsDir, build.SandboxImage, windows(binDir), windows(confDir), spec.CRIPort, shim, windows(hyperVConfDir))
+`, windows(mirrorsDir), build.SandboxImage, windows(spec.BinDir), windows(spec.ConfDir), spec.CRIPort, shim, windows(hyperVConfDir))
 }
 
 func windows(path string) string { return strings.ReplaceAll(path, "/", `\`) }
@@ -244,28 +224,19 @@ imageGCHighThresholdPercent: 100
 serializeImagePulls: false
 `
 
-// release is what the registry says of a Windows Server.
-type release struct{ product, build string }
-
-var releases = map[string]release{
-	"2019": {"Windows Server 2019 Datacenter", "17763"},
-	"2022": {"Windows Server 2022 Datacenter", "20348"},
-	"2025": {"Windows Server 2025 Datacenter", "26100"},
-}
-
 // windowsKeys returns what kubelet reads of Windows, as a file for reg.exe.
 func windowsKeys(profile string) (string, error) {
-	r, ok := releases[profile]
-	if !ok {
-		return "", fmt.Errorf("no profile %q; there are 2019, 2022, 2025", profile)
+	p, err := hnsemu.ProfileNamed(profile)
+	if err != nil {
+		return "", err
 	}
 	return fmt.Sprintf(`Windows Registry Editor Version 5.00
 
 [HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion]
-"ProductName"="%s"
+"ProductName"="Windows Server %s Datacenter"
 "CurrentVersion"="6.3"
-"CurrentBuild"="%s"
-"CurrentBuildNumber"="%[2]s"
+"CurrentBuild"="%d"
+"CurrentBuildNumber"="%[2]d"
 "CurrentMajorVersionNumber"=dword:0000000a
 "CurrentMinorVersionNumber"=dword:00000000
 "UBR"=dword:00000001
@@ -281,5 +252,5 @@ func windowsKeys(profile string) (string, error) {
 "NameServer"=""
 
 [HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces]
-`, r.product, r.build), nil
+`, p.Name, p.Build), nil
 }

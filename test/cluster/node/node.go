@@ -8,7 +8,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"net/http"
@@ -211,29 +210,4 @@ func listens(ctx context.Context, port int) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// copyTo copies a file into a folder, under its name there.
-func copyTo(from, dir, name string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	to := filepath.Join(dir, name)
-	if err := os.Remove(to); err != nil && !os.IsNotExist(err) {
-		return err // a program that runs keeps its own
-	}
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		out.Close()
-		return err
-	}
-	return out.Close()
 }

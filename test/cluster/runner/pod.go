@@ -25,7 +25,6 @@ type pod struct {
 	hostname string
 	resolv   string // content of its resolv.conf
 	link     string
-	routed   []netip.Addr
 	// announced are the addresses that other nodes know.
 	announced []netip.Addr
 }
@@ -80,7 +79,6 @@ func (r *Runner) connect(p *pod, s process.Start) error {
 			if err := machine.Route(netip.PrefixFrom(addr, addr.BitLen()), p.link, netip.Addr{}); err != nil {
 				return err
 			}
-			p.routed = append(p.routed, addr)
 			if drivers[e.NetworkID] == hns.NAT {
 				continue // private to the node
 			}

@@ -28,7 +28,7 @@ func TestBenchmark(t *testing.T) {
 		up, down := map[string][]time.Duration{}, map[string][]time.Duration{}
 		for range rounds {
 			for _, plugin := range []string{"bulkhead", "win-bridge"} {
-				conf := n.Conf["10-cluster.conflist"]
+				conf := n.Conf
 				if plugin == "win-bridge" {
 					conf = fmt.Sprintf(winBridge, 100+n.Number)
 				}
@@ -49,7 +49,7 @@ func TestBenchmark(t *testing.T) {
 	c.command(n.Name, "hns-latency-0")
 }
 
-// spread returns minimum, median and maximum.
+// spread returns the median, and minimum and maximum in brackets.
 func spread(all []time.Duration) string {
 	slices.Sort(all)
 	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,12 +33,6 @@ const folderVar = "BULKHEAD_CLUSTER"
 
 // patience is how long anything may take on a busy machine.
 const patience = 4 * time.Minute
-
-// Folders of a node's drive C.
-const (
-	confDir = "Program Files/containerd/cni/conf"
-	binDir  = "Program Files/containerd/cni/bin"
-)
 
 // cluster is the cluster that is up, and a namespace of it for one test.
 type cluster struct {
@@ -146,30 +141,46 @@ func (c *cluster) leftovers() error {
 	return errors.Join(failures...)
 }
 
+// podEndpoint is an endpoint of a pod: another one is kube-proxy's or the node's own.
+var podEndpoint = regexp.MustCompile(`^[0-9a-f]{64}_`)
+
+func isPods(e hnsemu.EndpointState) bool { return !e.Remote && podEndpoint.MatchString(e.Name) }
+
 // usesHostLocal reports whether the cluster's addresses come from host-local, one a pod.
 func (c *cluster) usesHostLocal() bool {
-	text := c.Nodes[0].Conf["10-cluster.conflist"]
-	return strings.Contains(text, `"host-local"`) && !strings.Contains(text, "::/64")
+	return strings.Contains(c.Nodes[0].Conf, `"host-local"`) && !c.Nodes[0].DualStack()
 }
 
-// machine returns the process, as this machine counts, in whose namespaces a node is.
-func (c *cluster) machine(n spec.Node) string {
-	c.Helper()
+// processes returns those of this machine, as folders of proc(5), whose command line, with a
+// zero byte after each word, is the one looked for.
+func processes(is func(line string) bool) []string {
+	var out []string
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err == nil && strings.HasSuffix(string(text), "\x00machine\x00--dir\x00"+c.Dir+"\x00"+n.Name+"\x00") && !strings.Contains(string(text), "\x00init\x00") {
-			return filepath.Base(filepath.Dir(file))
+		// One that cannot be read has ended.
+		if text, err := os.ReadFile(file); err == nil && is(string(text)) {
+			out = append(out, filepath.Dir(file))
 		}
 	}
-	c.Fatalf("%s is off", n.Name)
-	return ""
+	return out
+}
+
+// machine returns the process, as a folder of proc(5), in whose namespaces a node is.
+func (c *cluster) machine(n spec.Node) string {
+	c.Helper()
+	agents := processes(func(line string) bool {
+		return strings.HasSuffix(line, "\x00machine\x00--dir\x00"+c.Dir+"\x00"+n.Name+"\x00") && !strings.Contains(line, "\x00init\x00")
+	})
+	if len(agents) != 1 {
+		c.Fatalf("%s has %d agents; is it off?", n.Name, len(agents))
+	}
+	return agents[0]
 }
 
 // drive returns the folder that is a node's drive C, as the node's own processes see it.
 func (c *cluster) drive(n spec.Node) string {
 	c.Helper()
-	return filepath.Join("/proc", c.machine(n), "root", c.Drive(n))
+	return filepath.Join(c.machine(n), "root", c.Drive(n))
 }
 
 // bulkhead runs a command of bulkhead.exe on a node, as its administrator would.
@@ -183,7 +194,7 @@ func (c *cluster) bulkhead(n spec.Node, args ...string) (string, error) {
 		}
 		env = append(env, v)
 	}
-	line := []string{"--target", c.machine(n), "--mount", "--net", "--pid", "--", loader, filepath.Join(c.Drive(n), binDir, "bulkhead.exe")}
+	line := []string{"--target", filepath.Base(c.machine(n)), "--mount", "--net", "--pid", "--", loader, filepath.Join(c.Drive(n), spec.BinDir, "bulkhead.exe")}
 	cmd := exec.Command("nsenter", append(line, args...)...)
 	cmd.Env = env
 	out, err := cmd.CombinedOutput()

@@ -5,15 +5,13 @@ package scenarios
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
 )
 
@@ -152,23 +150,7 @@ func (c *cluster) hasNetwork(n spec.Node, name string) bool {
 // install puts a program into a node's folder of CNI plugins.
 func (c *cluster) install(n spec.Node, from, name string) {
 	c.Helper()
-	in, err := os.Open(from)
-	if err != nil {
-		c.Fatal(err)
-	}
-	defer in.Close()
-	to := filepath.Join(c.drive(n), binDir, name)
-	out, err := os.OpenFile(to+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
-	if err != nil {
-		c.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		c.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		c.Fatal(err)
-	}
-	if err := os.Rename(to+".new", to); err != nil {
+	if err := build.CopyFile(from, filepath.Join(c.drive(n), spec.BinDir, name), 0o755); err != nil {
 		c.Fatal(err)
 	}
 }
@@ -214,8 +196,3 @@ func previous(t *testing.T) string {
 	}
 	return filepath.Join(dir, "old.exe")
 }
-
-// podEndpoint is an endpoint of a pod: another one is kube-proxy's or the node's own.
-var podEndpoint = regexp.MustCompile(`^[0-9a-f]{64}_`)
-
-func isPods(e hnsemu.EndpointState) bool { return !e.Remote && podEndpoint.MatchString(e.Name) }

@@ -150,18 +150,16 @@ func TestPluginKilled(t *testing.T) {
 
 // killPlugin kills a bulkhead.exe of the cluster's first node, if one runs.
 func (c *cluster) killPlugin() bool {
-	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil || !strings.Contains(string(text), `cni\bin\bulkhead.exe`) && !strings.Contains(string(text), `cni/bin/bulkhead.exe`) {
-			continue
-		}
-		environ, err := os.ReadFile(filepath.Join(filepath.Dir(file), "environ"))
+	plugins := processes(func(line string) bool {
+		return strings.Contains(strings.ReplaceAll(line, `\`, "/"), "cni/bin/bulkhead.exe")
+	})
+	for _, p := range plugins {
+		environ, err := os.ReadFile(filepath.Join(p, "environ"))
 		if err != nil || !strings.Contains(string(environ), "WINEPREFIX="+c.In(c.Nodes[0].Name)+"/") {
 			continue
 		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		return syscall.Kill(pid, syscall.SIGKILL) == nil
+		pid, err := strconv.Atoi(filepath.Base(p))
+		return err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil
 	}
 	return false
 }
@@ -238,7 +236,7 @@ func (c *cluster) edit(n spec.Node, change func(string) string) {
 
 func (c *cluster) confOf(n spec.Node) string {
 	c.Helper()
-	return filepath.Join(c.drive(n), confDir, "10-cluster.conflist")
+	return filepath.Join(c.drive(n), spec.ConfDir, spec.ConfName)
 }
 
 // replace writes a node's conflist, and waits a moment for containerd to see it.

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
 )
 
 // The nodes are Windows of the release that they were made for, each with its own address.
@@ -123,7 +125,7 @@ func TestKubectl(t *testing.T) {
 	if out, err := c.exec("sh", "hostname"); err != nil || out != "sh" {
 		t.Errorf("hostname: %q, %v", out, err)
 	}
-	if out, err := c.exec("sh", "cat", "/etc/resolv.conf"); err != nil || !strings.Contains(out, "nameserver "+dnsServer) || !strings.Contains(out, c.ns+".svc.cluster.local") {
+	if out, err := c.exec("sh", "cat", "/etc/resolv.conf"); err != nil || !strings.Contains(out, "nameserver "+spec.DNS) || !strings.Contains(out, c.ns+".svc.cluster.local") {
 		t.Errorf("resolv.conf: %q, %v", out, err)
 	}
 	ends := corev1.Container{Name: "end", Image: "docker.io/library/busybox:1.37", Command: []string{"sh", "-c", "echo why > /dev/termination-log; exit 5"}}
@@ -180,9 +182,6 @@ func TestStreams(t *testing.T) {
 		t.Errorf("exec: %q, %v", got, err)
 	}
 }
-
-// dnsServer is the cluster's.
-const dnsServer = "10.96.0.10"
 
 // A pod has its account's token, and sees a ConfigMap change.
 func TestVolumes(t *testing.T) {

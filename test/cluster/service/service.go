@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
 )
 
 // again is how long a program that ended by itself is left alone.
@@ -23,8 +21,6 @@ type Program struct {
 	Name string
 	Args []string // the program first
 	Env  []string // beside this process's own
-	// NetNS is the file of the network namespace, empty for this process's.
-	NetNS string
 	// Log is the file that it writes to, at the end of what is there.
 	Log string
 	Dir string
@@ -68,12 +64,7 @@ func (s *Service) start() error {
 	cmd.Env, cmd.Dir = append(os.Environ(), s.p.Env...), s.p.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if s.p.NetNS == "" {
-		err = cmd.Start()
-	} else {
-		err = machine.In(s.p.NetNS, cmd.Start)
-	}
-	if err != nil {
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", s.p.Name, err)
 	}
 	s.cmd = cmd
@@ -102,7 +93,7 @@ func (s *Service) follow(cmd *exec.Cmd) {
 	for {
 		time.Sleep(again)
 		s.mu.Lock()
-		err := error(nil)
+		var err error
 		if s.want {
 			err = s.start()
 		}

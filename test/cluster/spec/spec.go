@@ -26,8 +26,6 @@ type Cluster struct {
 	// Token is the administrator's.
 	Token string
 	Nodes []Node
-	// Latency is added to each call that changes something in HNS, in milliseconds.
-	Latency int
 	// LogLevel is that of kubelet.exe and kube-proxy.exe.
 	LogLevel int
 }
@@ -38,9 +36,8 @@ type Node struct {
 	// Number counts from 1.
 	Number  int
 	Profile string // 2019, 2022, 2025
-	// Conf has the text of each conflist by its file name, HyperVConf those of the Hyper-V
-	// runtime class.
-	Conf, HyperVConf map[string]string
+	// Conf is the node's conflist, HyperVConf that of the Hyper-V runtime class.
+	Conf, HyperVConf string
 	// Plugins are the CNI plugins, by their names in bin_dir.
 	Plugins map[string]string
 }
@@ -89,9 +86,6 @@ func (c Cluster) Program(name string) string { return filepath.Join(c.Programs, 
 // NetNS returns the file of a node's network namespace.
 func (c Cluster) NetNS(n Node) string { return c.In("netns", n.Name) }
 
-// Socket is where the cluster's supervisor listens.
-func (c Cluster) Socket() string { return c.In("control.sock") }
-
 // Log returns the file of a program's log.
 func (c Cluster) Log(name string) string { return c.In("logs", name+".log") }
 
@@ -129,8 +123,16 @@ func Load(dir string) (Cluster, error) {
 	return c, json.Unmarshal(text, &c)
 }
 
-// Windows returns the name that Windows programs have for a file of this machine.
-func Windows(path string) string { return "Z:" + strings.ReplaceAll(path, "/", `\`) }
+// Folders of a node's drive C for CNI plugins and for conflists, which are containerd's own
+// defaults, and the name of the conflist there.
+const (
+	BinDir   = "Program Files/containerd/cni/bin"
+	ConfDir  = "Program Files/containerd/cni/conf"
+	ConfName = "10-cluster.conflist"
+)
+
+// DualStack reports whether the node's conflist gives pods IPv6.
+func (n Node) DualStack() bool { return strings.Contains(n.Conf, "::/64") }
 
 // SourceVIP returns the address that kube-proxy has for itself on the node's overlay: one
 // that no conflist's range hands out.

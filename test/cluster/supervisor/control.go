@@ -26,11 +26,11 @@ func (s *Supervisor) startControlPlane(ctx context.Context) error {
 	if err := s.writeKeys(); err != nil {
 		return err
 	}
-	if err := s.program("etcd", "etcd", "--data-dir="+c.In("control", "etcd")); err != nil {
+	if err := s.program("etcd", "--data-dir="+c.In("control", "etcd")); err != nil {
 		return err
 	}
 	api := spec.Outer.Addr()
-	err := s.program("kube-apiserver", "kube-apiserver",
+	err := s.program("kube-apiserver",
 		"--etcd-servers=http://127.0.0.1:2379", fmt.Sprintf("--secure-port=%d", spec.APIPort), "--bind-address=0.0.0.0",
 		"--advertise-address="+api.String(), "--cert-dir="+c.In("control", "api"), "--allow-privileged=true",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-signing-key-file="+c.In("control", "sa.key"),
@@ -56,7 +56,7 @@ func (s *Supervisor) startControlPlane(ctx context.Context) error {
 			return err
 		}
 	}
-	err = s.program("kube-controller-manager", "kube-controller-manager", "--kubeconfig="+kubeconfig, "--leader-elect=false",
+	err = s.program("kube-controller-manager", "--kubeconfig="+kubeconfig, "--leader-elect=false",
 		"--service-account-private-key-file="+c.In("control", "sa.key"), "--root-ca-file="+c.In("control", "api", "apiserver.crt"),
 		"--bind-address=127.0.0.1", "--cert-dir="+c.In("control", "kcm"), "--use-service-account-credentials=true",
 		"--allocate-node-cidrs=true", "--cluster-cidr="+spec.PodCIDR, "--node-cidr-mask-size=24",
@@ -64,7 +64,7 @@ func (s *Supervisor) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.program("kube-scheduler", "kube-scheduler", "--kubeconfig="+kubeconfig, "--leader-elect=false",
+	return s.program("kube-scheduler", "--kubeconfig="+kubeconfig, "--leader-elect=false",
 		"--bind-address=127.0.0.1", "--cert-dir="+c.In("control", "scheduler"))
 }
 
@@ -83,9 +83,9 @@ current-context: %[3]s
 `
 
 // program starts a program of the control plane.
-func (s *Supervisor) program(name, file string, args ...string) error {
+func (s *Supervisor) program(name string, args ...string) error {
 	p, err := service.Start(service.Program{
-		Name: name, Args: append([]string{s.cluster.Program(file)}, args...), Log: s.cluster.Log(name), Dir: "/",
+		Name: name, Args: append([]string{s.cluster.Program(name)}, args...), Log: s.cluster.Log(name), Dir: "/",
 	})
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func (s *Supervisor) status() Status {
 	for _, n := range s.cluster.Nodes {
 		at := NodeStatus{Name: n.Name, Address: n.Address().String(), Profile: n.Profile, Pods: pods[n.Name]}
 		if made := nodes[n.Name]; made != nil {
-			at.On = made.on() == nil
+			at.On = made.on()
 			if state, err := made.hns.State(); err == nil {
 				at.HNS, at.Networks, at.Endpoints = !state.Stopped, len(state.Networks), len(state.Endpoints)
 			}
@@ -132,7 +132,7 @@ func NewClient(dir string) Client {
 			return nil, err
 		}
 		defer folder.Close()
-		return (&net.Dialer{}).DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/control.sock", folder.Fd()))
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket(folder))
 	}}}}
 }
 

@@ -4,7 +4,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -52,9 +51,6 @@ func (s *Supervisor) newNode(n spec.Node) (*node, error) {
 	// Under Wine programs see the Linux interface.
 	err = host.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{{Name: "Ethernet", Aliases: []string{"eth0"}, Address: n.Addresses()[0], Index: 7}}})
 	if err != nil {
-		return nil, err
-	}
-	if err := host.SetLatency(time.Duration(s.cluster.Latency)*time.Millisecond, s.cluster.Latency > 0); err != nil {
 		return nil, err
 	}
 	var l net.Listener
@@ -171,13 +167,8 @@ func (n *node) ask(ctx context.Context, verb string) error {
 	return post(ctx, client, fmt.Sprintf("http://127.0.0.1:%d/%s", spec.AgentPort, verb))
 }
 
-var errOff = errors.New("the machine is off")
-
-func (n *node) on() error {
+func (n *node) on() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cmd == nil {
-		return errOff
-	}
-	return nil
+	return n.cmd != nil
 }

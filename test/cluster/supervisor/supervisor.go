@@ -219,13 +219,18 @@ func forward(l net.Listener, to string) {
 	}
 }
 
-// Listen opens the socket for commands in a cluster's folder. The folder's name may be
-// longer than a socket's address can be.
+// socket returns the address of the socket for commands in a cluster's folder, whose name
+// may be longer than an address can be.
+func socket(folder *os.File) string {
+	return fmt.Sprintf("/proc/self/fd/%d/control.sock", folder.Fd())
+}
+
+// Listen opens the socket for commands in a cluster's folder.
 func Listen(dir string) (net.Listener, error) {
 	folder, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	return net.Listen("unix", fmt.Sprintf("/proc/self/fd/%d/control.sock", folder.Fd()))
+	return net.Listen("unix", socket(folder))
 }
