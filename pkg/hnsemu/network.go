@@ -44,11 +44,12 @@ func (n *network) managed(h *Host) netip.Addr {
 }
 
 // told returns the policies as HNS tells them: an overlay network that was made without
-// a provider address can have the node's, as soon as that is known.
+// a provider address has the node's, as soon as that is known (flannel,
+// pkg/backend/vxlan/device_windows.go, which makes one without and waits for it).
 func (n *network) told(h *Host) []schema.Policy {
 	isProvider := func(p schema.Policy) bool { return p.Type == "ProviderAddress" }
 	a := n.managed(h)
-	if !h.unknowns.FillsProviderAddress || n.Type != schema.TypeOverlay || !a.IsValid() || slices.ContainsFunc(n.Policies, isProvider) {
+	if h.unknowns.NoProviderAddress || n.Type != schema.TypeOverlay || !a.IsValid() || slices.ContainsFunc(n.Policies, isProvider) {
 		return n.Policies
 	}
 	p := schema.NewPolicy("ProviderAddress", map[string]any{"ProviderAddress": a.String()})

@@ -119,7 +119,7 @@ type Unknowns struct {
 	// NamesIgnoreCase: names of networks and endpoints are compared without
 	// regard to letter case.
 	NamesIgnoreCase bool
-	// FillsProviderAddress: an overlay network that was made without a provider
-	// address tells the node's, as soon as it has it, instead of none.
-	FillsProviderAddress bool
+	// NoProviderAddress: an overlay network that was made without a provider
+	// address tells none, instead of the node's as soon as it has it.
+	NoProviderAddress bool
 }

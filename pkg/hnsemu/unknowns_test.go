@@ -85,14 +85,14 @@ var unknownCases = map[string]struct {
 		code := c.call("HcnCreateNetwork", "", networkDocument("L2Bridge", "NET", "")).Code
 		return fmt.Sprintf("%x %d", uint32(code), len(c.enumerate("Networks", `{"Name":"Net"}`)))
 	}, "0 0", "803b0010 1"},
-	"FillsProviderAddress": {func(c client) string {
+	"NoProviderAddress": {func(c client) string {
 		n := c.create("Network", networkDocument("Overlay", "n", ""))
 		var types []string
 		for _, p := range c.query("Network", n, "")["Policies"].([]any) {
 			types = append(types, p.(map[string]any)["Type"].(string))
 		}
 		return fmt.Sprint(types)
-	}, "[DrMacAddress]", "[DrMacAddress ProviderAddress]"},
+	}, "[DrMacAddress ProviderAddress]", "[DrMacAddress]"},
 }
 
 func (c client) codeOfEndpoint(network, document string) string {

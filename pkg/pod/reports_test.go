@@ -45,7 +45,7 @@ func TestReport11ProviderAddress(t *testing.T) {
 		t.Run(fmt.Sprint("HNS fills it in: ", fills), func(t *testing.T) {
 			n := newNode(t, "2022")
 			n.namespace(netns1)
-			if err := n.host.SetUnknowns(hnsemu.Unknowns{FillsProviderAddress: fills}); err != nil {
+			if err := n.host.SetUnknowns(hnsemu.Unknowns{NoProviderAddress: !fills}); err != nil {
 				t.Fatal(err)
 			}
 			subnet := hns.Subnet{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.1"), VSID: 4096}
