@@ -56,6 +56,10 @@ type program struct {
 const (
 	kubernetesModule = "kubernetes"
 	containerdModule = "containerd"
+	flannelModule    = "flannel"
+	// The flannel CNI plugin that is its own repository is not served by every proxy; that of
+	// containernetworking/plugins is the one before it.
+	flannelCNIModule = "flannel/cni"
 )
 
 // Shim is the runtime shim that runtime_path names. containerd speaks an older protocol to
@@ -82,6 +86,8 @@ var (
 		{"ctr.exe", "github.com/containerd/containerd/v2/cmd/ctr", ""},
 		{Shim, "./shim", ""},
 	}
+	flannel    = []program{{"flanneld.exe", "github.com/flannel-io/flannel", "2 minutes"}}
+	flannelCNI = []program{{"flannel.exe", "github.com/containernetworking/plugins/plugins/meta/flannel", ""}}
 	// Built of Bulkhead's own module: the plugin, and what it is compared with.
 	plugins = []program{
 		{"bulkhead.exe", "./plugins/bulkhead", ""},
@@ -90,8 +96,21 @@ var (
 	}
 )
 
-// All builds what is not there or not up to date.
+// All builds what a cluster needs and is not there or not up to date.
 func (b Builder) All() error {
+	return b.alone(b.dlls, b.plugins, b.containerd, b.kubernetes, b.images)
+}
+
+// Flannel builds flanneld.exe and flannel.exe, which a scenario needs.
+func (b Builder) Flannel() error {
+	return b.alone(
+		func() error { return b.ofModule(flannelModule, flannel) },
+		func() error { return b.ofModule(flannelCNIModule, flannelCNI) },
+	)
+}
+
+// alone takes steps while no other call builds the same.
+func (b Builder) alone(steps ...func() error) error {
 	if err := os.MkdirAll(b.Dir(), 0o755); err != nil {
 		return err
 	}
@@ -100,23 +119,15 @@ func (b Builder) All() error {
 		return err
 	}
 	defer lock.Close()
-	// Another call may build the same.
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return err
 	}
-	if err := b.dlls(); err != nil {
-		return err
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if err := b.plugins(); err != nil {
-		return err
-	}
-	if err := b.containerd(); err != nil {
-		return err
-	}
-	if err := b.kubernetes(); err != nil {
-		return err
-	}
-	return b.images()
+	return nil
 }
 
 // version returns the version of a module that the module in a folder of test/cluster asks
@@ -149,19 +160,28 @@ func (b Builder) plugins() error {
 }
 
 func (b Builder) containerd() error {
-	stamp, err := b.stamp(b.module(containerdModule), "")
+	if err := b.ofModule(containerdModule, containerd); err != nil {
+		return err
+	}
+	return CopyFile(filepath.Join(b.Dir(), Shim), filepath.Join(b.Dir(), runhcs), 0o755)
+}
+
+// ofModule builds programs of the module in a folder of test/cluster.
+func (b Builder) ofModule(folder string, programs []program) error {
+	dir := b.module(folder)
+	stamp, err := b.stamp(dir, "")
 	if err != nil {
 		return err
 	}
-	for _, p := range containerd {
+	for _, p := range programs {
 		err := b.once(p, stamp, func() error {
-			return b.goBuild(b.module(containerdModule), p, []string{"-trimpath"}, "-s -w -checklinkname=0")
+			return b.goBuild(dir, p, []string{"-trimpath"}, "-s -w -checklinkname=0")
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return CopyFile(filepath.Join(b.Dir(), Shim), filepath.Join(b.Dir(), runhcs), 0o755)
+	return nil
 }
 
 // once calls do to make a program that is missing or has another stamp, and says what takes

@@ -183,8 +183,8 @@ func (c *cluster) drive(n spec.Node) string {
 	return filepath.Join(c.machine(n), "root", c.Drive(n))
 }
 
-// bulkhead runs a command of bulkhead.exe on a node, as its administrator would.
-func (c *cluster) bulkhead(n spec.Node, args ...string) (string, error) {
+// windows returns a command that runs a program of a node's folder of CNI plugins.
+func (c *cluster) windows(ctx context.Context, n spec.Node, name string, args ...string) *exec.Cmd {
 	c.Helper()
 	loader := "wine"
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), fmt.Sprintf("HNSEMU_ADDR=127.0.0.1:%d", spec.HNSPort), "WINEPREFIX=" + c.In(n.Name, "prefix"), "TMPDIR=" + c.In(n.Name, "tmp")}
@@ -194,10 +194,16 @@ func (c *cluster) bulkhead(n spec.Node, args ...string) (string, error) {
 		}
 		env = append(env, v)
 	}
-	line := []string{"--target", filepath.Base(c.machine(n)), "--mount", "--net", "--pid", "--", loader, filepath.Join(c.Drive(n), spec.BinDir, "bulkhead.exe")}
-	cmd := exec.Command("nsenter", append(line, args...)...)
+	line := []string{"--target", filepath.Base(c.machine(n)), "--mount", "--net", "--pid", "--", loader, filepath.Join(c.Drive(n), spec.BinDir, name)}
+	cmd := exec.CommandContext(ctx, "nsenter", append(line, args...)...)
 	cmd.Env = env
-	out, err := cmd.CombinedOutput()
+	return cmd
+}
+
+// bulkhead runs a command of bulkhead.exe on a node, as its administrator would.
+func (c *cluster) bulkhead(n spec.Node, args ...string) (string, error) {
+	c.Helper()
+	out, err := c.windows(context.Background(), n, "bulkhead.exe", args...).CombinedOutput()
 	return string(out), err
 }
 

@@ -19,8 +19,8 @@ import (
 const repository = "../../.."
 
 // Every conflist that Bulkhead comes with gives a pod an address, and takes it back. Those
-// for flannel need the network that flanneld makes; Hyper-V's are the same files for
-// another runtime class.
+// for flannel need the network that flanneld makes, see TestFlannel; Hyper-V's are the same
+// files for another runtime class.
 func TestConflists(t *testing.T) {
 	files, err := filepath.Glob(repository + "/plugins/bulkhead/conf/*.conflist")
 	if err != nil || len(files) == 0 {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
 )
 
 // policy returns the settings of an endpoint's policies of a type.
@@ -109,13 +110,7 @@ func TestConflistChanges(t *testing.T) {
 func TestServices(t *testing.T) {
 	c := open(t)
 	all := c.deploy("web", int32(2*len(c.Nodes)), pods(web("web", 80)))
-	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: corev1.ServiceSpec{
-		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 8000, TargetPort: intstr.FromInt32(80)}},
-	}}
-	s, err := c.api.CoreV1().Services(c.ns).Create(c.ctx(), s, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := c.serve("web")
 	c.served(s, all)
 	// An address that comes free on one node and is reused there serves on the others, too.
 	gone := all[0]
@@ -134,6 +129,82 @@ func TestServices(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// shared gives the pods of all nodes one address, of a subnet that all nodes have.
+const shared = `{"cniVersion": "1.1.0", "name": "podl2bridge", "plugins": [{"type": "bulkhead", "driver": "l2bridge",
+	"network": {"adapter": "Ethernet", "subnets": [{"prefix": "10.10.0.0/16", "gateway": "10.10.0.1"}]},
+	"ipam": {"type": "host-local", "dataDir": "C:/ProgramData/bulkhead/networks",
+		"ranges": [[{"subnet": "10.10.0.0/16", "rangeStart": "10.10.77.10", "rangeEnd": "10.10.77.10"}]]}}]}`
+
+// A pod gets the address that a pod of another node had a moment ago, whatever kube-proxy.exe
+// still knows of that one, and the Service follows it.
+func TestAddressMoves(t *testing.T) {
+	c := open(t)
+	if len(c.Nodes) < 2 || !c.usesHostLocal() {
+		t.Skip("the cluster has one node, or its addresses are not host-local's")
+	}
+	forget := func(failed func(string, ...any)) {
+		for _, n := range c.Nodes {
+			if out, err := c.bulkhead(n, "network", "delete", "--name", "podl2bridge"); err != nil {
+				failed("the network of %s: %v: %s", n.Name, err, out)
+			}
+		}
+	}
+	forget(t.Logf) // there may be none yet
+	t.Cleanup(func() { forget(t.Errorf) })
+	for _, n := range c.Nodes {
+		c.conflist(n, shared)
+		// The first pod of a node makes the network there, which kube-proxy.exe waits for.
+		c.run("first", on(n.Name, pods(web("web", 80))), nil)
+		c.gone("first")
+	}
+	s := c.serve("web")
+	for move := range 6 {
+		n := c.Nodes[move%2]
+		p := c.run("web", on(n.Name, pods(web("web", 80))), nil)
+		if p.Status.PodIP != "10.10.77.10" {
+			t.Fatalf("move %d: the pod has %s", move, p.Status.PodIP)
+		}
+		c.served(s, []corev1.Pod{p})
+		for _, other := range c.Nodes {
+			if got, want := c.claims(other, p.Status.PodIP), map[bool]string{true: "local", false: "remote"}[other.Name == n.Name]; got != want {
+				t.Errorf("move %d: the address is of a %q endpoint on %s, want a %s one", move, got, other.Name, want)
+			}
+		}
+		c.gone("web")
+	}
+}
+
+// claims tells which endpoints of a node have an address: "local", "remote", or more.
+func (c *cluster) claims(n spec.Node, address string) string {
+	c.Helper()
+	state, err := c.hns.HNS(c.ctx(), n.Name)
+	if err != nil {
+		c.Fatal(err)
+	}
+	var out []string
+	for _, e := range state.Endpoints {
+		for _, a := range e.Addresses {
+			if a.Addr().String() == address {
+				out = append(out, map[bool]string{true: "remote", false: "local"}[e.Remote])
+			}
+		}
+	}
+	return strings.Join(out, " and ")
+}
+
+// serve makes a Service for the pods of an app, with a port of the nodes, too.
+func (c *cluster) serve(app string) *corev1.Service {
+	c.Helper()
+	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: app}, Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": app}, Ports: []corev1.ServicePort{{Port: 8000, TargetPort: intstr.FromInt32(80)}},
+	}}
+	s, err := c.api.CoreV1().Services(c.ns).Create(c.ctx(), s, metav1.CreateOptions{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return s
 }
 
 func (c *cluster) balancers(node string) []hnsemu.LoadBalancerState {
