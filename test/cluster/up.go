@@ -111,6 +111,9 @@ func (s *session) start(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err // before anything is built
 	}
+	if err := room(filepath.Dir(c.Dir), f.nodes); err != nil {
+		return err
+	}
 	if err := b.All(); err != nil {
 		return err
 	}
@@ -137,6 +140,21 @@ func (s *session) start(ctx context.Context, f upFlags) error {
 	}
 	fmt.Fprintf(os.Stderr, "cluster: %d nodes are Ready after %s\n", len(c.Nodes), time.Since(begun).Round(100*time.Millisecond))
 	fmt.Printf("KUBECONFIG=%s\n", c.In("kubeconfig"))
+	return nil
+}
+
+// room refuses a disk that has not enough for a cluster: what two nodes with four pods took,
+// and some more for logs.
+func room(dir string, nodes int) error {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(dir, &disk); err != nil {
+		return err
+	}
+	const mebi = 1 << 20
+	need, free := uint64(300+50*nodes)*mebi, disk.Bavail*uint64(disk.Bsize)
+	if free < need {
+		return fmt.Errorf("%s has %d MiB free, and a cluster of %d nodes needs %d MiB", dir, free/mebi, nodes, need/mebi)
+	}
 	return nil
 }
 

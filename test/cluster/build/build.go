@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -96,9 +97,10 @@ var (
 	}
 )
 
-// All builds what a cluster needs and is not there or not up to date.
+// All builds what a cluster needs and is not there or not up to date. Kubernetes comes first:
+// its version is the user's choice.
 func (b Builder) All() error {
-	return b.alone(b.dlls, b.plugins, b.containerd, b.kubernetes, b.images)
+	return b.alone(b.kubernetes, b.containerd, b.plugins, b.dlls, b.images)
 }
 
 // Flannel builds flanneld.exe and flannel.exe, which a scenario needs.
@@ -137,12 +139,18 @@ func (b Builder) version(folder, path string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
+// release is a version of Kubernetes, and its minor number.
+var release = regexp.MustCompile(`^v1\.(\d+)\.\d+`)
+
 // KubernetesVersion returns the version that is built.
 func (b Builder) KubernetesVersion() (string, error) {
-	if b.Kubernetes != "" {
-		return b.Kubernetes, nil
+	switch {
+	case b.Kubernetes == "":
+		return b.version(kubernetesModule, "k8s.io/kubernetes")
+	case !release.MatchString(b.Kubernetes):
+		return "", fmt.Errorf("--kubernetes %q: want a version such as v1.36.3", b.Kubernetes)
 	}
-	return b.version(kubernetesModule, "k8s.io/kubernetes")
+	return b.Kubernetes, nil
 }
 
 func (b Builder) module(folder string) string {
@@ -243,7 +251,7 @@ func (b Builder) goBuild(dir string, p program, flags []string, ldflags string) 
 	return nil
 }
 
-// output runs a command and returns what it prints.
+// output runs a command and returns what it prints, also when it fails.
 func (b Builder) output(dir, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
@@ -251,9 +259,9 @@ func (b Builder) output(dir, name string, args ...string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, last(stderr.Bytes()))
+		err = fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, last(stderr.Bytes()))
 	}
-	return string(out), nil
+	return string(out), err
 }
 
 // last returns the end of what a program printed.

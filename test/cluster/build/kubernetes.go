@@ -31,10 +31,7 @@ func (b Builder) kubernetes() error {
 	if err != nil {
 		return err
 	}
-	minor := regexp.MustCompile(`^v1\.(\d+)\.\d+`).FindStringSubmatch(version)
-	if minor == nil {
-		return fmt.Errorf("%q is no version of Kubernetes, such as v1.36.3", version)
-	}
+	minor := release.FindStringSubmatch(version)
 	const component = "k8s.io/component-base/version."
 	ldflags := fmt.Sprintf("-s -w -checklinkname=0 -X %[1]sgitVersion=%[2]s -X %[1]sgitMajor=1 -X %[1]sgitMinor=%[3]s -X k8s.io/client-go/pkg/version.gitVersion=%[2]s",
 		component, version, minor[1])

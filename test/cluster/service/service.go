@@ -33,6 +33,7 @@ type Service struct {
 	mu   sync.Mutex
 	cmd  *exec.Cmd // nil while it does not run
 	want bool
+	ends int // how often it ended by itself
 	// changed is told when the program ends or is to end.
 	changed chan struct{}
 }
@@ -78,6 +79,9 @@ func (s *Service) follow(cmd *exec.Cmd) {
 	s.mu.Lock()
 	s.cmd = nil
 	want := s.want
+	if want {
+		s.ends++
+	}
 	s.mu.Unlock()
 	select {
 	case s.changed <- struct{}{}:
@@ -109,6 +113,18 @@ func (s *Service) Running() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cmd != nil
+}
+
+// Check returns an error that names the log of a program that has ended by itself again and
+// again.
+func (s *Service) Check() error {
+	const tooOften = 3
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ends < tooOften {
+		return nil
+	}
+	return fmt.Errorf("%s has ended by itself %d times; see %s", s.p.Name, s.ends, s.p.Log)
 }
 
 // Stop ends the program, by force after the patience, and waits for its end.

@@ -138,6 +138,11 @@ func (s *Supervisor) apiReady(ctx context.Context) error {
 				return nil
 			}
 		}
+		for _, p := range s.programs {
+			if err := p.Check(); err != nil {
+				return err
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the API server is not ready (%w); see %s", ctx.Err(), s.cluster.Log("kube-apiserver"))
