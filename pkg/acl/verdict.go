@@ -50,8 +50,14 @@ func (s Set) Verdict(p Packet) Verdict {
 	v := Verdict{Allowed: true, Why: fmt.Sprintf("it passes: Windows allows a %s pod on a %s network everything, and lets nobody change that",
 		s.Target.Isolation, s.Target.Driver)}
 	for _, point := range EnforcedBy(s.Target.Driver, s.Target.Isolation) {
-		if v = s.at(point, p); !v.Allowed {
-			return v
+		next := s.at(point, p)
+		switch {
+		case !next.Allowed && p.Direction == hns.Out:
+			return next
+		case !next.Allowed: // VFP is the last one, and sees what comes in first
+			v = next
+		case v.Allowed:
+			v = next
 		}
 	}
 	return v

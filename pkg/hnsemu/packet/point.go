@@ -25,7 +25,7 @@ type Point struct {
 }
 
 // Points returns the enforcement points of the endpoint for a container of that
-// isolation, in the order that a packet passes them. The firewall inside of a
+// isolation, in the order that a packet on its way out passes them. The firewall inside of a
 // Hyper-V container is none of them: no ACL reaches it, and it allows everything.
 func (e Endpoint) Points(isolation hns.Isolation) []Point {
 	firewall, vfp := Point{At: hns.Host, Rules: e.rules(hns.Host)}, Point{At: hns.Switch, Rules: e.rules(hns.Switch)}
@@ -84,14 +84,19 @@ func byPriority(a, b schema.ACL) int {
 	return cmp.Or(cmp.Compare(a.Priority, b.Priority), blockFirst(a, b))
 }
 
+// Ruled reports whether the point drops what no rule allows in a direction: it has a rule
+// or a tier that counts there.
+func (p Point) Ruled(e Endpoint, d hns.Direction) bool {
+	counts := func(of hns.Direction) bool { return !e.DenyPerDirection || of == d }
+	return slices.ContainsFunc(p.Rules, func(a schema.ACL) bool { return counts(a.Direction) }) ||
+		slices.ContainsFunc(p.Tiers, func(t schema.TierACL) bool { return counts(t.Direction) })
+}
+
 // judge applies the rules of the point, or its default when there are none. Once
 // there are rules, what none of them allows is dropped
 // (microsoft/Windows-Containers#616).
 func (p Point) judge(e Endpoint, packet Packet) Verdict {
-	counts := func(d hns.Direction) bool { return !e.DenyPerDirection || d == packet.Direction }
-	ruled := slices.ContainsFunc(p.Rules, func(a schema.ACL) bool { return counts(a.Direction) }) ||
-		slices.ContainsFunc(p.Tiers, func(t schema.TierACL) bool { return counts(t.Direction) })
-	if !ruled {
+	if !p.Ruled(e, packet.Direction) {
 		return p.byDefault(packet)
 	}
 	for _, t := range p.Tiers {

@@ -88,7 +88,7 @@ var samples = []ruleSet{
 			"In 6 10.0.0.9 80<1":  "allow Switch s",
 			"In 6 10.0.0.9 81<1":  "deny Switch default deny",
 			"In 17 10.0.0.9 80<1": "deny Host default deny",
-			"In 1 10.0.0.9":       "deny Host default deny",
+			"In 1 10.0.0.9":       "deny Switch default deny",
 			"Out 1 10.0.0.9":      "allow Switch so",
 		},
 	},
