@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"pkg/hns":              {},
 	"pkg/problem":          {},
 	"pkg/acl":              {"pkg/hns"},
+	"pkg/acl/acltest":      {"pkg/acl", "pkg/hns"},
 	"pkg/bounded":          {},
 	"pkg/config":           {"pkg/acl", "pkg/hns"},
 	"pkg/hcn":              {"pkg/bounded", "pkg/hns"},
@@ -165,7 +166,7 @@ func TestPurePackagesStayPure(t *testing.T) {
 }
 
 // testCode are the packages of tests, and with them those below.
-var testCode = []string{"testing/", module + "pkg/hnsemu/", module + "pkg/hns/hnstest/", module + "test/", "github.com/Microsoft/hnslib/"}
+var testCode = []string{"testing/", module + "pkg/hnsemu/", module + "pkg/hns/hnstest/", module + "pkg/acl/acltest/", module + "test/", "github.com/Microsoft/hnslib/"}
 
 func TestProductHasNoTestCode(t *testing.T) {
 	eachOS(t, func(t *testing.T, pkgs []pkg) {
