@@ -35,9 +35,12 @@ part() { "$tally" run "$log" "$@"; }
 # The limit is for a machine that does other things, too.
 gotest() { part "$1" go test -json -count=1 -timeout=40m "${@:2}"; }
 
-if ! command -v gcc >/dev/null; then
-  echo "test: installing gcc, which the race detector needs"
-  apt-get update >&2 && apt-get install --yes --no-install-recommends gcc libc6-dev >&2
+missing=()
+command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector's
+command -v nft >/dev/null || missing+=(nftables)      # what the data plane wrote, read by another
+if ((${#missing[@]})); then
+  echo "test: installing ${missing[*]}"
+  { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } >&2
 fi
 wine_up
 shuffle=-shuffle=${SHUFFLE:-$(date +%s)} # a number repeats an earlier order

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dataplane carries out on Linux what the emulated HNS of a node was told, so
+// that real packets prove it. An HCN namespace is a network namespace, an endpoint a veth
+// pair, a network a bridge whose address is the network's gateway, and ACLs are nftables
+// rules in the pod's namespace: those of the Windows Firewall (Host) and those of VFP
+// (Switch) in chains of their own, each counting what it drops.
+//
+// A packet passes VFP at prerouting and the firewall at input on its way in, and the
+// firewall and then VFP at output on its way out. Both are stateful: packets of a known
+// connection are not judged. Neighbour and listener discovery is never judged, since IPv6
+// needs it and HNS has no rule for it.
+//
+// Plane.Apply compares the state of an HNS with what is there, and changes what differs.
+// It reads the state only. Everything that it makes is in the network namespace of one
+// node and carries a name and an alias by which a later Plane finds and removes it.
+//
+// What HNS is told beside ACLs is not carried out yet: NAT, port mappings, load
+// balancers, SDN routes, VLANs, VXLAN and bandwidth. Networks of all drivers are routed
+// by the node.
+package dataplane

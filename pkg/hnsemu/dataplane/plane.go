@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+)
+
+// Plane is the data plane of a node.
+type Plane struct {
+	dir  string
+	node netns.NsHandle
+	wire wire
+
+	mu       sync.Mutex
+	switches map[string]netSwitch
+	pods     map[string]*livePod
+}
+
+// livePod is a pod that is there.
+type livePod struct {
+	ns    netns.NsHandle
+	rules *firewall
+	links pod
+}
+
+// Open returns the data plane of the node whose network namespace is the file at netns.
+// It keeps the files of the pods' network namespaces in dir, which must be its own alone,
+// and removes what an earlier one left there and in the node's namespace. It needs root.
+func Open(dir, netnsPath string) (*Plane, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("the data plane makes network namespaces and needs root")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	ns, err := netns.GetFromPath(netnsPath)
+	if err != nil {
+		return nil, fmt.Errorf("network namespace %s: %w", netnsPath, err)
+	}
+	h, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		ns.Close()
+		return nil, err
+	}
+	p := &Plane{dir: dir, node: ns, wire: wire{h}, switches: map[string]netSwitch{}, pods: map[string]*livePod{}}
+	if err := errors.Join(p.removeLeavings(), inside(ns, prepareNode)); err != nil {
+		p.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// removeLeavings removes what a Plane that was killed left.
+func (p *Plane) removeLeavings() error {
+	failed := []error{p.wire.clear()}
+	files, err := os.ReadDir(p.dir)
+	failed = append(failed, err)
+	for _, f := range files {
+		failed = append(failed, removeNetns(filepath.Join(p.dir, f.Name())))
+	}
+	return errors.Join(failed...)
+}
+
+// Close removes everything.
+func (p *Plane) Close() error {
+	err := p.Apply(hnsemu.State{})
+	p.release()
+	return err
+}
+
+func (p *Plane) release() {
+	p.wire.h.Close()
+	p.node.Close()
+}
+
+// Namespace returns the file of the network namespace of an HCN namespace. It exists while
+// the HCN namespace has a compartment.
+func (p *Plane) Namespace(id string) string { return filepath.Join(p.dir, id) }
+
+// Apply makes the node what the state says. What cannot be made does not keep the rest
+// from being made; the next Apply tries it again.
+func (p *Plane) Apply(s hnsemu.State) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	want := planOf(s)
+	var failed []error
+	for _, id := range slices.Sorted(maps.Keys(p.pods)) {
+		if want.pods[id] == nil {
+			failed = append(failed, p.removePod(id))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want.switches)) {
+		if have, ok := p.switches[name]; ok && reflect.DeepEqual(have, want.switches[name]) {
+			continue
+		}
+		if err := p.wire.addSwitch(name, want.switches[name]); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		p.switches[name] = want.switches[name]
+	}
+	for _, id := range slices.Sorted(maps.Keys(want.pods)) {
+		if err := p.applyPod(id, want.pods[id]); err != nil {
+			// Half of a pod is no pod: the next call makes it anew.
+			failed = append(failed, fmt.Errorf("namespace %s: %w", id, err), p.removePod(id))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.switches)) {
+		if _, ok := want.switches[name]; !ok {
+			failed = append(failed, p.wire.remove(name))
+			delete(p.switches, name)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// applyPod makes a pod what it is to be. Its rules are there before a link that they are
+// about, and as long as it.
+func (p *Plane) applyPod(id string, want pod) error {
+	live := p.pods[id]
+	if live == nil {
+		ns, err := newNetns(p.Namespace(id))
+		if err != nil {
+			return err
+		}
+		live = &livePod{ns: ns}
+		p.pods[id] = live
+		if live.rules, err = openFirewall(int(ns)); err != nil {
+			return err
+		}
+		if err := inside(ns, preparePod); err != nil {
+			return err
+		}
+	}
+	if reflect.DeepEqual(live.links, want) {
+		return nil
+	}
+	if live.links == nil {
+		live.links = pod{}
+	}
+	for name, has := range live.links {
+		if is, ok := want[name]; !ok || !has.sameWire(is) {
+			if err := p.wire.remove(name); err != nil {
+				return err
+			}
+			delete(live.links, name)
+		}
+	}
+	if err := live.rules.write(want); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if _, ok := live.links[name]; ok {
+			continue
+		}
+		live.links[name] = want[name] // also when only half of it comes to be
+		if err := p.wire.addLink(name, want[name], live.ns); err != nil {
+			return err
+		}
+	}
+	live.links = maps.Clone(want)
+	return nil
+}
+
+// removePod removes a pod as far as it is there.
+func (p *Plane) removePod(id string) error {
+	live := p.pods[id]
+	if live == nil {
+		return nil
+	}
+	var failed []error
+	for name := range live.links {
+		failed = append(failed, p.wire.remove(name))
+	}
+	if live.rules != nil {
+		live.rules.close() // an open handle keeps the namespace alive
+	}
+	failed = append(failed, live.ns.Close(), removeNetns(p.Namespace(id)))
+	delete(p.pods, id)
+	return errors.Join(failed...)
+}
+
+// Drop says who drops packets of an endpoint.
+type Drop struct {
+	EndpointID string
+	At         hns.RuleType
+	Direction  hns.Direction
+}
+
+// Drops returns how many packets were dropped in an HCN namespace, by whom.
+func (p *Plane) Drops(namespaceID string, endpointIDs ...string) (map[Drop]uint64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	live := p.pods[namespaceID]
+	if live == nil {
+		return nil, fmt.Errorf("namespace %s has no compartment", namespaceID)
+	}
+	counted, err := live.rules.counters()
+	if err != nil {
+		return nil, err
+	}
+	out := map[Drop]uint64{}
+	for _, id := range endpointIDs {
+		for _, h := range hooks {
+			if n, ok := counted[counterName(LinkName(id), h.at, h.direction)]; ok {
+				out[Drop{id, h.at, h.direction}] = n
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// alias marks the links of a data plane.
+const alias = "bulkhead-dataplane"
+
+// wire makes links in the network namespace of a node.
+type wire struct{ h *netlink.Handle }
+
+// sameWire reports whether two links differ in their rules only.
+func (l link) sameWire(other link) bool {
+	l.filters, other.filters = nil, nil
+	return reflect.DeepEqual(l, other)
+}
+
+// prepareNode is for the node's namespace: it forwards, and bridges do not filter.
+func prepareNode() error {
+	err := set(map[string]string{
+		"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1", "net/ipv6/conf/default/accept_dad": "0",
+		"net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/default/rp_filter": "0",
+	})
+	for _, family := range []string{"", "6"} {
+		// Without the bridge filter there is nothing to turn off.
+		_ = set(map[string]string{"net/bridge/bridge-nf-call-ip" + family + "tables": "0"})
+	}
+	return err
+}
+
+// preparePod is for a pod's namespace. A TCP segment of a connection that conntrack does
+// not know is none of a new one.
+func preparePod() error {
+	err := set(map[string]string{
+		"net/ipv6/conf/default/accept_dad": "0", "net/ipv6/conf/default/accept_ra": "0",
+		"net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/default/rp_filter": "0",
+		"net/netfilter/nf_conntrack_tcp_loose": "0",
+	})
+	if err != nil {
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
+}
+
+// addSwitch makes a bridge, or gives one that is there other addresses.
+func (w wire) addSwitch(name string, s netSwitch) error {
+	bridge, err := w.h.LinkByName(name)
+	if err != nil {
+		attributes := netlink.LinkAttrs{Name: name, HardwareAddr: switchMAC(name)}
+		if err := w.h.LinkAdd(&netlink.Bridge{LinkAttrs: attributes}); err != nil {
+			return fmt.Errorf("switch %s: %w", name, err)
+		}
+		if bridge, err = w.h.LinkByName(name); err != nil {
+			return err
+		}
+		if err := w.h.LinkSetAlias(bridge, alias); err != nil {
+			return err
+		}
+	}
+	old, err := w.h.AddrList(bridge, netlink.FAMILY_ALL)
+	if err != nil {
+		return err
+	}
+	for _, a := range old {
+		if !a.IP.IsLinkLocalUnicast() {
+			if err := w.h.AddrDel(bridge, &a); err != nil {
+				return fmt.Errorf("switch %s: %w", name, err)
+			}
+		}
+	}
+	for _, gateway := range s.gateways {
+		if err := w.h.AddrReplace(bridge, &netlink.Addr{IPNet: ipNet(gateway), Flags: unix.IFA_F_NODAD}); err != nil {
+			return fmt.Errorf("address %s of switch %s: %w", gateway, name, err)
+		}
+	}
+	return w.h.LinkSetUp(bridge)
+}
+
+// switchMAC is fixed: a bridge without one takes that of a pod, and connections through
+// the gateway break when the pod goes.
+func switchMAC(name string) net.HardwareAddr {
+	mac := net.HardwareAddr{2}
+	return append(mac, name[len(name)-5:]...)
+}
+
+// addLink makes the veth pair of an endpoint between its switch and a pod's namespace.
+func (w wire) addLink(name string, l link, ns netns.NsHandle) error {
+	bridge, err := w.h.LinkByName(l.netSwitch)
+	if err != nil {
+		return fmt.Errorf("switch %s: %w", l.netSwitch, err)
+	}
+	mac, err := net.ParseMAC(strings.ReplaceAll(l.mac, "-", ":"))
+	if err != nil {
+		return err
+	}
+	pair := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index},
+		PeerName:  name, PeerNamespace: netlink.NsFd(int(ns)), PeerHardwareAddr: mac,
+	}
+	if err := w.h.LinkAdd(pair); err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	own, err := w.h.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(w.h.LinkSetAlias(own, alias), w.h.LinkSetUp(own)); err != nil {
+		return err
+	}
+	return inside(ns, func() error { return l.configure(name) })
+}
+
+// configure gives a link its addresses and routes, in the pod's namespace.
+func (l link) configure(name string) error {
+	own, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	for _, a := range l.addresses {
+		if err := netlink.AddrReplace(own, &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD}); err != nil {
+			return fmt.Errorf("address %s of %s: %w", a, name, err)
+		}
+	}
+	if err := netlink.LinkSetUp(own); err != nil {
+		return err
+	}
+	for _, gateway := range l.gateways {
+		r := &netlink.Route{
+			LinkIndex: own.Attrs().Index, Dst: ipNet(netip.PrefixFrom(gateway, 0).Masked()), Gw: gateway.AsSlice(),
+			Flags: int(netlink.FLAG_ONLINK), Priority: own.Attrs().Index, // the first link's wins
+		}
+		if err := netlink.RouteAdd(r); err != nil {
+			return fmt.Errorf("route of %s by %s: %w", name, gateway, err)
+		}
+	}
+	return nil
+}
+
+// remove removes a link. One that is gone is no error.
+func (w wire) remove(name string) error {
+	l, err := w.h.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err == nil {
+		err = w.h.LinkDel(l)
+	}
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
+}
+
+// clear removes the links of an earlier data plane.
+func (w wire) clear() error {
+	links, err := w.h.LinkList()
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, l := range links {
+		if l.Attrs().Alias == alias {
+			failed = append(failed, w.remove(l.Attrs().Name))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
