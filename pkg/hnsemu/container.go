@@ -15,6 +15,7 @@ import (
 // (microsoft/Windows-Containers#401). The error is the one that the Host
 // Compute Service would report.
 func (h *Host) StartContainer(c Container) error {
+	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.startContainer(c); err != nil {
@@ -74,6 +75,7 @@ func (h *Host) checkStart(s *namespace) error {
 // when the container leaks: the id stays in the namespace, and the endpoints
 // look attached (microsoft/Windows-Containers#485 and #631).
 func (h *Host) StopContainer(id string) error {
+	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.store.containers[id]
@@ -89,6 +91,7 @@ func (h *Host) StopContainer(id string) error {
 
 // StopService stops HNS. Calls that hang are cut off, and handles are dead.
 func (h *Host) StopService() error {
+	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stop()
@@ -115,6 +118,7 @@ func deadHandles(handles map[uint64]handle) map[uint64]handle {
 
 // StartService starts HNS, which still has what its release keeps.
 func (h *Host) StartService() error {
+	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stopped {
@@ -137,6 +141,7 @@ func (h *Host) start() {
 
 // RestartService stops and starts HNS.
 func (h *Host) RestartService() error {
+	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stop()
@@ -148,6 +153,7 @@ func (h *Host) RestartService() error {
 // 2019 (Microsoft, "Windows container network drivers"), and so are
 // non-persistent networks. Other networks stay; endpoints are gone.
 func (h *Host) Reboot() error {
+	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stop()

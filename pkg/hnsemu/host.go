@@ -39,6 +39,10 @@ type Host struct {
 	late    []pending
 	latency time.Duration
 	serial  bool
+	watch   func(State)
+
+	// watching is held while watch is called.
+	watching sync.Mutex
 }
 
 var _ Caller = (*Host)(nil)
@@ -129,6 +133,9 @@ func (h *Host) carryOut(ctx context.Context, c Call) (Reply, string, error) {
 // execute carries out a call at once, if the service still runs as it did when
 // the call began.
 func (h *Host) execute(c Call, run int) (Reply, string, error) {
+	if mutates(c) {
+		defer h.changed()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.run != run {
@@ -139,6 +146,29 @@ func (h *Host) execute(c Call, run int) (Reply, string, error) {
 		return h.failed(c.Proc, schema.CodeOf(err)), schema.ReasonOf(err), nil
 	}
 	return reply, "", nil
+}
+
+// Watch has f called with the state at once and after each change, one call at a time and
+// before whoever made the change is answered. f must not call the Host.
+func (h *Host) Watch(f func(State)) {
+	h.mu.Lock()
+	h.watch = f
+	h.mu.Unlock()
+	h.changed()
+}
+
+// changed tells who watches.
+func (h *Host) changed() {
+	h.mu.Lock()
+	watch := h.watch
+	h.mu.Unlock()
+	if watch == nil {
+		return
+	}
+	h.watching.Lock()
+	defer h.watching.Unlock()
+	s, _ := h.State() // never fails on a Host
+	watch(s)
 }
 
 // dispatch runs the function. One that does not exist is not implemented.
@@ -208,6 +238,7 @@ func (h *Host) OpenHandles(client string) int {
 
 // SetUnknowns chooses between answers where the real one is not known.
 func (h *Host) SetUnknowns(u Unknowns) error {
+	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.unknowns = u

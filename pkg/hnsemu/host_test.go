@@ -383,3 +383,29 @@ func TestMutates(t *testing.T) {
 		}
 	}
 }
+
+// TestWatch: who watches has the state after each change, before its maker is answered.
+func TestWatch(t *testing.T) {
+	c := newClient(t, "2022")
+	var got []State
+	c.Watch(func(s State) { got = append(got, s) })
+	if len(got) != 1 || len(got[0].Networks) != 0 {
+		t.Fatalf("at once: %+v", got)
+	}
+	n := c.network("L2Bridge", "n")
+	if last := got[len(got)-1]; len(last.Networks) != 1 || last.Networks[0].ID != n {
+		t.Errorf("after a network was made: %+v", last.Networks)
+	}
+	calls := len(got)
+	c.query("Network", n, "")
+	if len(got) != calls {
+		t.Errorf("a question was told as a change")
+	}
+	c.createEndpoint(n, v2(`"Name":"e"`))
+	if err := c.Reboot(); err != nil {
+		t.Fatal(err)
+	}
+	if last := got[len(got)-1]; len(last.Endpoints) != 0 {
+		t.Errorf("after the reboot: %+v", last.Endpoints)
+	}
+}
