@@ -22,8 +22,11 @@ type node struct {
 
 // netSwitch is the bridge of a network.
 type netSwitch struct {
-	// gateways are the addresses of the bridge, with the lengths of their subnets.
+	// gateways are the addresses of the bridge, with the lengths of their subnets: the
+	// network's gateways, and those of the node's own endpoints on it.
 	gateways []netip.Prefix
+	// source is the address that the node has for its pods, zero for the gateway.
+	source netip.Addr
 }
 
 // pod is a network namespace: its links by name.
@@ -45,7 +48,7 @@ func planOf(s hnsemu.State) node {
 	networks := map[string]hnsemu.NetworkState{}
 	for _, n := range s.Networks {
 		networks[n.ID] = n
-		var own netSwitch
+		own := netSwitch{source: n.ManagementIP}
 		for _, sub := range n.Subnets {
 			if sub.Gateway.IsValid() {
 				own.gateways = append(own.gateways, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
@@ -53,12 +56,20 @@ func planOf(s hnsemu.State) node {
 		}
 		out.switches[switchName(n.ID)] = own
 	}
+	own := map[string]bool{} // namespaces that are the node's
 	for _, ns := range s.Namespaces {
-		if ns.Compartment != 0 && !strings.HasPrefix(ns.Type, "HostDefault") {
+		own[ns.ID] = strings.HasPrefix(ns.Type, "HostDefault")
+		if ns.Compartment != 0 && !own[ns.ID] {
 			out.pods[ns.ID] = pod{}
 		}
 	}
 	for _, e := range s.Endpoints {
+		if e.System == "Host" || own[e.NamespaceID] {
+			on := out.switches[switchName(e.NetworkID)]
+			on.gateways = append(on.gateways, e.Addresses...)
+			out.switches[switchName(e.NetworkID)] = on
+			continue
+		}
 		p := out.pods[e.NamespaceID]
 		if p == nil || e.Remote {
 			continue

@@ -86,12 +86,22 @@ func (w wire) addSwitch(name string, s netSwitch) error {
 			}
 		}
 	}
+	if err := w.h.LinkSetUp(bridge); err != nil {
+		return err
+	}
 	for _, gateway := range s.gateways {
-		if err := w.h.AddrReplace(bridge, &netlink.Addr{IPNet: ipNet(gateway), Flags: unix.IFA_F_NODAD}); err != nil {
+		if err := w.h.AddrReplace(bridge, &netlink.Addr{IPNet: ipNet(gateway), Flags: unix.IFA_F_NODAD | unix.IFA_F_NOPREFIXROUTE}); err != nil {
 			return fmt.Errorf("address %s of switch %s: %w", gateway, name, err)
 		}
+		r := &netlink.Route{LinkIndex: bridge.Attrs().Index, Dst: ipNet(gateway.Masked()), Scope: netlink.SCOPE_LINK}
+		if s.source.IsValid() && s.source.Is4() == gateway.Addr().Is4() {
+			r.Src = s.source.AsSlice()
+		}
+		if err := w.h.RouteReplace(r); err != nil {
+			return fmt.Errorf("route to %s by switch %s: %w", gateway.Masked(), name, err)
+		}
 	}
-	return w.h.LinkSetUp(bridge)
+	return nil
 }
 
 // switchMAC is fixed: a bridge without one takes that of a pod, and connections through
