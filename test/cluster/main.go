@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -126,8 +125,7 @@ func machineNode() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		client := supervisor.NewClient(*dir)
-		a := &node.Agent{Cluster: cluster, Node: n, Announce: func(addr netip.Addr, there bool) error { return client.Announce(n, addr, there) }}
+		a := &node.Agent{Cluster: cluster, Node: n}
 		return a.Run(c.Context())
 	}
 	return c

@@ -31,8 +31,9 @@ func Init(args []string, files ...*os.File) (exitCode int, err error) {
 	if os.Getpid() != 1 {
 		return 0, errors.New("not the first process of a namespace")
 	}
-	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
-		return 0, fmt.Errorf("make mounts private: %w", err)
+	// What is mounted here is seen here only, and what is mounted outside here, too.
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return 0, fmt.Errorf("keep mounts in: %w", err)
 	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return 0, fmt.Errorf("mount /proc: %w", err)

@@ -66,14 +66,6 @@ func NewNet(path string) error {
 	return nil
 }
 
-// DeleteNet takes away what NewNet made.
-func DeleteNet(path string) error {
-	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-		return err
-	}
-	return os.Remove(path)
-}
-
 // Up brings an interface of the present namespace up.
 func Up(name string) error {
 	link, err := netlink.LinkByName(name)

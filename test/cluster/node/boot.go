@@ -203,6 +203,8 @@ imports = []
   runtime_type = 'io.containerd.runhcs.v1'
   runtime_path = '%[6]s'
   cni_conf_dir = 'C:\%[7]s'
+  [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runhcs-wcow-hypervisor.options]
+    SandboxIsolation = 1
 `, windows(mirrorsDir), build.SandboxImage, windows(spec.BinDir), windows(spec.ConfDir), spec.CRIPort, shim, windows(hyperVConfDir))
 }
 

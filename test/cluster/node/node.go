@@ -11,7 +11,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,8 +32,6 @@ import (
 type Agent struct {
 	Cluster spec.Cluster
 	Node    spec.Node
-	// Announce is the runner's.
-	Announce func(a netip.Addr, there bool) error
 
 	mu                  sync.Mutex
 	containerd, kubelet *service.Service
@@ -101,7 +98,7 @@ func (a *Agent) runContainers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &runner.Runner{Dir: a.in("pods"), Root: a.Cluster.Root, Drive: a.Cluster.Drive(a.Node), HNS: hns, Announce: a.Announce}
+	r := &runner.Runner{Dir: a.in("pods"), Root: a.Cluster.Root, Drive: a.Cluster.Drive(a.Node), HNS: hns, Netns: func(id string) string { return a.Cluster.PodNetNS(a.Node, id) }}
 	return r.Serve(ctx, l)
 }
 

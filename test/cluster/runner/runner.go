@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package runner runs Linux processes in the place of a Windows node's containers: each in
-// a file tree, mounts and process ids of its own, those of a pod in one network namespace
-// with the addresses that HNS gave the pod's endpoints.
+// a file tree, mounts and process ids of its own, those of a pod in the network namespace
+// that the data plane makes of the pod's HCN namespace.
 package runner
 
 import (
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -30,9 +29,9 @@ type Runner struct {
 	Dir, Root, Drive string
 	// HNS is the node's, as its operator sees it.
 	HNS hnsemu.Control
-	// Announce is told of an address of a pod that has come or is about to go, for who
-	// routes between nodes.
-	Announce func(a netip.Addr, there bool) error
+	// Netns returns the file of the network namespace of an HCN namespace that has a
+	// compartment.
+	Netns func(id string) string
 
 	mu         sync.Mutex
 	pods       map[string]*pod

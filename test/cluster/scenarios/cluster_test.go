@@ -134,6 +134,13 @@ func (c *cluster) leftovers() error {
 		if got, want := len(namespaces), onNode[n.Name]; got != want {
 			failures = append(failures, fmt.Errorf("%s has %d namespaces and %d pods", n.Name, got, want))
 		}
+		files, err := filepath.Glob(filepath.Join(c.machine(n), "root", c.PodNetNS(n, "*")))
+		if err != nil {
+			return err
+		}
+		if got, want := len(files), onNode[n.Name]; got != want {
+			failures = append(failures, fmt.Errorf("%s has %d network namespaces and %d pods", n.Name, got, want))
+		}
 		if got, want := len(c.reserved(n)), onNode[n.Name]; got != want && c.usesHostLocal() {
 			failures = append(failures, fmt.Errorf("%s has %d addresses reserved and %d pods", n.Name, got, want))
 		}

@@ -86,6 +86,9 @@ func (c Cluster) Program(name string) string { return filepath.Join(c.Programs, 
 // NetNS returns the file of a node's network namespace.
 func (c Cluster) NetNS(n Node) string { return c.In("netns", n.Name) }
 
+// PodNetNS returns the file of the network namespace of an HCN namespace of a node.
+func (c Cluster) PodNetNS(n Node, id string) string { return c.In("netns", n.Name+"-pods", id) }
+
 // Log returns the file of a program's log.
 func (c Cluster) Log(name string) string { return c.In("logs", name+".log") }
 

@@ -11,12 +11,10 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
 )
 
 // Status is what a cluster is doing.
@@ -61,7 +59,7 @@ func (s *Supervisor) status() Status {
 	return out
 }
 
-// handler serves the commands, and the nodes' announcements.
+// handler serves the commands.
 func (s *Supervisor) handler(end func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(s.status()) })
@@ -84,18 +82,6 @@ func (s *Supervisor) handler(end func()) http.Handler {
 			return
 		}
 		_ = json.NewEncoder(w).Encode(state)
-	})
-	mux.HandleFunc("POST /announce/{name}/{address}/{there}", func(w http.ResponseWriter, q *http.Request) {
-		n, err := s.node(q.PathValue("name"))
-		if err != nil {
-			answer(w, err)
-			return
-		}
-		a, err := netip.ParseAddr(q.PathValue("address"))
-		if err == nil {
-			err = s.announce(n.spec, a, q.PathValue("there") == "true")
-		}
-		answer(w, err)
 	})
 	return mux
 }
@@ -170,11 +156,6 @@ func (c Client) End(ctx context.Context) error { return post(ctx, c.http, "http:
 // Node carries out a verb for a node.
 func (c Client) Node(ctx context.Context, name, verb string) error {
 	return post(ctx, c.http, "http://cluster/node/"+name+"/"+verb)
-}
-
-// Announce tells of a pod's address on a node.
-func (c Client) Announce(n spec.Node, a netip.Addr, there bool) error {
-	return post(context.Background(), c.http, fmt.Sprintf("http://cluster/announce/%s/%s/%t", n.Name, a, there))
 }
 
 func post(ctx context.Context, client *http.Client, url string) error {

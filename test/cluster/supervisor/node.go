@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -15,7 +16,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/wire"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
 	agent "github.com/bulkhead-cni/bulkhead/test/cluster/node"
@@ -26,8 +29,11 @@ import (
 // reboots.
 type node struct {
 	*Supervisor
-	spec spec.Node
-	hns  *hnsemu.Host
+	spec  spec.Node
+	hns   *hnsemu.Host
+	plane *dataplane.Plane
+	// routed are the addresses of its pods that the others have a way to.
+	routed map[netip.Addr]bool
 
 	mu  sync.Mutex
 	cmd *exec.Cmd     // the machine's first process, nil while it is off
@@ -69,8 +75,53 @@ func (s *Supervisor) newNode(n spec.Node) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	made := &node{Supervisor: s, spec: n, hns: host, routed: map[netip.Addr]bool{}}
+	if made.plane, err = dataplane.Open(s.cluster.PodNetNS(n, ""), path); err != nil {
+		return nil, err
+	}
+	host.Watch(made.carryOut)
 	go func() { _ = wire.Serve(context.Background(), l, host) }() // until this process ends
-	return &node{Supervisor: s, spec: n, hns: host}, nil
+	return made, nil
+}
+
+// carryOut makes the node's data plane what HNS was told, and the ways to its pods.
+func (n *node) carryOut(s hnsemu.State) {
+	if err := n.plane.Apply(s); err != nil {
+		log.Printf("%s: %v", n.spec.Name, err)
+	}
+	private, compartment := map[string]bool{}, map[string]bool{}
+	for _, of := range s.Networks {
+		private[of.ID] = of.Driver == hns.NAT
+	}
+	for _, of := range s.Namespaces {
+		compartment[of.ID] = of.Compartment != 0
+	}
+	want := map[netip.Addr]bool{}
+	for _, e := range s.Endpoints {
+		if e.Remote || private[e.NetworkID] || !compartment[e.NamespaceID] {
+			continue
+		}
+		for _, a := range e.Addresses {
+			want[a.Addr()] = true
+		}
+	}
+	for a := range n.routed {
+		if !want[a] {
+			n.tell(a, false)
+		}
+	}
+	for a := range want {
+		if !n.routed[a] {
+			n.tell(a, true)
+		}
+	}
+	n.routed = want
+}
+
+func (n *node) tell(a netip.Addr, there bool) {
+	if err := n.route(n.spec, a, there); err != nil {
+		log.Printf("%s: %v", n.spec.Name, err)
+	}
 }
 
 // boot turns the machine on.
@@ -103,9 +154,6 @@ func (n *node) boot() error {
 		n.cmd = nil
 		n.mu.Unlock()
 		log.Printf("%s is off (%v)", n.spec.Name, ended)
-		if err := n.forget(n.spec); err != nil {
-			log.Print(err)
-		}
 		close(off)
 	}()
 	return nil

@@ -94,6 +94,9 @@ func (s *Supervisor) start(ctx context.Context) error {
 	if err := unix.Mount("tmpfs", s.cluster.In("netns"), "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount %s: %w", s.cluster.In("netns"), err)
 	}
+	if err := unix.Mount("", s.cluster.In("netns"), "", unix.MS_SHARED, ""); err != nil {
+		return err // the machines are to see pods' namespaces that come later
+	}
 	if err := machine.Up("lo"); err != nil {
 		return err
 	}
@@ -139,8 +142,8 @@ func (s *Supervisor) stop() {
 	}
 }
 
-// announce makes or removes the way to an address of a pod, for all but its own node.
-func (s *Supervisor) announce(n spec.Node, a netip.Addr, there bool) error {
+// route makes or removes the way to an address of a pod, for all but its own node.
+func (s *Supervisor) route(n spec.Node, a netip.Addr, there bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	owner, known := s.routes[a]
@@ -156,34 +159,17 @@ func (s *Supervisor) announce(n spec.Node, a netip.Addr, there bool) error {
 	if a.Is6() {
 		via = n.Addresses()[1].Addr()
 	}
-	route := func(by string) error {
+	to := func(by string) error {
 		if there {
 			return machine.Route(netip.PrefixFrom(a, a.BitLen()), by, via)
 		}
 		return machine.Unroute(netip.PrefixFrom(a, a.BitLen()))
 	}
-	failures := []error{route(bridge)}
+	failures := []error{to(bridge)}
 	for name, other := range s.nodes {
 		if name != n.Name {
-			failures = append(failures, machine.In(s.cluster.NetNS(other.spec), func() error { return route("eth0") }))
+			failures = append(failures, machine.In(s.cluster.NetNS(other.spec), func() error { return to("eth0") }))
 		}
-	}
-	return errors.Join(failures...)
-}
-
-// forget removes the ways to all pods of a node.
-func (s *Supervisor) forget(n spec.Node) error {
-	s.mu.Lock()
-	var of []netip.Addr
-	for a, owner := range s.routes {
-		if owner == n.Name {
-			of = append(of, a)
-		}
-	}
-	s.mu.Unlock()
-	var failures []error
-	for _, a := range of {
-		failures = append(failures, s.announce(n, a, false))
 	}
 	return errors.Join(failures...)
 }

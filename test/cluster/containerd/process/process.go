@@ -32,7 +32,9 @@ type Start struct {
 	Sandbox, Container, Exec string
 	// Namespace is the GUID of the pod's HCN namespace, empty for the node's network.
 	Namespace string
-	Hostname  string
+	// HyperV says that the pod's runtime isolates by Hyper-V.
+	HyperV   bool
+	Hostname string
 	// Args begin with the program. Env has NAME=VALUE.
 	Args, Env []string
 	Cwd       string

@@ -31,6 +31,7 @@ type stdio struct {
 type started struct {
 	key
 	bundle string
+	hyperV bool
 	spec   *specs.Spec
 	of     *specs.Process
 	io     stdio
@@ -107,7 +108,7 @@ func (p *started) end(code uint32, exited func()) {
 // request is what the runner is asked for.
 func (p *started) request() process.Start {
 	out := process.Start{
-		Sandbox: sandboxOf(p.spec, p.container), Container: p.container, Exec: p.exec, Hostname: p.spec.Hostname,
+		Sandbox: sandboxOf(p.spec, p.container), Container: p.container, Exec: p.exec, Hostname: p.spec.Hostname, HyperV: p.hyperV,
 		Args: p.of.Args, Env: p.of.Env, Cwd: p.of.Cwd, Terminal: p.io.terminal,
 	}
 	if len(out.Args) == 0 {

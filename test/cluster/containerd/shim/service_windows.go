@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/options"
 	"github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/stats"
 	eventstypes "github.com/containerd/containerd/api/events"
 	task "github.com/containerd/containerd/api/runtime/task/v3"
@@ -19,6 +20,7 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -94,11 +96,26 @@ func (s *service) Create(_ context.Context, r *task.CreateTaskRequest) (*task.Cr
 	}
 	p := newProcess(key{r.ID, ""}, spec, spec.Process, stdio{r.Stdin, r.Stdout, r.Stderr, r.Terminal})
 	p.bundle = r.Bundle
+	if p.hyperV, err = isHyperV(r.Options); err != nil {
+		return nil, err
+	}
 	if err := s.put(p); err != nil {
 		return nil, err
 	}
 	s.publish(runtime.TaskCreateEventTopic, &eventstypes.TaskCreate{ContainerID: r.ID, Bundle: r.Bundle, Pid: p.pid()})
 	return &task.CreateTaskResponse{Pid: p.pid()}, nil
+}
+
+// isHyperV reads the isolation from the runtime's options, which are runhcs'.
+func isHyperV(any *anypb.Any) (bool, error) {
+	if any == nil {
+		return false, nil
+	}
+	var of options.Options
+	if err := any.UnmarshalTo(&of); err != nil {
+		return false, errgrpc.ToGRPCf(errdefs.ErrInvalidArgument, "options of the runtime: %v", err)
+	}
+	return of.SandboxIsolation == options.Options_HYPERVISOR, nil
 }
 
 // Exec prepares a further process in a container.
