@@ -8,7 +8,9 @@ package packets
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -73,6 +75,18 @@ func newLab(t *testing.T, driver hns.Driver) *lab {
 		of.Subnets = subnets
 	}
 	if l.network, err = l.hns.CreateNetwork(context.Background(), of); err != nil {
+		t.Fatal(err)
+	}
+	// The adapter, as far as the data plane needs it.
+	adapter := l.host.Node().Adapters[0].Address.Addr()
+	err = in(l.node, func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		return errors.Join(netlink.LinkSetUp(lo), netlink.AddrAdd(lo, &netlink.Addr{IPNet: &net.IPNet{IP: adapter.AsSlice(), Mask: net.CIDRMask(32, 32)}}))
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	l.plane, err = dataplane.Open(filepath.Join(t.TempDir(), "netns"), fmt.Sprintf("/proc/self/fd/%d", l.node))

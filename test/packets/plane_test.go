@@ -123,6 +123,53 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// TestNodeEndpoint: an endpoint of the node's own on a network is the gateway of pods that
+// name it, and coming and going it disturbs no connection of the node with a pod.
+func TestNodeEndpoint(t *testing.T) {
+	l := newLab(t, hns.L2Bridge)
+	p := l.pod(hns.Process)
+	p.serve(80)
+	c, err := dial(l.node, p.address(true), 80, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, own := context.Background(), netip.MustParseAddr("172.16.0.2")
+	id, err := l.hns.CreateEndpoint(ctx, hns.Endpoint{Name: "net_ep", NetworkID: l.network.ID, Addresses: []netip.Prefix{netip.PrefixFrom(own, 16)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.hns.AttachHost(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	l.apply()
+	var listener net.Listener
+	err = in(l.node, func() (err error) {
+		listener, err = net.Listen("tcp", netip.AddrPortFrom(own, 90).String())
+		return err
+	})
+	if err != nil {
+		t.Fatalf("the node does not have its endpoint's address: %v", err)
+	}
+	defer listener.Close()
+	if to, err := dial(p.ns, own, 90, patience); err != nil {
+		t.Errorf("from the pod: %v", err)
+	} else {
+		to.Close()
+	}
+	if err := l.hns.DeleteEndpoint(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	l.apply()
+	if to, err := dial(p.ns, own, 90, moment); err == nil {
+		to.Close()
+		t.Error("the address stays when the endpoint is gone")
+	}
+	if err := echo(c); err != nil {
+		t.Errorf("the node's connection with the pod: %v", err)
+	}
+}
+
 // TestLiveConnection: connections that were let through go on when rules change, also when
 // the new ones would not let them through.
 func TestLiveConnection(t *testing.T) {

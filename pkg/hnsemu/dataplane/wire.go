@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -80,7 +81,8 @@ func (w wire) addSwitch(name string, s netSwitch) error {
 		return err
 	}
 	for _, a := range old {
-		if !a.IP.IsLinkLocalUnicast() {
+		keep := slices.ContainsFunc(s.gateways, func(p netip.Prefix) bool { return ipNet(p).String() == a.IPNet.String() })
+		if !keep && !a.IP.IsLinkLocalUnicast() {
 			if err := w.h.AddrDel(bridge, &a); err != nil {
 				return fmt.Errorf("switch %s: %w", name, err)
 			}
@@ -98,7 +100,7 @@ func (w wire) addSwitch(name string, s netSwitch) error {
 			r.Src = s.source.AsSlice()
 		}
 		if err := w.h.RouteReplace(r); err != nil {
-			return fmt.Errorf("route to %s by switch %s: %w", gateway.Masked(), name, err)
+			return fmt.Errorf("route to %s by switch %s from the node's address %v: %w", gateway.Masked(), name, s.source, err)
 		}
 	}
 	return nil
