@@ -107,12 +107,12 @@ func (s *service) Create(_ context.Context, r *task.CreateTaskRequest) (*task.Cr
 }
 
 // isHyperV reads the isolation from the runtime's options, which are runhcs'.
-func isHyperV(any *anypb.Any) (bool, error) {
-	if any == nil {
+func isHyperV(given *anypb.Any) (bool, error) {
+	if given == nil {
 		return false, nil
 	}
 	var of options.Options
-	if err := any.UnmarshalTo(&of); err != nil {
+	if err := given.UnmarshalTo(&of); err != nil {
 		return false, errgrpc.ToGRPCf(errdefs.ErrInvalidArgument, "options of the runtime: %v", err)
 	}
 	return of.SandboxIsolation == options.Options_HYPERVISOR, nil
