@@ -129,10 +129,10 @@ func TestExplain(t *testing.T) {
 	}{
 		{"--direction in --protocol tcp --port 8080 --remote 10.1.2.3", true, "bulkhead-acl-switch-in-rule0-tcp", hns.Switch},
 		{"--direction in --protocol TCP --port 8080 --remote fd00::1", true, "bulkhead-acl-switch-in-rule0-tcp", hns.Switch},
-		{"--direction in --protocol 6 --port 8081 --remote 10.1.2.3", false, "", hns.Host},
-		{"--direction in --protocol tcp --port 80", false, "", hns.Host},
+		{"--direction in --protocol 6 --port 8081 --remote 10.1.2.3", false, "bulkhead-acl-switch-in-tail", hns.Switch},
+		{"--direction in --protocol tcp --port 80", false, "bulkhead-acl-switch-in-tail", hns.Switch},
 		{"--direction in --protocol udp --port 10250 --remote 192.168.1.5", true, "bulkhead-acl-switch-in-host", hns.Switch},
-		{"--direction in --protocol udp --port 10250 --remote 192.168.1.5 --node 192.168.1.6", false, "", hns.Host},
+		{"--direction in --protocol udp --port 10250 --remote 192.168.1.5 --node 192.168.1.6", false, "bulkhead-acl-switch-in-tail", hns.Switch},
 		{"--direction in --protocol icmp", true, "bulkhead-acl-switch-in-rule1-icmpv4", hns.Switch},
 		{"--direction in --protocol icmp --remote fe80::1", true, "bulkhead-acl-switch-in-rule1-icmpv6", hns.Switch},
 		{"--direction in --protocol icmp --isolation hyperv --driver overlay", true, "bulkhead-acl-switch-in-rule1-icmpv4", hns.Switch},
