@@ -121,9 +121,10 @@ func (c *cluster) peer(n spec.Node) {
 		c.install(n, c.Program(name), name)
 	}
 	subnet := 100 + n.Number
-	// Bulkhead's own command makes it, of a conflist with that network.
+	// A pod of Bulkhead's makes it, with the node's endpoint, which win-bridge takes for the
+	// gateway of its pods.
 	native := fmt.Sprintf(`{"cniVersion": "1.1.0", "name": "winbridge", "plugins": [{"type": "bulkhead", "driver": "l2bridge",
-		"network": {"adapter": "Ethernet", "subnets": [{"prefix": "10.10.%d.0/24", "gateway": "10.10.%[1]d.1"}]},
+		"network": {"adapter": "Ethernet", "gatewayEndpoint": true, "subnets": [{"prefix": "10.10.%d.0/24", "gateway": "10.10.%[1]d.1"}]},
 		"ipam": {"type": "host-local", "dataDir": "C:/ProgramData/bulkhead/networks"}}]}`, subnet)
 	if !c.hasNetwork(n, "winbridge") {
 		c.conflist(n, native)
