@@ -51,12 +51,10 @@ func (s Set) Verdict(p Packet) Verdict {
 		s.Target.Isolation, s.Target.Driver)}
 	for _, point := range EnforcedBy(s.Target.Driver, s.Target.Isolation) {
 		next := s.at(point, p)
-		switch {
-		case !next.Allowed && p.Direction == hns.Out:
+		if !next.Allowed && p.Direction == hns.Out {
 			return next
-		case !next.Allowed: // VFP is the last one, and sees what comes in first
-			v = next
-		case v.Allowed:
+		}
+		if !next.Allowed || v.Allowed { // VFP is the last one, and sees what comes in first
 			v = next
 		}
 	}

@@ -85,12 +85,11 @@ func Evaluate(e Endpoint, p Packet) (Verdict, error) {
 	verdict := Verdict{Allowed: true, Rule: "default allow", Why: "no enforcement point can be configured for hyperv isolation on this driver"}
 	for i, point := range e.Points(p.Isolation) {
 		v := point.judge(e, p)
-		switch {
-		case !v.Allowed && p.Direction == hns.Out:
+		if !v.Allowed && p.Direction == hns.Out {
 			return v, nil
-		case !v.Allowed: // the switch is the last one, and sees what comes in first
-			verdict = v
-		case verdict.Allowed && (i == 0 || v.At != ""):
+		}
+		// The switch is the last point, and sees what comes in first.
+		if !v.Allowed || verdict.Allowed && (i == 0 || v.At != "") {
 			verdict = v
 		}
 	}
