@@ -254,6 +254,7 @@ func (h *Host) Node() Node {
 
 // SetNode replaces the machine that HNS runs on.
 func (h *Host) SetNode(n Node) error {
+	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.node = Node{slices.Clone(n.Adapters), slices.Clone(n.BoundPorts)}

@@ -373,6 +373,56 @@ func rulesOf(r *rand.Rand) []hns.Policy {
 	return out
 }
 
+// TestNamesTaken: a link of somebody else's that has a pod's or a switch's name is an error
+// and stays, and when it is gone the next Apply makes the pod.
+func TestNamesTaken(t *testing.T) {
+	l := newLab(t, hns.L2Bridge)
+	p := l.pod(hns.Process)
+	state, err := l.host.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := netlink.NewHandleAt(l.node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	links, err := h.LinkList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range links {
+		name := of.Attrs().Name
+		if name == "lo" {
+			continue
+		}
+		if err := l.plane.Apply(hnsemu.State{}); err != nil {
+			t.Fatal(err)
+		}
+		foreign := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
+		if err := h.LinkAdd(foreign); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.plane.Apply(state); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is taken: %v", name, err)
+		}
+		if err := h.LinkDel(foreign); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		l.apply()
+	}
+	p.ns.Close()
+	if p.ns, err = netns.GetFromPath(l.plane.Namespace(p.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	p.serve(80)
+	c, err := dial(l.node, p.address(true), 80, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
 // TestLeavings: what a plane that was killed left is removed by the next, and nothing of
 // anybody else's.
 func TestLeavings(t *testing.T) {

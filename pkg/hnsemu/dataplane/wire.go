@@ -72,9 +72,11 @@ func (w wire) addSwitch(name string, s netSwitch) error {
 		if bridge, err = w.h.LinkByName(name); err != nil {
 			return err
 		}
-		if err := w.h.LinkSetAlias(bridge, alias); err != nil {
+		if err := w.mark(bridge); err != nil {
 			return err
 		}
+	} else if bridge.Attrs().Alias != alias {
+		return fmt.Errorf("switch %s: a link of that name is somebody else's", name)
 	}
 	old, err := w.h.AddrList(bridge, netlink.FAMILY_ALL)
 	if err != nil {
@@ -134,7 +136,10 @@ func (w wire) addLink(name string, l link, ns netns.NsHandle) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(w.h.LinkSetAlias(own, alias), w.h.LinkSetUp(own)); err != nil {
+	if err := w.mark(own); err != nil {
+		return err
+	}
+	if err := w.h.LinkSetUp(own); err != nil {
 		return err
 	}
 	return inside(ns, func() error { return l.configure(name) })
@@ -166,10 +171,18 @@ func (l link) configure(name string) error {
 	return nil
 }
 
-// remove removes a link. One that is gone is no error.
+// mark says whose a link is that was just made. One that cannot be marked is removed.
+func (w wire) mark(l netlink.Link) error {
+	if err := w.h.LinkSetAlias(l, alias); err != nil {
+		return errors.Join(fmt.Errorf("mark %s: %w", l.Attrs().Name, err), w.h.LinkDel(l))
+	}
+	return nil
+}
+
+// remove removes a link. One that is gone, or somebody else's, is no error.
 func (w wire) remove(name string) error {
 	l, err := w.h.LinkByName(name)
-	if errors.As(err, &netlink.LinkNotFoundError{}) {
+	if errors.As(err, &netlink.LinkNotFoundError{}) || err == nil && l.Attrs().Alias != alias {
 		return nil
 	}
 	if err == nil {
