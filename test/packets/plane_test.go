@@ -7,7 +7,6 @@ package packets
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -18,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -28,186 +26,6 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
 )
-
-// serve answers TCP connections in a pod with what they say, until the end of the test.
-func (p *pod) serve(port int) {
-	p.lab.Helper()
-	err := in(p.ns, func() error {
-		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err != nil {
-			return err
-		}
-		p.lab.Cleanup(func() { listener.Close() })
-		go func() {
-			for {
-				c, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer c.Close()
-					_, _ = io.Copy(c, c)
-				}()
-			}
-		}()
-		return nil
-	})
-	if err != nil {
-		p.lab.Fatal(err)
-	}
-}
-
-// dial connects from a namespace to an address.
-func dial(ns netns.NsHandle, to netip.Addr, port int, patience time.Duration) (c net.Conn, err error) {
-	err = in(ns, func() (err error) {
-		c, err = net.DialTimeout("tcp", netip.AddrPortFrom(to, uint16(port)).String(), patience)
-		return err
-	})
-	return c, err
-}
-
-// moment is how long something may take that must not happen.
-const moment = 100 * time.Millisecond
-
-// echo sends something on a connection and reads it back.
-func echo(c net.Conn) error {
-	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
-		return err
-	}
-	if _, err := c.Write([]byte("word")); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(c, make([]byte, 4))
-	return err
-}
-
-// TestTraffic: pods of a node reach each other and are reached by the node, in both
-// families, and a rule that denies a port denies that port.
-func TestTraffic(t *testing.T) {
-	for _, driver := range hns.Drivers() {
-		t.Run(string(driver), func(t *testing.T) {
-			l := newLab(t, driver)
-			a, b := l.pod(hns.Process), l.pod(hns.Process)
-			a.serve(80)
-			a.serve(81)
-			rules := []hns.ACL{
-				{ID: "closed", Direction: hns.In, Action: hns.Block, Protocol: 6, LocalPorts: []hns.PortRange{{First: 81, Last: 90}}},
-				{ID: "in", Direction: hns.In, Action: hns.Allow, Protocol: hns.ProtocolAny},
-				{ID: "out", Direction: hns.Out, Action: hns.Allow, Protocol: hns.ProtocolAny},
-			}
-			for i := range rules {
-				rules[i].RuleType = hns.Host
-				if driver.HasVFP() {
-					rules[i].RuleType, rules[i].Priority = hns.Switch, uint16(1000+i)
-				}
-			}
-			a.program(rules)
-			for _, from := range []netns.NsHandle{b.ns, l.node, a.ns} {
-				for _, to := range a.endpoint.Addrs() {
-					c, err := dial(from, to, 80, patience)
-					if err != nil {
-						t.Errorf("to %s: %v", to, err)
-						continue
-					}
-					if err := echo(c); err != nil {
-						t.Errorf("to %s: %v", to, err)
-					}
-					c.Close()
-					if c, err := dial(from, to, 81, moment); from != a.ns && err == nil {
-						c.Close()
-						t.Errorf("to %s: the port is open", to)
-					}
-				}
-			}
-		})
-	}
-}
-
-// TestNodeEndpoint: an endpoint of the node's own on a network is the gateway of pods that
-// name it, and coming and going it disturbs no connection of the node with a pod.
-func TestNodeEndpoint(t *testing.T) {
-	l := newLab(t, hns.L2Bridge)
-	p := l.pod(hns.Process)
-	p.serve(80)
-	c, err := dial(l.node, p.address(true), 80, patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx, own := context.Background(), netip.MustParseAddr("172.16.0.2")
-	id, err := l.hns.CreateEndpoint(ctx, hns.Endpoint{Name: "net_ep", NetworkID: l.network.ID, Addresses: []netip.Prefix{netip.PrefixFrom(own, 16)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.hns.AttachHost(ctx, id); err != nil {
-		t.Fatal(err)
-	}
-	l.apply()
-	var listener net.Listener
-	err = in(l.node, func() (err error) {
-		listener, err = net.Listen("tcp", netip.AddrPortFrom(own, 90).String())
-		return err
-	})
-	if err != nil {
-		t.Fatalf("the node does not have its endpoint's address: %v", err)
-	}
-	defer listener.Close()
-	if to, err := dial(p.ns, own, 90, patience); err != nil {
-		t.Errorf("from the pod: %v", err)
-	} else {
-		to.Close()
-	}
-	if err := l.hns.DeleteEndpoint(ctx, id); err != nil {
-		t.Fatal(err)
-	}
-	l.apply()
-	if to, err := dial(p.ns, own, 90, moment); err == nil {
-		to.Close()
-		t.Error("the address stays when the endpoint is gone")
-	}
-	if err := echo(c); err != nil {
-		t.Errorf("the node's connection with the pod: %v", err)
-	}
-}
-
-// TestLiveConnection: connections that were let through go on when rules change, also when
-// the new ones would not let them through.
-func TestLiveConnection(t *testing.T) {
-	l := newLab(t, hns.L2Bridge)
-	a, b := l.pod(hns.Process), l.pod(hns.Process)
-	a.serve(80)
-	open := []hns.ACL{
-		{ID: "in", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: hns.ProtocolAny, Priority: 1000},
-		{ID: "out", Direction: hns.Out, Action: hns.Allow, RuleType: hns.Switch, Protocol: hns.ProtocolAny, Priority: 1000},
-	}
-	a.program(open)
-	c, err := dial(b.ns, a.address(true), 80, patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	for range 20 {
-		a.program(open)
-		if err := echo(c); err != nil {
-			t.Fatalf("after the same rules: %v", err)
-		}
-	}
-	closed := slices.Clone(open)
-	closed[0].Action = hns.Block
-	a.program(closed)
-	if err := echo(c); err != nil {
-		t.Errorf("after rules that block it: %v", err)
-	}
-	if c, err := dial(b.ns, a.address(true), 80, moment); err == nil {
-		c.Close()
-		t.Error("a new connection passes rules that block it")
-	}
-	before := a.drops()
-	a.program(open)
-	if diff := cmp.Diff(before, a.drops()); diff != "" {
-		t.Errorf("counters do not go on: %s", diff)
-	}
-}
 
 // counted is what a counter has counted.
 var counted = regexp.MustCompile(`packets \d+ bytes \d+`)
