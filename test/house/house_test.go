@@ -49,7 +49,10 @@ var mayImport = map[string][]string{
 	"pkg/failure":          {"pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/plan", "pkg/pod", "pkg/problem"},
 	"pkg/cniplugin":        {"pkg/config", "pkg/failure", "pkg/ipam", "pkg/hns", "pkg/network", "pkg/node", "pkg/pod"},
 	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
-	"pkg/hnsemu/dataplane": {"pkg/hnsemu", "pkg/hnsemu/packet", "pkg/hnsemu/schema", "pkg/hns"},
+	"pkg/hnsemu/dataplane": {"pkg/hnsemu", "pkg/hnsemu/dataplane/netspace", "pkg/hnsemu/packet", "pkg/hnsemu/schema", "pkg/hns"},
+
+	"pkg/hnsemu/dataplane/netspace": {},
+
 	"pkg/hnsemu/packet":    {"pkg/hns", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/schema":    {"pkg/hns"},
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},

@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
 )
 
@@ -79,7 +79,7 @@ func newLab(t *testing.T, driver hns.Driver) *lab {
 	}
 	// The adapter, as far as the data plane needs it.
 	adapter := l.host.Node().Adapters[0].Address.Addr()
-	err = in(l.node, func() error {
+	err = netspace.Do(l.node, func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err
@@ -104,36 +104,17 @@ func newLab(t *testing.T, driver hns.Driver) *lab {
 // newNetns returns a network namespace that ends with the test.
 func newNetns(t *testing.T) netns.NsHandle {
 	t.Helper()
-	type made struct {
-		ns  netns.NsHandle
-		err error
+	path := filepath.Join(t.TempDir(), "node")
+	ns, err := netspace.New(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	done := make(chan made)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		ns, err := netns.New()
-		done <- made{ns, err}
-	}()
-	m := <-done
-	if m.err != nil {
-		t.Fatal(m.err)
-	}
-	t.Cleanup(func() { m.ns.Close() })
-	return m.ns
-}
-
-// in runs f on a thread in a network namespace.
-func in(ns netns.NsHandle, f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		err := netns.Set(ns)
-		if err == nil {
-			err = f()
+	t.Cleanup(func() {
+		if err := errors.Join(ns.Close(), netspace.Remove(path)); err != nil {
+			t.Error(err)
 		}
-		done <- err
-	}()
-	return <-done
+	})
+	return ns
 }
 
 // pod is a pod with one endpoint.
@@ -212,7 +193,7 @@ func (l *lab) apply() {
 func (l *lab) socket(ns netns.NsHandle, family, kind, number int, more func(fd int) error) int {
 	l.Helper()
 	fd := -1
-	err := in(ns, func() (err error) {
+	err := netspace.Do(ns, func() (err error) {
 		if fd, err = unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, number); err == nil && more != nil {
 			err = more(fd)
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
 // counted is what a counter has counted.
@@ -95,7 +96,7 @@ func look(t *testing.T, l *lab) string {
 		}
 		describe(h)
 		h.Close()
-		err = in(ns, func() error {
+		err = netspace.Do(ns, func() error {
 			out, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
 			b.Write(counted.ReplaceAll(out, nil))
 			return err

@@ -18,12 +18,13 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
 // serve answers TCP connections in a pod with what they say, until the end of the test.
 func (p *pod) serve(port int) {
 	p.lab.Helper()
-	err := in(p.ns, func() error {
+	err := netspace.Do(p.ns, func() error {
 		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
 			return err
@@ -50,7 +51,7 @@ func (p *pod) serve(port int) {
 
 // dial connects from a namespace to an address.
 func dial(ns netns.NsHandle, to netip.Addr, port int, patience time.Duration) (c net.Conn, err error) {
-	err = in(ns, func() (err error) {
+	err = netspace.Do(ns, func() (err error) {
 		c, err = net.DialTimeout("tcp", netip.AddrPortFrom(to, uint16(port)).String(), patience)
 		return err
 	})
@@ -183,7 +184,7 @@ func TestNodeEndpoint(t *testing.T) {
 	}
 	l.apply()
 	var listener net.Listener
-	err = in(l.node, func() (err error) {
+	err = netspace.Do(l.node, func() (err error) {
 		listener, err = net.Listen("tcp", netip.AddrPortFrom(own, 90).String())
 		return err
 	})

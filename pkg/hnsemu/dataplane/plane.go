@@ -19,6 +19,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
 // Plane is the data plane of a node.
@@ -59,7 +60,7 @@ func Open(dir, netnsPath string) (*Plane, error) {
 		return nil, err
 	}
 	p := &Plane{dir: dir, node: ns, wire: wire{h}, switches: map[string]netSwitch{}, pods: map[string]*livePod{}}
-	if err := errors.Join(p.removeLeavings(), inside(ns, prepareNode)); err != nil {
+	if err := errors.Join(p.removeLeavings(), netspace.Do(ns, prepareNode)); err != nil {
 		p.release()
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (p *Plane) removeLeavings() error {
 	files, err := os.ReadDir(p.dir)
 	failed = append(failed, err)
 	for _, f := range files {
-		failed = append(failed, removeNetns(filepath.Join(p.dir, f.Name())))
+		failed = append(failed, netspace.Remove(filepath.Join(p.dir, f.Name())))
 	}
 	return errors.Join(failed...)
 }
@@ -135,7 +136,7 @@ func (p *Plane) Apply(s hnsemu.State) error {
 func (p *Plane) applyPod(id string, want pod) error {
 	live := p.pods[id]
 	if live == nil {
-		ns, err := newNetns(p.Namespace(id))
+		ns, err := netspace.New(p.Namespace(id))
 		if err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func (p *Plane) applyPod(id string, want pod) error {
 		if live.rules, err = openFirewall(int(ns)); err != nil {
 			return err
 		}
-		if err := inside(ns, preparePod); err != nil {
+		if err := netspace.Do(ns, preparePod); err != nil {
 			return err
 		}
 	}
@@ -191,7 +192,7 @@ func (p *Plane) removePod(id string) error {
 	if live.rules != nil {
 		live.rules.close() // an open handle keeps the namespace alive
 	}
-	failed = append(failed, live.ns.Close(), removeNetns(p.Namespace(id)))
+	failed = append(failed, live.ns.Close(), netspace.Remove(p.Namespace(id)))
 	delete(p.pods, id)
 	return errors.Join(failed...)
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
 // alias marks the links of a data plane.
@@ -142,7 +144,7 @@ func (w wire) addLink(name string, l link, ns netns.NsHandle) error {
 	if err := w.h.LinkSetUp(own); err != nil {
 		return err
 	}
-	return inside(ns, func() error { return l.configure(name) })
+	return netspace.Do(ns, func() error { return l.configure(name) })
 }
 
 // configure gives a link its addresses and routes, in the pod's namespace.

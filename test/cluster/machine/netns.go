@@ -11,59 +11,32 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
-// In runs f on a thread that is in a network namespace. What f starts is in it, too, and
-// so are the sockets that it opens.
+// In runs f on a thread that is in the network namespace of a file.
 func In(path string, f func() error) error {
 	ns, err := netns.GetFromPath(path)
 	if err != nil {
 		return fmt.Errorf("network namespace %s: %w", path, err)
 	}
 	defer ns.Close()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		err := netns.Set(ns)
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
-	return <-done
+	return netspace.Do(ns, f)
 }
 
 // NewNet makes a network namespace with its loopback up, and mounts it at path.
 func NewNet(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	ns, err := netspace.New(path)
+	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		return err
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good, as in In
-		done <- func() error {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return err
-			}
-			if err := unix.Mount(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), path, "", unix.MS_BIND, ""); err != nil {
-				return err
-			}
-			return Up("lo")
-		}()
-	}()
-	if err := <-done; err != nil {
-		return fmt.Errorf("make a network namespace: %w", err)
-	}
-	return nil
+	defer ns.Close()
+	return netspace.Do(ns, func() error { return Up("lo") })
 }
 
 // Up brings an interface of the present namespace up.
