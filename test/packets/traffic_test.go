@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -80,6 +81,15 @@ func TestTraffic(t *testing.T) {
 		t.Run(string(driver), func(t *testing.T) {
 			l := newLab(t, driver)
 			a, b := l.pod(hns.Process), l.pod(hns.Process)
+			want := map[netip.Addr]bool{}
+			if driver != hns.NAT {
+				for _, own := range append(a.endpoint.Addrs(), b.endpoint.Addrs()...) {
+					want[own] = true
+				}
+			}
+			if got := l.plane.Addresses(); !maps.Equal(got, want) {
+				t.Errorf("others need a way to %v, want %v", got, want)
+			}
 			a.serve(80)
 			a.serve(81)
 			rules := []hns.ACL{

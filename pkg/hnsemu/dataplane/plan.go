@@ -38,7 +38,9 @@ type link struct {
 	mac       string // aa-bb-cc-dd-ee-ff
 	addresses []netip.Prefix
 	gateways  []netip.Addr
-	filters   []filter
+	// private says that the network is the node's alone.
+	private bool
+	filters []filter
 }
 
 // planOf says what a node with that state is to have. HCN namespaces get their network
@@ -81,7 +83,7 @@ func planOf(s hnsemu.State) node {
 		}
 		p[LinkName(e.ID)] = link{
 			netSwitch: switchName(e.NetworkID), mac: e.MAC, addresses: e.Addresses,
-			gateways: gatewaysOf(e, networks[e.NetworkID]), filters: filtersOf(view, isolation),
+			gateways: gatewaysOf(e, networks[e.NetworkID]), private: view.Driver == hns.NAT, filters: filtersOf(view, isolation),
 		}
 	}
 	return out

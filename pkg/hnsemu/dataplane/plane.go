@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -129,6 +130,24 @@ func (p *Plane) Apply(s hnsemu.State) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// Addresses returns the addresses of the pods that are there, but for those on nat networks,
+// which are the node's alone. Who routes between nodes needs a way to each.
+func (p *Plane) Addresses() map[netip.Addr]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[netip.Addr]bool{}
+	for _, live := range p.pods {
+		for _, l := range live.links {
+			for _, a := range l.addresses {
+				if !l.private {
+					out[a.Addr()] = true
+				}
+			}
+		}
+	}
+	return out
 }
 
 // applyPod makes a pod what it is to be. Its rules are there before a link that they are

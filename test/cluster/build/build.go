@@ -58,8 +58,8 @@ const (
 	kubernetesModule = "kubernetes"
 	containerdModule = "containerd"
 	flannelModule    = "flannel"
-	// The flannel CNI plugin that is its own repository is not served by every proxy; that of
-	// containernetworking/plugins is the one before it.
+	// Not every proxy has github.com/flannel-io/cni-plugin. This one has the plugin's last
+	// version in containernetworking/plugins.
 	flannelCNIModule = "flannel/cni"
 )
 

@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/wire"
@@ -89,22 +88,7 @@ func (n *node) carryOut(s hnsemu.State) {
 	if err := n.plane.Apply(s); err != nil {
 		log.Printf("%s: %v", n.spec.Name, err)
 	}
-	private, compartment := map[string]bool{}, map[string]bool{}
-	for _, of := range s.Networks {
-		private[of.ID] = of.Driver == hns.NAT
-	}
-	for _, of := range s.Namespaces {
-		compartment[of.ID] = of.Compartment != 0
-	}
-	want := map[netip.Addr]bool{}
-	for _, e := range s.Endpoints {
-		if e.Remote || private[e.NetworkID] || !compartment[e.NamespaceID] {
-			continue
-		}
-		for _, a := range e.Addresses {
-			want[a.Addr()] = true
-		}
-	}
+	want := n.plane.Addresses()
 	for a := range n.routed {
 		if !want[a] {
 			n.tell(a, false)
