@@ -126,26 +126,16 @@ func (c *cluster) peer(n spec.Node) {
 	native := fmt.Sprintf(`{"cniVersion": "1.1.0", "name": "winbridge", "plugins": [{"type": "bulkhead", "driver": "l2bridge",
 		"network": {"adapter": "Ethernet", "gatewayEndpoint": true, "subnets": [{"prefix": "10.10.%d.0/24", "gateway": "10.10.%[1]d.1"}]},
 		"ipam": {"type": "host-local", "dataDir": "C:/ProgramData/bulkhead/networks"}}]}`, subnet)
-	if !c.hasNetwork(n, "winbridge") {
-		c.conflist(n, native)
-		c.run("maker", on(n.Name, pods(web("web", 80))), nil)
-		c.gone("maker")
-	}
-	c.conflist(n, fmt.Sprintf(winBridge, subnet))
-}
-
-func (c *cluster) hasNetwork(n spec.Node, name string) bool {
-	c.Helper()
-	state, err := c.hns.HNS(c.ctx(), n.Name)
-	if err != nil {
-		c.Fatal(err)
-	}
-	for _, of := range state.Networks {
-		if of.Name == name {
-			return true
+	c.Cleanup(func() {
+		// Networks of other drivers cannot share its adapter.
+		if out, err := c.bulkhead(n, "network", "delete", "--name", "winbridge"); err != nil {
+			c.Errorf("delete win-bridge's network: %v: %s", err, out)
 		}
-	}
-	return false
+	})
+	c.conflist(n, native)
+	c.run("maker", on(n.Name, pods(web("web", 80))), nil)
+	c.gone("maker")
+	c.conflist(n, fmt.Sprintf(winBridge, subnet))
 }
 
 // install puts a program into a node's folder of CNI plugins.
