@@ -210,6 +210,8 @@ imports = []
 
 func windows(path string) string { return strings.ReplaceAll(path, "/", `\`) }
 
+// kubeletConfig judges no node by its host's disk and memory: nodes share them
+// with each other and with whatever else the machine does.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 containerRuntimeEndpoint: npipe:////./pipe/containerd-containerd
@@ -223,6 +225,7 @@ resolvConf: ""
 nodeStatusUpdateFrequency: 5s
 podLogsDir: 'C:\var\log\pods'
 imageGCHighThresholdPercent: 100
+evictionHard: {memory.available: 0%, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%, imagefs.inodesFree: 0%}
 serializeImagePulls: false
 `
 

@@ -99,7 +99,12 @@ func (c *cluster) close() {
 
 // report tells what the pods of a test that failed are doing.
 func (c *cluster) report() {
-	for _, what := range [][]string{{"get", "nodes", "-o", "wide"}, {"get", "pods", "-o", "wide"}, {"get", "events", "--sort-by=.lastTimestamp"}} {
+	for _, what := range [][]string{
+		{"get", "nodes", "-o", "wide"},
+		{"get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key"},
+		{"get", "pods", "-o", "wide"},
+		{"get", "events", "--sort-by=.lastTimestamp"},
+	} {
 		out, err := c.kubectl(append([]string{"-n", c.ns}, what...)...)
 		c.Logf("kubectl %s: %v\n%s", strings.Join(what, " "), err, out)
 	}
