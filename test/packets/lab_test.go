@@ -28,13 +28,14 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
 )
 
-// lab is a node with one network, in a network namespace of its own.
+// lab is a node with one network, in a network namespace of its own, and a machine outside.
 type lab struct {
 	*testing.T
 	host    *hnsemu.Host
 	hns     hns.Client
 	plane   *dataplane.Plane
 	node    netns.NsHandle
+	outside netns.NsHandle
 	network hns.Network
 	pods    int
 }
@@ -57,15 +58,28 @@ var subnets = []hns.Subnet{
 	{Prefix: netip.MustParsePrefix("fd01::/64"), Gateway: netip.MustParseAddr("fd01::1")},
 }
 
+// The node's addresses, and those of the machine outside. That has ways to the pods, so that
+// only their addresses tell whether those were translated.
+var (
+	nodeAddresses    = []netip.Prefix{netip.MustParsePrefix("10.0.0.4/24"), netip.MustParsePrefix("fd00:9::4/64")}
+	outsideAddresses = []netip.Prefix{netip.MustParsePrefix("10.0.0.9/24"), netip.MustParsePrefix("fd00:9::9/64")}
+)
+
 // newLab returns a node with a network of a driver, of both families where it has them.
-func newLab(t *testing.T, driver hns.Driver) *lab {
+func newLab(t *testing.T, driver hns.Driver) *lab { return newLabWith(t, driver, dataplane.Unknowns{}) }
+
+func newLabWith(t *testing.T, driver hns.Driver, unknowns dataplane.Unknowns) *lab {
 	t.Helper()
 	needsRoot(t)
 	profile, err := hnsemu.ProfileNamed("2025") // it has sets and tiers
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{T: t, host: hnsemu.New(profile), node: newNetns(t)}
+	l := &lab{T: t, host: hnsemu.New(profile), node: newNetns(t), outside: newNetns(t)}
+	if err := l.host.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{{Name: "Ethernet", Address: nodeAddresses[0], Index: 7}}}); err != nil {
+		t.Fatal(err)
+	}
+	l.cable()
 	l.hns = emuclient.New(l.host, "test")
 	of := hns.Network{Name: "net", Driver: driver, Subnets: subnets[:1:1]}
 	switch driver {
@@ -77,19 +91,7 @@ func newLab(t *testing.T, driver hns.Driver) *lab {
 	if l.network, err = l.hns.CreateNetwork(context.Background(), of); err != nil {
 		t.Fatal(err)
 	}
-	// The adapter, as far as the data plane needs it.
-	adapter := l.host.Node().Adapters[0].Address.Addr()
-	err = netspace.Do(l.node, func() error {
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return err
-		}
-		return errors.Join(netlink.LinkSetUp(lo), netlink.AddrAdd(lo, &netlink.Addr{IPNet: &net.IPNet{IP: adapter.AsSlice(), Mask: net.CIDRMask(32, 32)}}))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.plane, err = dataplane.Open(filepath.Join(t.TempDir(), "netns"), fmt.Sprintf("/proc/self/fd/%d", l.node))
+	l.plane, err = dataplane.Open(filepath.Join(t.TempDir(), "netns"), fmt.Sprintf("/proc/self/fd/%d", l.node), unknowns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +101,68 @@ func newLab(t *testing.T, driver hns.Driver) *lab {
 		}
 	})
 	return l
+}
+
+// cable connects the node's adapter with the machine outside.
+func (l *lab) cable() {
+	l.Helper()
+	err := netspace.Do(l.node, func() error {
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "Ethernet"}, PeerName: "Ethernet", PeerNamespace: netlink.NsFd(int(l.outside))})
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.configure(l.node, nodeAddresses)
+	l.configure(l.outside, outsideAddresses)
+	err = netspace.Do(l.node, func() error {
+		for i, gateway := range outsideAddresses {
+			bits := 32 + 96*i
+			if err := netlink.RouteAdd(&netlink.Route{Dst: &net.IPNet{IP: make(net.IP, bits/8), Mask: net.CIDRMask(0, bits)}, Gw: gateway.Addr().AsSlice()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+	err = netspace.Do(l.outside, func() error {
+		for i, s := range subnets {
+			of := net.IPNet{IP: s.Prefix.Addr().AsSlice(), Mask: net.CIDRMask(s.Prefix.Bits(), s.Prefix.Addr().BitLen())}
+			if err := netlink.RouteAdd(&netlink.Route{Dst: &of, Gw: nodeAddresses[i].Addr().AsSlice()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+}
+
+// configure gives the adapter of a namespace addresses.
+func (l *lab) configure(ns netns.NsHandle, addresses []netip.Prefix) {
+	l.Helper()
+	err := netspace.Do(ns, func() error {
+		var failed []error
+		for _, name := range []string{"lo", "Ethernet"} {
+			link, err := netlink.LinkByName(name)
+			if err != nil {
+				return err
+			}
+			failed = append(failed, netlink.LinkSetUp(link))
+			for _, a := range addresses {
+				if name != "lo" {
+					of := &net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), a.Addr().BitLen())}
+					failed = append(failed, netlink.AddrReplace(link, &netlink.Addr{IPNet: of, Flags: unix.IFA_F_NODAD}))
+				}
+			}
+		}
+		return errors.Join(failed...)
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
 }
 
 // newNetns returns a network namespace that ends with the test.
@@ -123,7 +187,7 @@ type pod struct {
 	endpoint      hns.Endpoint
 	namespace     string
 	ns            netns.NsHandle
-	conntrack     *netlink.Handle
+	conntrack     []*netlink.Handle // the pod's and the node's
 	fromNode, own senders
 	into          map[proto]int
 	out           int
@@ -169,10 +233,14 @@ func (l *lab) pod(isolation hns.Isolation, policies ...hns.Policy) *pod {
 		l.Fatal(err)
 	}
 	l.Cleanup(func() { p.ns.Close() })
-	if p.conntrack, err = netlink.NewHandleAt(p.ns, unix.NETLINK_NETFILTER); err != nil {
-		l.Fatal(err)
+	for _, ns := range []netns.NsHandle{p.ns, l.node} {
+		h, err := netlink.NewHandleAt(ns, unix.NETLINK_NETFILTER)
+		if err != nil {
+			l.Fatal(err)
+		}
+		l.Cleanup(h.Close)
+		p.conntrack = append(p.conntrack, h)
 	}
-	l.Cleanup(p.conntrack.Close)
 	p.open()
 	return p
 }
@@ -250,8 +318,10 @@ const patience = 5 * time.Second
 func (p *pod) send(d hns.Direction, protocol int, remote, local netip.Addr, remotePort, localPort uint16) string {
 	l := p.lab
 	l.Helper()
-	if err := p.conntrack.ConntrackTableFlush(netlink.ConntrackTable); err != nil {
-		l.Fatal(err)
+	for _, h := range p.conntrack {
+		if err := h.ConntrackTableFlush(netlink.ConntrackTable); err != nil {
+			l.Fatal(err)
+		}
 	}
 	before := p.drops()
 	source, destination, from, seen := remote, local, p.fromNode, p.into[proto{family(local), protocol}]
@@ -335,12 +405,15 @@ func sockaddr(a netip.Addr) unix.Sockaddr {
 // native changes an object by a native call.
 func (l *lab) native(modify, open, id, settings string) {
 	l.Helper()
-	call := func(proc string, args ...string) hnsemu.Reply {
-		reply, err := l.host.Call(context.Background(), hnsemu.Call{Client: "test", Proc: proc, Args: args})
-		if err != nil || reply.Code != 0 {
-			l.Fatalf("%s: %s %s, %v", proc, reply.Code, reply.Record, err)
-		}
-		return reply
+	l.call(modify, fmt.Sprint(l.call(open, id).Handle), settings)
+}
+
+// call is a native call that succeeds.
+func (l *lab) call(proc string, args ...string) hnsemu.Reply {
+	l.Helper()
+	reply, err := l.host.Call(context.Background(), hnsemu.Call{Client: "test", Proc: proc, Args: args})
+	if err != nil || reply.Code != 0 {
+		l.Fatalf("%s: %s %s, %v", proc, reply.Code, reply.Record, err)
 	}
-	call(modify, fmt.Sprint(call(open, id).Handle), settings)
+	return reply
 }

@@ -31,6 +31,9 @@ import (
 // counted is what a counter has counted.
 var counted = regexp.MustCompile(`packets \d+ bytes \d+`)
 
+// madeName is a link's that a plane has made.
+var madeName = regexp.MustCompile(`(ep|sw)[0-9a-f]{10}`)
+
 // look describes all that a plane has made, for comparison.
 func look(t *testing.T, l *lab) string {
 	t.Helper()
@@ -80,6 +83,7 @@ func look(t *testing.T, l *lab) string {
 	}
 	defer h.Close()
 	describe(h)
+	b.WriteString(tables(t, l.node))
 	files, err := filepath.Glob(l.plane.Namespace("*"))
 	if err != nil {
 		t.Fatal(err)
@@ -96,15 +100,37 @@ func look(t *testing.T, l *lab) string {
 		}
 		describe(h)
 		h.Close()
-		err = netspace.Do(ns, func() error {
-			out, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
-			b.Write(counted.ReplaceAll(out, nil))
-			return err
-		})
+		b.WriteString(tables(t, ns))
 		ns.Close()
+	}
+	return b.String()
+}
+
+// tables returns the tables of a network namespace in the order of their names.
+func tables(t *testing.T, ns netns.NsHandle) string {
+	t.Helper()
+	var b strings.Builder
+	err := netspace.Do(ns, func() error {
+		list, err := exec.Command("nft", "list", "tables").Output()
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
+		names := strings.Split(strings.TrimSpace(string(list)), "\n")
+		slices.Sort(names)
+		for _, name := range names {
+			if name == "" {
+				continue
+			}
+			out, err := exec.Command("nft", append([]string{"list"}, strings.Fields(name)...)...).CombinedOutput()
+			if err != nil {
+				return err
+			}
+			b.Write(counted.ReplaceAll(out, nil))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return b.String()
 }
@@ -118,16 +144,16 @@ func TestSteps(t *testing.T) {
 	l := newLab(t, hns.L2Bridge)
 	r := rand.New(rand.NewPCG(7, 7))
 	ctx := context.Background()
-	var namespaces, endpoints []string
+	var namespaces, endpoints, balancers []string
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	const steps = 60
+	const steps = 80
 	for step := range steps {
-		switch r.IntN(7) {
+		switch r.IntN(9) {
 		case 0, 1:
 			n, err := l.hns.CreateNamespace(ctx, "")
 			must(err)
@@ -138,7 +164,10 @@ func TestSteps(t *testing.T) {
 			namespaces, endpoints = append(namespaces, n.ID), append(endpoints, e)
 		case 2, 3:
 			if len(endpoints) > 0 {
-				must(l.hns.SetPolicies(ctx, endpoints[r.IntN(len(endpoints))], rulesOf(r)))
+				policies := append(rulesOf(r),
+					hns.PortMapping{Protocol: 6, InternalPort: 80, ExternalPort: uint16(1000 + step), Flags: hns.LocalRoutedVIP},
+					hns.OutboundNAT{Exceptions: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(step), 0, 0}), 16)}})
+				must(l.hns.SetPolicies(ctx, endpoints[r.IntN(len(endpoints))], policies))
 			}
 		case 4: // a second interface
 			if len(namespaces) > 0 {
@@ -156,7 +185,17 @@ func TestSteps(t *testing.T) {
 		case 6:
 			if r.IntN(8) == 0 {
 				must(l.host.Reboot())
-				namespaces, endpoints = nil, nil
+				namespaces, endpoints, balancers = nil, nil, nil
+			}
+		case 7:
+			if len(endpoints) > 1 {
+				of := []string{endpoints[0], endpoints[len(endpoints)-1]}
+				balancers = append(balancers, l.balance(balancer{endpoints: of, vip: netip.AddrFrom4([4]byte{10, 96, 0, byte(step)}), port: 90, direct: step%2 == 0}))
+			}
+		case 8:
+			if len(balancers) > 2 {
+				l.call("HcnDeleteLoadBalancer", balancers[0])
+				balancers = balancers[1:]
 			}
 		}
 		l.apply()
@@ -166,14 +205,14 @@ func TestSteps(t *testing.T) {
 	state, err := l.host.State()
 	must(err)
 	must(l.plane.Apply(hnsemu.State{}))
-	if empty := look(t, l); strings.Contains(empty, "ep") || strings.Contains(empty, "sw") {
+	if empty := look(t, l); madeName.MatchString(empty) {
 		t.Errorf("left: %s", empty)
 	}
 	must(l.plane.Apply(state))
 	if diff := cmp.Diff(look(t, l), got); diff != "" {
 		t.Errorf("-anew +after %d steps: %s", steps, diff)
 	}
-	if strings.Count(got, "ep") < 10 {
+	if len(madeName.FindAllString(got, -1)) < 10 || !strings.Contains(got, " dnat ") || !strings.Contains(got, " snat ") {
 		t.Errorf("too little was there to prove anything:\n%s", got)
 	}
 }
@@ -212,7 +251,7 @@ func TestNamesTaken(t *testing.T) {
 	}
 	for _, of := range links {
 		name := of.Attrs().Name
-		if name == "lo" {
+		if name == "lo" || name == "Ethernet" {
 			continue
 		}
 		if err := l.plane.Apply(hnsemu.State{}); err != nil {
@@ -256,7 +295,7 @@ func TestLeavings(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Dir(l.plane.Namespace("x"))
-	next, err := dataplane.Open(dir, fmt.Sprintf("/proc/self/fd/%d", l.node))
+	next, err := dataplane.Open(dir, fmt.Sprintf("/proc/self/fd/%d", l.node), dataplane.Unknowns{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +307,7 @@ func TestLeavings(t *testing.T) {
 	for _, of := range links {
 		names = append(names, of.Attrs().Name)
 	}
-	if want := []string{"lo", "sw0123456789"}; !slices.Equal(names, want) {
+	if want := []string{"lo", "Ethernet", "sw0123456789"}; !slices.Equal(names, want) {
 		t.Errorf("links %v, want %v", names, want)
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {

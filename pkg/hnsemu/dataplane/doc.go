@@ -6,6 +6,8 @@
 // rules in the pod's namespace: those of the Windows Firewall (Host) and those of VFP
 // (Switch) in chains of their own, each counting what it drops.
 //
+// Unknowns has what is not known of Windows.
+//
 // A packet passes VFP at prerouting and the firewall at input on its way in, and the
 // firewall and then VFP at output on its way out. Both are stateful: packets of a known
 // connection are not judged. Neighbour and listener discovery is never judged, since IPv6
@@ -15,7 +17,13 @@
 // It reads the state only. Everything that it makes is in the network namespace of one
 // node and carries a name and an alias by which a later Plane finds and removes it.
 //
-// What HNS is told beside ACLs is not carried out yet: NAT, port mappings, load
-// balancers, SDN routes, VLANs, VXLAN and bandwidth. Networks of all drivers are routed
-// by the node.
+// The node translates addresses: port mappings, OutBoundNAT with its exceptions, all that
+// leaves a nat network, and load balancers, whose backends see the source VIP. Those with
+// direct server return are carried out at the pod's port already, and their backends see
+// the pod; what leads back to the pod itself then needs an OutBoundNAT policy with the
+// pod's address as Destinations. Traffic between two pods of one switch is not translated
+// by OutBoundNAT.
+//
+// SDN routes, VLANs, VXLAN and bandwidth are not carried out yet. Networks of all drivers
+// are routed by the node.
 package dataplane

@@ -108,7 +108,7 @@ func rulesOf(e packet.Endpoint, a schema.ACL, do action) []rule {
 		base.sourcePorts, base.destinationPorts = a.RemotePorts, a.LocalPorts
 	}
 	if len(base.protocols) == 0 && len(a.LocalPorts)+len(a.RemotePorts) > 0 {
-		base.protocols = []int{6, 17, 132} // those that have ports
+		base.protocols = withPorts
 	}
 	local := alternatives(e, a.Local, !in, true)
 	remote := alternatives(e, a.Remote, in, false)

@@ -5,7 +5,9 @@
 package dataplane
 
 import (
+	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -14,10 +16,11 @@ import (
 )
 
 // node is all that a node is to have: the switches by name, the pods by the id of their
-// HCN namespace.
+// HCN namespace, and how addresses change on the way through the node itself.
 type node struct {
 	switches map[string]netSwitch
-	pods     map[string]pod
+	pods     map[string]*pod
+	nat      translation
 }
 
 // netSwitch is the bridge of a network.
@@ -29,8 +32,16 @@ type netSwitch struct {
 	source netip.Addr
 }
 
-// pod is a network namespace: its links by name.
-type pod map[string]link
+// pod is a network namespace: its links by name, and what its switch ports do with the
+// addresses of services before a packet leaves them.
+type pod struct {
+	links    map[string]link
+	forwards []forward
+	// balancedFirst says that VFP's rules see a service's backend, not its address.
+	balancedFirst bool
+	// loopback are the pod's addresses under which a service may lead back to it.
+	loopback []netip.Addr
+}
 
 // link is the veth pair of an endpoint. Both ends have its name.
 type link struct {
@@ -43,10 +54,28 @@ type link struct {
 	filters []filter
 }
 
+// sameRules reports whether two pods have the same rules.
+func (p *pod) sameRules(other *pod) bool {
+	return p.balancedFirst == other.balancedFirst && maps.EqualFunc(p.links, other.links, func(a, b link) bool { return reflect.DeepEqual(a.filters, b.filters) })
+}
+
+// sameServices reports whether two pods do the same with services.
+func (p *pod) sameServices(other *pod) bool {
+	return reflect.DeepEqual(p.forwards, other.forwards) && slices.Equal(p.loopback, other.loopback) &&
+		maps.EqualFunc(p.links, other.links, func(a, b link) bool { return slices.Equal(a.addresses, b.addresses) })
+}
+
+// sameWire reports whether two links differ in their rules only.
+func (l link) sameWire(other link) bool {
+	l.filters, other.filters = nil, nil
+	return reflect.DeepEqual(l, other)
+}
+
 // planOf says what a node with that state is to have. HCN namespaces get their network
 // namespace when HNS gives them a compartment, which is when a container starts.
-func planOf(s hnsemu.State) node {
-	out := node{switches: map[string]netSwitch{}, pods: map[string]pod{}}
+func planOf(s hnsemu.State, u Unknowns) node {
+	out := node{switches: map[string]netSwitch{}, pods: map[string]*pod{}}
+	balancers := balancersOf(s)
 	networks := map[string]hnsemu.NetworkState{}
 	for _, n := range s.Networks {
 		networks[n.ID] = n
@@ -57,19 +86,21 @@ func planOf(s hnsemu.State) node {
 			}
 		}
 		out.switches[switchName(n.ID)] = own
+		out.nat.switches = append(out.nat.switches, switchName(n.ID))
 	}
 	own := map[string]bool{} // namespaces that are the node's
 	for _, ns := range s.Namespaces {
 		own[ns.ID] = strings.HasPrefix(ns.Type, "HostDefault")
 		if ns.Compartment != 0 && !own[ns.ID] {
-			out.pods[ns.ID] = pod{}
+			out.pods[ns.ID] = &pod{links: map[string]link{}, balancedFirst: u.RulesSeeBackend}
 		}
 	}
 	for _, e := range s.Endpoints {
-		if e.System == "Host" || own[e.NamespaceID] {
-			on := out.switches[switchName(e.NetworkID)]
+		n := networks[e.NetworkID]
+		if e.System == "Host" || own[e.NamespaceID] || e.NamespaceID == "" && balancers.answersTo(e) {
+			on := out.switches[switchName(n.ID)]
 			on.gateways = append(on.gateways, e.Addresses...)
-			out.switches[switchName(e.NetworkID)] = on
+			out.switches[switchName(n.ID)] = on
 			continue
 		}
 		p := out.pods[e.NamespaceID]
@@ -81,11 +112,17 @@ func planOf(s hnsemu.State) node {
 		if isolation == "" {
 			isolation = hns.Process
 		}
-		p[LinkName(e.ID)] = link{
-			netSwitch: switchName(e.NetworkID), mac: e.MAC, addresses: e.Addresses,
-			gateways: gatewaysOf(e, networks[e.NetworkID]), private: view.Driver == hns.NAT, filters: filtersOf(view, isolation),
+		p.links[LinkName(e.ID)] = link{
+			netSwitch: switchName(n.ID), mac: e.MAC, addresses: e.Addresses,
+			gateways: gatewaysOf(e, n), private: view.Driver == hns.NAT, filters: filtersOf(view, isolation),
 		}
+		leaves := outboundNATOf(e, n)
+		p.forwards = append(p.forwards, balancers.direct[n.ID]...)
+		p.loopback = append(p.loopback, leaves.loopback...)
+		out.nat.forwards = append(out.nat.forwards, mappingsOf(e, n)...)
+		out.nat.masquerades = append(out.nat.masquerades, leaves.masquerades...)
 	}
+	out.nat.forwards = append(out.nat.forwards, balancers.all...)
 	return out
 }
 

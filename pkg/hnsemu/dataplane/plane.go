@@ -23,28 +23,43 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
+// Unknowns choose between two ways of Windows where the real one is not known. The zero
+// value chooses the likelier ones.
+type Unknowns struct {
+	// RulesSeeBackend: a pod's outbound Switch ACLs see the backend that a load balancer
+	// with direct server return chose, instead of the service's address.
+	RulesSeeBackend bool
+}
+
 // Plane is the data plane of a node.
 type Plane struct {
-	dir  string
-	node netns.NsHandle
-	wire wire
+	unknowns Unknowns
+	dir      string
+	node     netns.NsHandle
+	wire     wire
 
 	mu       sync.Mutex
 	switches map[string]netSwitch
 	pods     map[string]*livePod
+	// nat is the node's table, and what it holds.
+	nat        translator
+	translates translation
 }
 
 // livePod is a pod that is there.
 type livePod struct {
-	ns    netns.NsHandle
-	rules *firewall
-	links pod
+	ns       netns.NsHandle
+	rules    firewall
+	services translator
+	pod
+	// written says that its tables have been written once.
+	written bool
 }
 
 // Open returns the data plane of the node whose network namespace is the file at netns.
 // It keeps the files of the pods' network namespaces in dir, which must be its own alone,
 // and removes what an earlier one left there and in the node's namespace. It needs root.
-func Open(dir, netnsPath string) (*Plane, error) {
+func Open(dir, netnsPath string, u Unknowns) (*Plane, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("the data plane makes network namespaces and needs root")
 	}
@@ -60,7 +75,13 @@ func Open(dir, netnsPath string) (*Plane, error) {
 		ns.Close()
 		return nil, err
 	}
-	p := &Plane{dir: dir, node: ns, wire: wire{h}, switches: map[string]netSwitch{}, pods: map[string]*livePod{}}
+	nat, err := openTable(nodeTable, int(ns))
+	if err != nil {
+		h.Close()
+		ns.Close()
+		return nil, err
+	}
+	p := &Plane{unknowns: u, dir: dir, node: ns, wire: wire{h}, switches: map[string]netSwitch{}, pods: map[string]*livePod{}, nat: translator{nat}}
 	if err := errors.Join(p.removeLeavings(), netspace.Do(ns, prepareNode)); err != nil {
 		p.release()
 		return nil, err
@@ -70,7 +91,7 @@ func Open(dir, netnsPath string) (*Plane, error) {
 
 // removeLeavings removes what a Plane that was killed left.
 func (p *Plane) removeLeavings() error {
-	failed := []error{p.wire.clear()}
+	failed := []error{p.wire.clear(), p.nat.remove()}
 	files, err := os.ReadDir(p.dir)
 	failed = append(failed, err)
 	for _, f := range files {
@@ -81,12 +102,13 @@ func (p *Plane) removeLeavings() error {
 
 // Close removes everything.
 func (p *Plane) Close() error {
-	err := p.Apply(hnsemu.State{})
+	err := errors.Join(p.Apply(hnsemu.State{}), p.nat.remove())
 	p.release()
 	return err
 }
 
 func (p *Plane) release() {
+	p.nat.close()
 	p.wire.h.Close()
 	p.node.Close()
 }
@@ -100,7 +122,7 @@ func (p *Plane) Namespace(id string) string { return filepath.Join(p.dir, id) }
 func (p *Plane) Apply(s hnsemu.State) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	want := planOf(s)
+	want := planOf(s, p.unknowns)
 	var failed []error
 	for _, id := range slices.Sorted(maps.Keys(p.pods)) {
 		if want.pods[id] == nil {
@@ -121,6 +143,13 @@ func (p *Plane) Apply(s hnsemu.State) error {
 		if err := p.applyPod(id, want.pods[id]); err != nil {
 			// Half of a pod is no pod: the next call makes it anew.
 			failed = append(failed, fmt.Errorf("namespace %s: %w", id, err), p.removePod(id))
+		}
+	}
+	if !reflect.DeepEqual(p.translates, want.nat) {
+		if err := p.nat.writeNode(want.nat); err != nil {
+			failed = append(failed, err)
+		} else {
+			p.translates = want.nat
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.switches)) {
@@ -152,7 +181,7 @@ func (p *Plane) Addresses() map[netip.Addr]bool {
 
 // applyPod makes a pod what it is to be. Its rules are there before a link that they are
 // about, and as long as it.
-func (p *Plane) applyPod(id string, want pod) error {
+func (p *Plane) applyPod(id string, want *pod) error {
 	live := p.pods[id]
 	if live == nil {
 		ns, err := netspace.New(p.Namespace(id))
@@ -161,40 +190,48 @@ func (p *Plane) applyPod(id string, want pod) error {
 		}
 		live = &livePod{ns: ns}
 		p.pods[id] = live
-		if live.rules, err = openFirewall(int(ns)); err != nil {
+		rules, err := openTable(rulesTable, int(ns))
+		if err != nil {
 			return err
 		}
+		live.rules, live.services = firewall{rules}, translator{rules.beside(servicesTable)}
 		if err := netspace.Do(ns, preparePod); err != nil {
 			return err
 		}
+		live.links = map[string]link{}
 	}
-	if reflect.DeepEqual(live.links, want) {
+	if live.written && reflect.DeepEqual(live.pod, *want) {
 		return nil
 	}
-	if live.links == nil {
-		live.links = pod{}
-	}
+	sameRules, sameServices := live.written && live.sameRules(want), live.written && live.sameServices(want)
 	for name, has := range live.links {
-		if is, ok := want[name]; !ok || !has.sameWire(is) {
-			if err := p.wire.remove(name); err != nil {
+		if is, ok := want.links[name]; !ok || !has.sameWire(is) {
+			if err := p.wire.removeLink(name, has); err != nil {
 				return err
 			}
 			delete(live.links, name)
 		}
 	}
-	if err := live.rules.write(want); err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if _, ok := live.links[name]; ok {
-			continue
-		}
-		live.links[name] = want[name] // also when only half of it comes to be
-		if err := p.wire.addLink(name, want[name], live.ns); err != nil {
+	if !sameRules {
+		if err := live.rules.write(want); err != nil {
 			return err
 		}
 	}
-	live.links = maps.Clone(want)
+	if !sameServices {
+		if err := live.services.writePod(want); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want.links)) {
+		if _, ok := live.links[name]; ok {
+			continue
+		}
+		live.links[name] = want.links[name] // also when only half of it comes to be
+		if err := p.wire.addLink(name, want.links[name], live.ns); err != nil {
+			return err
+		}
+	}
+	live.pod, live.written = *want, true
 	return nil
 }
 
@@ -205,10 +242,10 @@ func (p *Plane) removePod(id string) error {
 		return nil
 	}
 	var failed []error
-	for name := range live.links {
-		failed = append(failed, p.wire.remove(name))
+	for name, l := range live.links {
+		failed = append(failed, p.wire.removeLink(name, l))
 	}
-	if live.rules != nil {
+	if live.rules.table != nil {
 		live.rules.close() // an open handle keeps the namespace alive
 	}
 	failed = append(failed, live.ns.Close(), netspace.Remove(p.Namespace(id)))

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -25,12 +24,6 @@ const alias = "bulkhead-dataplane"
 
 // wire makes links in the network namespace of a node.
 type wire struct{ h *netlink.Handle }
-
-// sameWire reports whether two links differ in their rules only.
-func (l link) sameWire(other link) bool {
-	l.filters, other.filters = nil, nil
-	return reflect.DeepEqual(l, other)
-}
 
 // prepareNode is for the node's namespace: it forwards, and bridges do not filter.
 func prepareNode() error {
@@ -194,6 +187,27 @@ func (w wire) remove(name string) error {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	return nil
+}
+
+// removeLink removes the link of an endpoint, and makes the node forget the connections with
+// its addresses, which another pod may have in a moment.
+func (w wire) removeLink(name string, l link) error {
+	failed := []error{w.remove(name)}
+	for _, a := range l.addresses {
+		ip, of := net.IP(a.Addr().AsSlice()), netlink.InetFamily(unix.AF_INET)
+		if a.Addr().Is6() {
+			of = unix.AF_INET6
+		}
+		to, from := &netlink.ConntrackFilter{}, &netlink.ConntrackFilter{}
+		err := errors.Join(to.AddIP(netlink.ConntrackReplySrcIP, ip), from.AddIP(netlink.ConntrackOrigSrcIP, ip))
+		if err == nil {
+			_, err = w.h.ConntrackDeleteFilters(netlink.ConntrackTable, of, to, from)
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("forget connections of %s: %w", a.Addr(), err))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // clear removes the links of an earlier data plane.

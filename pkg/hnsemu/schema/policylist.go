@@ -39,8 +39,9 @@ type ELBPolicy struct {
 // Bits of the Flags of load balancers and of their ports (hcsshim,
 // hcn/hcnloadbalancer.go).
 const (
-	FlagDSR = 1 // direct server return, of a load balancer
-	FlagILB = 1 // internal load balancing, of a port
+	FlagDSR  = 1 // direct server return, of a load balancer
+	FlagIPv6 = 2 // of a load balancer
+	FlagILB  = 1 // internal load balancing, of a port
 )
 
 // LoadBalancer returns the policy as a v2 document.

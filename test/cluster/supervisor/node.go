@@ -75,7 +75,7 @@ func (s *Supervisor) newNode(n spec.Node) (*node, error) {
 		return nil, err
 	}
 	made := &node{Supervisor: s, spec: n, hns: host, routed: map[netip.Addr]bool{}}
-	if made.plane, err = dataplane.Open(s.cluster.PodNetNS(n, ""), path); err != nil {
+	if made.plane, err = dataplane.Open(s.cluster.PodNetNS(n, ""), path, dataplane.Unknowns{}); err != nil {
 		return nil, err
 	}
 	host.Watch(made.carryOut)
