@@ -136,8 +136,14 @@ func (s *session) kubectl() *cobra.Command {
 
 func (s *session) node() *cobra.Command {
 	return &cobra.Command{
-		Use: "node NODE reboot|off|on|hns-stop|hns-start|hns-latency-MS|kubelet-restart|containerd-restart", Short: "Do something to a node",
-		Args: cobra.ExactArgs(2),
+		Use:   "node NODE reboot|off|on|hns-stop|hns-start|hns-latency-MS|kubelet-restart|containerd-restart|-- COMMAND ...",
+		Short: "Do something to a node, or run a Linux command of this machine in its network",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 && c.ArgsLenAtDash() < 0 || len(args) > 1 && c.ArgsLenAtDash() == 1 {
+				return nil
+			}
+			return errors.New("want the name of a node and what to do, or -- and a command: node win1 -- ip route")
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			cluster, err := s.running()
 			if err != nil {
@@ -146,6 +152,9 @@ func (s *session) node() *cobra.Command {
 			n, err := cluster.Node(args[0])
 			if err != nil {
 				return err
+			}
+			if c.ArgsLenAtDash() == 1 {
+				return s.become(cluster.NetNS(n), args[1:])
 			}
 			return supervisor.NewClient(cluster.Dir).Node(c.Context(), n.Name, args[1])
 		},

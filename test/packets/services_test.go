@@ -122,7 +122,7 @@ func TestServices(t *testing.T) {
 			}
 			six := i == 1
 			l.balance(balancer{endpoints: []string{own, remote}, vip: vip, source: nodeAddresses[i].Addr(), port: 90, direct: direct, six: six})
-			l.balance(balancer{endpoints: []string{own, remote}, source: nodeAddresses[i].Addr(), port: 30090, six: six})
+			l.balance(balancer{endpoints: []string{own, remote}, port: 30090, six: six})
 			for _, network := range []string{"tcp", "udp"} {
 				want := []string{client.endpoint.Addresses[i].Addr().String()}
 				if !direct {
@@ -136,7 +136,11 @@ func TestServices(t *testing.T) {
 				}
 				l.backends("pod, node port", client.ns, network, nodeAddresses[i].Addr(), 30090, "pod", "remote")
 				l.backends("node port", l.node, network, nodeAddresses[i].Addr(), 30090, "pod", "remote")
-				l.backends("outside, node port", l.outside, network, nodeAddresses[i].Addr(), 30090, "pod", "remote")
+				// Without a source VIP it is the node's address.
+				got := l.backends("outside, node port", l.outside, network, nodeAddresses[i].Addr(), 30090, "pod", "remote")
+				if !slices.Contains(got, nodeAddresses[i].Addr().String()) || slices.Contains(got, outsideAddresses[i].Addr().String()) {
+					t.Errorf("node port, %s: backends see %v", network, got)
+				}
 			}
 		}
 	}

@@ -31,7 +31,11 @@ func (t translator) writeNode(x translation) error {
 	out := t.base("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
 	for i, a := range sources {
 		mark := []expr.Any{&expr.Ct{Key: expr.CtKeyMARK, Register: register}, is(markOf(i))}
-		t.add(out, isFamily(family(a)), mark, sourceTo(a, family(a)))
+		if a.IsValid() {
+			t.add(out, isFamily(family(a)), mark, sourceTo(a, family(a)))
+		} else {
+			t.add(out, mark, []expr.Any{&expr.Masq{}})
+		}
 	}
 	for _, name := range x.switches {
 		// Between two ports of a switch the answer would go past the node.
@@ -88,12 +92,13 @@ func (t translator) base(name string, kind nftables.ChainType, hook *nftables.Ch
 }
 
 // forwards adds the forwards to the chain for all packets, or to the one for those that
-// come from outside. It returns the sources that they give packets, by their marks.
+// come from outside. It returns the sources that they give packets, by their marks:
+// zero is that of the interface by which a packet leaves.
 func (t translator) forwards(list []forward, all, outside *nftables.Chain) []netip.Addr {
 	var sources []netip.Addr
 	for i, f := range list {
 		mark := []expr.Any{}
-		if f.source.IsValid() {
+		if f.hidden {
 			if !slices.Contains(sources, f.source) {
 				sources = append(sources, f.source)
 			}

@@ -75,7 +75,6 @@ func (l link) sameWire(other link) bool {
 // namespace when HNS gives them a compartment, which is when a container starts.
 func planOf(s hnsemu.State, u Unknowns) node {
 	out := node{switches: map[string]netSwitch{}, pods: map[string]*pod{}}
-	balancers := balancersOf(s)
 	networks := map[string]hnsemu.NetworkState{}
 	for _, n := range s.Networks {
 		networks[n.ID] = n
@@ -88,6 +87,7 @@ func planOf(s hnsemu.State, u Unknowns) node {
 		out.switches[switchName(n.ID)] = own
 		out.nat.switches = append(out.nat.switches, switchName(n.ID))
 	}
+	balancers := balancersOf(s, networks)
 	own := map[string]bool{} // namespaces that are the node's
 	for _, ns := range s.Namespaces {
 		own[ns.ID] = strings.HasPrefix(ns.Type, "HostDefault")

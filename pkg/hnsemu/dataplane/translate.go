@@ -35,7 +35,9 @@ type forward struct {
 	backends []netip.AddrPort
 	// sticky keeps a client with its backend.
 	sticky bool
-	// source is the address that backends see, zero for the client's own.
+	// hidden says that backends do not see the client, but source, or the address of the
+	// interface by which the packet leaves when that is zero.
+	hidden bool
 	source netip.Addr
 	// remoteOnly leaves out what the node itself sends.
 	remoteOnly bool
@@ -109,8 +111,8 @@ func (b balancers) answersTo(e hnsemu.EndpointState) bool {
 
 // balancersOf returns what the load balancers of a node do. The ports of a switch carry out
 // those with direct server return, so that backends see the pod. The node carries out all:
-// with others its own address, or the source VIP, takes the place of the client's.
-func balancersOf(s hnsemu.State) balancers {
+// with others the source VIP, or its own address, takes the place of the client's.
+func balancersOf(s hnsemu.State, networks map[string]hnsemu.NetworkState) balancers {
 	out := balancers{direct: map[string][]forward{}}
 	endpoints := map[string]hnsemu.EndpointState{}
 	for _, e := range s.Endpoints {
@@ -126,18 +128,19 @@ func balancersOf(s hnsemu.State) balancers {
 		if len(backends) == 0 {
 			continue
 		}
-		source, _ := netip.ParseAddr(b.SourceVIP) // none when it is empty
-		if source.IsValid() {
-			out.sources = append(out.sources, source)
+		network := networks[backends[0].NetworkID]
+		source, err := netip.ParseAddr(b.SourceVIP)
+		if err != nil { // it has none
+			source = network.ManagementIP
 		}
-		forwards := forwardsOf(b, backends)
-		if b.Flags&schema.FlagDSR != 0 {
-			network := backends[0].NetworkID
-			out.direct[network] = append(out.direct[network], forwards...)
-			source = netip.Addr{}
-		}
-		for _, f := range forwards {
-			if source.IsValid() && family(source) == f.family {
+		out.sources = append(out.sources, source)
+		direct := b.Flags&schema.FlagDSR != 0
+		for _, f := range forwardsOf(b, backends) {
+			if direct {
+				out.direct[network.ID] = append(out.direct[network.ID], f)
+			}
+			f.hidden = !direct
+			if f.hidden && family(source) == f.family {
 				f.source = source
 			}
 			out.all = append(out.all, f)
