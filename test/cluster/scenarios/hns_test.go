@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func TestConflistChanges(t *testing.T) {
 func TestServices(t *testing.T) {
 	c := open(t)
 	all := c.deploy("web", int32(2*len(c.Nodes)), pods(web("web", 80)))
-	s := c.serve("web")
+	s := c.serve("web", webPort)
 	c.served(s, all)
 	// An address that comes free on one node and is reused there serves on the others, too.
 	gone := all[0]
@@ -159,7 +160,7 @@ func TestAddressMoves(t *testing.T) {
 		c.run("first", on(n.Name, pods(web("web", 80))), nil)
 		c.gone("first")
 	}
-	s := c.serve("web")
+	s := c.serve("web", webPort)
 	for move := range 6 {
 		n := c.Nodes[move%2]
 		p := c.run("web", on(n.Name, pods(web("web", 80))), nil)
@@ -194,11 +195,15 @@ func (c *cluster) claims(n spec.Node, address string) string {
 	return strings.Join(out, " and ")
 }
 
-// serve makes a Service for the pods of an app, with a port of the nodes, too.
-func (c *cluster) serve(app string) *corev1.Service {
+// webPort is the port of a Service for pods that answer on port 80.
+var webPort = corev1.ServicePort{Name: "web", Port: 8000, TargetPort: intstr.FromInt32(80)}
+
+// serve makes a Service for the pods of an app, whose first port is webPort, with ports of
+// the nodes, too.
+func (c *cluster) serve(app string, ports ...corev1.ServicePort) *corev1.Service {
 	c.Helper()
 	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: app}, Spec: corev1.ServiceSpec{
-		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": app}, Ports: []corev1.ServicePort{{Port: 8000, TargetPort: intstr.FromInt32(80)}},
+		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": app}, Ports: ports,
 	}}
 	s, err := c.api.CoreV1().Services(c.ns).Create(c.ctx(), s, metav1.CreateOptions{})
 	if err != nil {
@@ -216,6 +221,9 @@ func (c *cluster) balancers(node string) []hnsemu.LoadBalancerState {
 	return state.LoadBalancers
 }
 
+// number is that of a protocol.
+var number = map[corev1.Protocol]int{"": 6, corev1.ProtocolTCP: 6, corev1.ProtocolUDP: 17}
+
 // served waits until every node has the service's load balancers, with an endpoint for each
 // pod.
 func (c *cluster) served(s *corev1.Service, pods []corev1.Pod) {
@@ -232,7 +240,7 @@ func (c *cluster) served(s *corev1.Service, pods []corev1.Pod) {
 					addresses[e.ID] = a.Addr()
 				}
 			}
-			vip, nodePort := false, false
+			there := map[string]bool{} // ports of the service's address and of the nodes'
 			for _, b := range state.LoadBalancers {
 				backends := map[string]bool{}
 				for _, id := range b.Endpoints {
@@ -243,16 +251,21 @@ func (c *cluster) served(s *corev1.Service, pods []corev1.Pod) {
 					complete = complete && backends[p.Status.PodIP]
 				}
 				for _, port := range b.Ports {
-					at := port.InternalPort == 80 && port.Protocol == 6 && complete
-					vip = vip || at && slices.Contains(b.FrontendVIPs, s.Spec.ClusterIP) && port.ExternalPort == 8000
-					nodePort = nodePort || at && len(b.FrontendVIPs) == 0 && int32(port.ExternalPort) == s.Spec.Ports[0].NodePort
+					for _, want := range s.Spec.Ports {
+						at := complete && port.InternalPort == uint16(want.TargetPort.IntVal) && int(port.Protocol) == number[want.Protocol]
+						vip := slices.Contains(b.FrontendVIPs, s.Spec.ClusterIP) && int32(port.ExternalPort) == want.Port
+						there[want.Name] = there[want.Name] || at && vip
+						ofNode := len(b.FrontendVIPs) == 0 && int32(port.ExternalPort) == want.NodePort
+						there["node's "+want.Name] = there["node's "+want.Name] || at && ofNode
+					}
 				}
 			}
-			if vip && nodePort {
+			missing := slices.DeleteFunc(slices.Sorted(maps.Keys(there)), func(name string) bool { return there[name] })
+			if len(missing) == 0 && len(there) > 0 {
 				return nil
 			}
 			text, err := json.Marshal(state.LoadBalancers)
-			return fmt.Errorf("cluster's address %t, node's port %t (%w): %s", vip, nodePort, err, text)
+			return fmt.Errorf("ports %q are missing (%w): %s", missing, err, text)
 		})
 	}
 }
