@@ -248,13 +248,19 @@ func (l *lab) pod(isolation hns.Isolation, policies ...hns.Policy) *pod {
 // apply carries out what HNS has.
 func (l *lab) apply() {
 	l.Helper()
+	if err := l.plane.Apply(l.state()); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// state is what HNS has.
+func (l *lab) state() hnsemu.State {
+	l.Helper()
 	state, err := l.host.State()
 	if err != nil {
 		l.Fatal(err)
 	}
-	if err := l.plane.Apply(state); err != nil {
-		l.Fatal(err)
-	}
+	return state
 }
 
 // socket opens a socket in a namespace until the end of the test.

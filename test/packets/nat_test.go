@@ -16,6 +16,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
@@ -126,9 +127,13 @@ func TestOutboundNAT(t *testing.T) {
 					if translated {
 						want = nodeAddresses[i].Addr()
 					}
-					for _, network := range []string{"tcp", "udp"} {
+					for network, protocol := range map[string]int{"tcp": 6, "udp": 17} {
 						if _, client := ask(p.ns, network, outsideAddresses[i].Addr(), 80, patience); client != want.String() {
 							t.Errorf("%s, %s: seen as %q, want %s", kind, network, client, want)
+						}
+						told := dataplane.SeenAs(l.state(), l.endpoint(p), outsideAddresses[i].Addr(), protocol)
+						if told != want && (told.IsValid() || want != nodeAddresses[i].Addr()) {
+							t.Errorf("%s, %s: said to be seen as %s, want %s", kind, network, told, want)
 						}
 					}
 				}
@@ -147,6 +152,18 @@ func TestOutboundNAT(t *testing.T) {
 			}
 		})
 	}
+}
+
+// endpoint is a pod's as HNS has it.
+func (l *lab) endpoint(p *pod) hnsemu.EndpointState {
+	l.Helper()
+	for _, e := range l.state().Endpoints {
+		if e.ID == p.endpoint.ID {
+			return e
+		}
+	}
+	l.Fatalf("no endpoint %s", p.endpoint.ID)
+	return hnsemu.EndpointState{}
 }
 
 // TestPortMappings: a pod is reached by the node's port from outside, the node itself, a pod

@@ -202,8 +202,7 @@ func TestSteps(t *testing.T) {
 	}
 	l.apply()
 	got := look(t, l)
-	state, err := l.host.State()
-	must(err)
+	state := l.state()
 	must(l.plane.Apply(hnsemu.State{}))
 	if empty := look(t, l); madeName.MatchString(empty) {
 		t.Errorf("left: %s", empty)
@@ -236,10 +235,7 @@ func rulesOf(r *rand.Rand) []hns.Policy {
 func TestNamesTaken(t *testing.T) {
 	l := newLab(t, hns.L2Bridge)
 	p := l.pod(hns.Process)
-	state, err := l.host.State()
-	if err != nil {
-		t.Fatal(err)
-	}
+	state := l.state()
 	h, err := netlink.NewHandleAt(l.node)
 	if err != nil {
 		t.Fatal(err)

@@ -69,11 +69,8 @@ func (l *lab) balance(b balancer) string {
 		l.Fatal(err)
 	}
 	l.call("HcnCreateLoadBalancer", "", string(settings))
-	state, err := l.host.State()
-	if err != nil {
-		l.Fatal(err)
-	}
 	l.apply()
+	state := l.state()
 	return state.LoadBalancers[len(state.LoadBalancers)-1].ID
 }
 
@@ -123,7 +120,11 @@ func TestServices(t *testing.T) {
 			six := i == 1
 			l.balance(balancer{endpoints: []string{own, remote}, vip: vip, source: nodeAddresses[i].Addr(), port: 90, direct: direct, six: six})
 			l.balance(balancer{endpoints: []string{own, remote}, port: 30090, six: six})
-			for _, network := range []string{"tcp", "udp"} {
+			for network, protocol := range map[string]int{"tcp": 6, "udp": 17} {
+				told, ok := dataplane.Forward(l.state(), netip.AddrPortFrom(vip, 90), protocol, nil)
+				if !ok || len(told.Backends) != 2 || told.Direct != direct || !direct && told.Source != nodeAddresses[i].Addr() {
+					t.Errorf("%s port 90, %s: said to go to %+v, %t", vip, network, told, ok)
+				}
 				want := []string{client.endpoint.Addresses[i].Addr().String()}
 				if !direct {
 					want[0] = nodeAddresses[i].Addr().String()

@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
@@ -122,6 +123,36 @@ func TestTraffic(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMatches: each rule counts the connections that it decided on.
+func TestMatches(t *testing.T) {
+	l := newLab(t, hns.L2Bridge)
+	p := l.pod(hns.Process)
+	p.serve(80)
+	p.program([]hns.ACL{
+		{ID: "closed", Direction: hns.In, Action: hns.Block, RuleType: hns.Switch, Protocol: 6, Priority: 1000, LocalPorts: []hns.PortRange{{First: 81, Last: 81}}},
+		{ID: "in", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: 6, Priority: 1001},
+	})
+	for range 3 {
+		c, err := dial(l.node, p.address(true), 80, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	if c, err := dial(l.node, p.address(true), 81, moment); err == nil {
+		c.Close()
+		t.Error("the port is open")
+	}
+	got, err := l.plane.Matches(p.namespace, p.endpoint.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := dataplane.Drop{EndpointID: p.endpoint.ID, At: hns.Switch, Direction: hns.In}
+	if in, closed := got[dataplane.Match{Drop: by, Rule: "in"}], got[dataplane.Match{Drop: by, Rule: "closed"}]; in != 3 || closed != 1 {
+		t.Errorf("matched %v", got)
 	}
 }
 

@@ -5,6 +5,7 @@
 package dataplane
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -156,7 +157,8 @@ func bits(key expr.CtKey, mask uint32) []expr.Any {
 
 func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }
 
-// comment is the text that nft shows with a rule (libnftnl's udata).
+// comment is the text that nft shows with a rule: a kind of data, its length, and the text
+// with a zero byte (libnftnl's udata).
 func comment(text string) []byte {
 	const kind, most = 0, 128
 	if text == "" {
@@ -164,6 +166,15 @@ func comment(text string) []byte {
 	}
 	text = text[:min(len(text), most-1)]
 	return append([]byte{kind, byte(len(text) + 1)}, append([]byte(text), 0)...)
+}
+
+// commented is the text of a comment.
+func commented(data []byte) string {
+	const head = 2
+	if len(data) <= head {
+		return ""
+	}
+	return string(bytes.TrimRight(data[head:], "\x00"))
 }
 
 // counters returns how many packets were dropped, by the counters' names. Without a table

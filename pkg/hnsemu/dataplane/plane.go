@@ -18,7 +18,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
@@ -251,34 +250,4 @@ func (p *Plane) removePod(id string) error {
 	failed = append(failed, live.ns.Close(), netspace.Remove(p.Namespace(id)))
 	delete(p.pods, id)
 	return errors.Join(failed...)
-}
-
-// Drop says who drops packets of an endpoint.
-type Drop struct {
-	EndpointID string
-	At         hns.RuleType
-	Direction  hns.Direction
-}
-
-// Drops returns how many packets were dropped in an HCN namespace, by whom.
-func (p *Plane) Drops(namespaceID string, endpointIDs ...string) (map[Drop]uint64, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	live := p.pods[namespaceID]
-	if live == nil {
-		return nil, fmt.Errorf("namespace %s has no compartment", namespaceID)
-	}
-	counted, err := live.rules.counters()
-	if err != nil {
-		return nil, err
-	}
-	out := map[Drop]uint64{}
-	for _, id := range endpointIDs {
-		for _, h := range hooks {
-			if n, ok := counted[counterName(LinkName(id), h.at, h.direction)]; ok {
-				out[Drop{id, h.at, h.direction}] = n
-			}
-		}
-	}
-	return out, nil
 }

@@ -80,7 +80,7 @@ const (
 
 // filter adds the rules of a link's filter.
 func (f firewall) filter(base *nftables.Chain, ofLink []expr.Any, name string, x filter, counted map[string]uint64) {
-	chain := f.c.AddChain(&nftables.Chain{Name: base.Name + "_" + name, Table: f.Table})
+	chain := f.c.AddChain(&nftables.Chain{Name: chainName(base.Name, name), Table: f.Table})
 	f.add(base, ofLink, jump(chain))
 	drop := counterName(name, x.at, x.direction)
 	f.c.AddObj(&nftables.CounterObj{Table: f.Table, Name: drop, Packets: counted[drop]})
@@ -133,6 +133,8 @@ func known() []expr.Any {
 func dropped(counter string) []expr.Any {
 	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: counter}, &expr.Verdict{Kind: expr.VerdictDrop}}
 }
+
+func chainName(base, link string) string { return base + "_" + link }
 
 func counterName(link string, at hns.RuleType, d hns.Direction) string {
 	return fmt.Sprintf("%s_%s_%s", link, at, d)

@@ -53,6 +53,12 @@ type masquerade struct {
 	to netip.Addr
 }
 
+// translates reports whether it is about packets to an address.
+func (m masquerade) translates(to netip.Addr, protocol int) bool {
+	return family(to) == family(m.from) && (len(m.protocols) == 0 || slices.Contains(m.protocols, protocol)) &&
+		!slices.ContainsFunc(m.exceptions, func(p netip.Prefix) bool { return p.Contains(to) })
+}
+
 // mappingsOf returns the port mappings of an endpoint, of each family that it has. Without
 // LocalRoutedVIP the node itself does not get through, but on a nat network.
 func mappingsOf(e hnsemu.EndpointState, n hnsemu.NetworkState) []forward {

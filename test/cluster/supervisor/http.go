@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
 )
 
 // Status is what a cluster is doing.
@@ -83,7 +84,54 @@ func (s *Supervisor) handler(end func()) http.Handler {
 		}
 		_ = json.NewEncoder(w).Encode(state)
 	})
+	mux.HandleFunc("GET /node/{name}/counters", func(w http.ResponseWriter, q *http.Request) {
+		n, err := s.node(q.PathValue("name"))
+		var counters []Counter
+		if err == nil {
+			counters, err = n.counters()
+		}
+		if err != nil {
+			answer(w, err)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(counters)
+	})
 	return mux
+}
+
+// Counter is how many packets a rule of an endpoint has matched, or with an empty Rule, how
+// many an enforcement point has dropped.
+type Counter struct {
+	dataplane.Match
+	Packets uint64
+}
+
+// counters reads those of a node's pods.
+func (n *node) counters() ([]Counter, error) {
+	state, err := n.hns.State()
+	if err != nil {
+		return nil, err
+	}
+	out := []Counter{}
+	for _, ns := range state.Namespaces {
+		if ns.Compartment == 0 || strings.HasPrefix(ns.Type, "HostDefault") {
+			continue
+		}
+		drops, dropsErr := n.plane.Drops(ns.ID, ns.Endpoints...)
+		matches, err := n.plane.Matches(ns.ID, ns.Endpoints...)
+		if err := errors.Join(dropsErr, err); err != nil {
+			return nil, err
+		}
+		for by, packets := range drops {
+			out = append(out, Counter{dataplane.Match{Drop: by}, packets})
+		}
+		for by, packets := range matches {
+			if by.Rule != "" {
+				out = append(out, Counter{by, packets})
+			}
+		}
+	}
+	return out, nil
 }
 
 func (s *Supervisor) node(name string) (*node, error) {
@@ -132,6 +180,12 @@ func (c Client) Status(ctx context.Context) (Status, error) {
 func (c Client) HNS(ctx context.Context, node string) (hnsemu.State, error) {
 	var out hnsemu.State
 	return out, c.get(ctx, "http://cluster/node/"+node+"/state", &out)
+}
+
+// Counters returns what the rules of a node's pods have done.
+func (c Client) Counters(ctx context.Context, node string) ([]Counter, error) {
+	var out []Counter
+	return out, c.get(ctx, "http://cluster/node/"+node+"/counters", &out)
 }
 
 func (c Client) get(ctx context.Context, url string, into any) error {
