@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows Bulkhead at work: pods on an emulated Windows node, through the real
 # bulkhead.exe under Wine. Installs what it lacks with apt-get and go, and leaves
-# nothing running. Takes --driver, --isolation, --profile, --keep and --help.
+# nothing running. Takes --driver, --isolation, --profile, --packets, --keep and --help.
 set -o errexit -o nounset -o pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 // Demo shows Bulkhead at work: for each driver it adds two pods to an emulated
 // Windows node through bulkhead.exe under Wine, prints what HNS then has and what
 // becomes of a handful of packets, deletes the pods and proves that nothing is
@@ -7,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +17,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
@@ -23,6 +27,7 @@ type options struct {
 	drivers    []hns.Driver
 	isolations []hns.Isolation
 	keep       bool
+	packets    bool
 	profile    string
 	conf       string
 	exe        string
@@ -35,7 +40,9 @@ func main() {
 		return
 	}
 	if err == nil {
-		err = run(o)
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		err = run(ctx, o)
+		stop()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -50,6 +57,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&driver, "driver", "all", "`driver` to show: nat, transparent, l2bridge, l2tunnel, overlay or all")
 	flags.StringVar(&isolation, "isolation", "process", "`isolation` of the pods: process, hyperv or both")
 	flags.BoolVar(&o.keep, "keep", false, "keep the pods and the node until Ctrl-C; needs one driver and one isolation")
+	flags.BoolVar(&o.packets, "packets", false, "let the pods talk: carry out in Linux network namespaces what HNS is told; needs root")
 	flags.StringVar(&o.profile, "profile", "2022", "Windows Server `release` of the node: 2019, 2022 or 2025")
 	flags.StringVar(&o.conf, "conf", "plugins/bulkhead/conf", "`directory` of the conflists")
 	flags.StringVar(&o.exe, "exe", ".build/demo/bulkhead.exe", "the plugin's executable")
@@ -82,11 +90,11 @@ func parse(args []string) (options, error) {
 }
 
 // run shows each driver on a node of its own.
-func run(o options) error {
+func run(ctx context.Context, o options) error {
 	var shown []string
 	for _, d := range o.drivers {
 		for _, i := range o.isolations {
-			if err := show(o, d, i); err != nil {
+			if err := show(ctx, o, d, i); err != nil {
 				return fmt.Errorf("%s, %s isolation: %w", d, i, err)
 			}
 			shown = append(shown, string(d)+"/"+string(i))
@@ -98,7 +106,7 @@ func run(o options) error {
 }
 
 // show adds two pods, prints the node, and deletes them.
-func show(o options, d hns.Driver, i hns.Isolation) error {
+func show(ctx context.Context, o options, d hns.Driver, i hns.Isolation) error {
 	n, err := startNode(o, d, i)
 	if err != nil {
 		return err
@@ -106,18 +114,24 @@ func show(o options, d hns.Driver, i hns.Isolation) error {
 	defer n.stop()
 	heading(d, i, n.conf)
 	for _, p := range n.pods {
-		if err := n.add(p); err != nil {
+		if err := n.add(ctx, p); err != nil {
 			return err
 		}
 	}
 	if err := errors.Join(n.printPods(), n.printACLs(), n.printPackets()); err != nil {
 		return err
 	}
+	if o.packets {
+		if err := n.printTraffic(); err != nil {
+			return err
+		}
+	}
 	if o.keep {
-		waitForInterrupt(n)
+		waitForInterrupt(ctx, n)
+		ctx = context.WithoutCancel(ctx)
 	}
 	for _, p := range slices.Backward(n.pods) {
-		if err := n.delete(p); err != nil {
+		if err := n.delete(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -129,10 +143,8 @@ func heading(d hns.Driver, i hns.Isolation, conf string) {
 	fmt.Printf("\n%s\n%s\n%s\n", title, strings.Repeat("=", len(title)), conf)
 }
 
-func waitForInterrupt(n *node) {
+func waitForInterrupt(ctx context.Context, n *node) {
 	fmt.Printf("\ndemo: the node answers at HNSEMU_ADDR=%s (try: go run ./test/hnsemud dump --addr %s); Ctrl-C deletes the pods and ends it\n", n.addr, n.addr)
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt)
-	<-interrupted
+	<-ctx.Done()
 	fmt.Println()
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -41,7 +43,9 @@ type node struct {
 	cache            string
 	host             *hnsemu.Host
 	pods             []*pod
-	stop             func()
+	// wires carry out what the host is told, nil without --packets.
+	wires *wires
+	stop  func()
 }
 
 func startNode(o options, d hns.Driver, i hns.Isolation) (*node, error) {
@@ -53,6 +57,12 @@ func startNode(o options, d hns.Driver, i hns.Isolation) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	var w *wires
+	if o.packets {
+		if w, err = openWires(host); err != nil {
+			return nil, err
+		}
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -60,7 +70,7 @@ func startNode(o options, d hns.Driver, i hns.Isolation) (*node, error) {
 	// In the build folder, where an interrupted demo leaves it to the next one.
 	cache := filepath.Join(filepath.Dir(o.exe), "cache")
 	n := &node{
-		options: o, driver: d, isolation: i, host: host, cache: cache,
+		options: o, driver: d, isolation: i, host: host, wires: w, cache: cache,
 		conf: filepath.Join(o.conf, confName(d, i)), addr: listener.Addr().String(),
 		data: filepath.Join(os.Getenv("WINEPREFIX"), "drive_c/ProgramData/bulkhead/networks"),
 		pods: []*pod{
@@ -73,7 +83,11 @@ func startNode(o options, d hns.Driver, i hns.Isolation) (*node, error) {
 	go func() { served <- wire.Serve(ctx, listener, n.host) }()
 	n.stop = func() {
 		cancel()
-		if err := errors.Join(<-served, os.RemoveAll(cache)); err != nil {
+		failed := []error{<-served, os.RemoveAll(cache)}
+		if w != nil {
+			failed = append(failed, w.close())
+		}
+		if err := errors.Join(failed...); err != nil {
 			fmt.Fprintln(os.Stderr, "demo: stopping the node:", err)
 		}
 	}
@@ -90,8 +104,8 @@ func confName(d hns.Driver, i hns.Isolation) string {
 
 // add has the runtime make the pod's namespace and call ADD, and starts the
 // pod's sandbox container in it.
-func (n *node) add(p *pod) error {
-	out, err := n.runtimeCommand("run", p)
+func (n *node) add(ctx context.Context, p *pod) error {
+	out, err := n.runtimeCommand(ctx, "run", p)
 	if err != nil {
 		return err
 	}
@@ -109,11 +123,11 @@ func (n *node) add(p *pod) error {
 
 // delete stops the pod's container and has the runtime call DEL and remove the
 // namespace.
-func (n *node) delete(p *pod) error {
+func (n *node) delete(ctx context.Context, p *pod) error {
 	if err := n.host.StopContainer(p.id); err != nil {
 		return err
 	}
-	_, err := n.runtimeCommand("stop", p, "--netns", p.netns)
+	_, err := n.runtimeCommand(ctx, "stop", p, "--netns", p.netns)
 	if err == nil {
 		fmt.Printf("DEL pod %s -> done\n", p.name)
 	}
@@ -121,8 +135,8 @@ func (n *node) delete(p *pod) error {
 }
 
 // runtimeCommand runs the program that plays containerd under Wine.
-func (n *node) runtimeCommand(verb string, p *pod, more ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), runtimeTime)
+func (n *node) runtimeCommand(ctx context.Context, verb string, p *pod, more ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, runtimeTime)
 	defer cancel()
 	args := append([]string{
 		n.runtime, verb, "--conf", windowsPath(n.conf), "--plugins", windowsPath(filepath.Dir(n.exe)),
