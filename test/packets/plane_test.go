@@ -70,6 +70,15 @@ func look(t *testing.T, l *lab) string {
 					all = append(all, r.Dst.String()+" via "+r.Gw.String())
 				}
 			}
+			limits, err := h.QdiscList(of)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range limits {
+				if limit, ok := q.(*netlink.Tbf); ok {
+					all = append(all, fmt.Sprintf("%d bytes a second, %d queued", limit.Rate, limit.Limit))
+				}
+			}
 			mac := ""
 			if strings.HasPrefix(a.Name, "sw") || a.Alias == "" {
 				mac = a.HardwareAddr.String() // the host's end has any
@@ -167,6 +176,9 @@ func TestSteps(t *testing.T) {
 				policies := append(rulesOf(r),
 					hns.PortMapping{Protocol: 6, InternalPort: 80, ExternalPort: uint16(1000 + step), Flags: hns.LocalRoutedVIP},
 					hns.OutboundNAT{Exceptions: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(step), 0, 0}), 16)}})
+				if r.IntN(2) == 0 {
+					policies = append(policies, hns.QOS{Egress: uint64(1+r.IntN(3)) << 20})
+				}
 				must(l.hns.SetPolicies(ctx, endpoints[r.IntN(len(endpoints))], policies))
 			}
 		case 4: // a second interface
@@ -211,7 +223,7 @@ func TestSteps(t *testing.T) {
 	if diff := cmp.Diff(look(t, l), got); diff != "" {
 		t.Errorf("-anew +after %d steps: %s", steps, diff)
 	}
-	if len(madeName.FindAllString(got, -1)) < 10 || !strings.Contains(got, " dnat ") || !strings.Contains(got, " snat ") {
+	if len(madeName.FindAllString(got, -1)) < 10 || !strings.Contains(got, " dnat ") || !strings.Contains(got, " snat ") || !strings.Contains(got, "bytes a second") {
 		t.Errorf("too little was there to prove anything:\n%s", got)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
@@ -288,4 +289,82 @@ func TestLiveConnection(t *testing.T) {
 	if diff := cmp.Diff(before, a.drops()); diff != "" {
 		t.Errorf("counters do not go on: %s", diff)
 	}
+}
+
+// TestEgress: a pod sends as fast as its QOS policy lets it, and no policy is about what it
+// gets. The policy changes under a live pod.
+func TestEgress(t *testing.T) {
+	l := newLab(t, hns.L2Bridge)
+	const slow, fast = 1 << 20, 4 << 20
+	p, other := l.pod(hns.Process, hns.QOS{Egress: slow}), l.pod(hns.Process)
+	other.swallow(80)
+	p.swallow(80)
+	if got := rate(t, p.ns, other.address(true), slow); got < slow*6/10 || got > slow*12/10 {
+		t.Errorf("sends %.0f bytes a second, want about %d", got, slow)
+	}
+	if got := rate(t, other.ns, p.address(true), 16*slow); got < 4*slow {
+		t.Errorf("gets %.0f bytes a second, though nothing limits that", got)
+	}
+	ctx := context.Background()
+	if err := l.host.SetUnknowns(hnsemu.Unknowns{UpdateReplacesAll: true}); err != nil {
+		t.Fatal(err) // else no update takes a limit away
+	}
+	for _, tt := range []struct {
+		policies   []hns.Policy
+		bytes      int
+		low, above float64
+	}{{[]hns.Policy{hns.QOS{Egress: fast}}, fast, fast * 0.6, fast * 1.2}, {nil, 4 * fast, fast * 2, 1 << 40}} {
+		if err := l.hns.SetPolicies(ctx, p.endpoint.ID, tt.policies); err != nil {
+			t.Fatal(err)
+		}
+		l.apply()
+		if got := rate(t, p.ns, other.address(true), tt.bytes); got < tt.low || got > tt.above {
+			t.Errorf("with %v: sends %.0f bytes a second, want %.0f to %.0f", tt.policies, got, tt.low, tt.above)
+		}
+	}
+}
+
+// swallow takes what comes on a TCP port, and closes each connection when all is there.
+func (p *pod) swallow(port int) {
+	p.lab.Helper()
+	err := netspace.Do(p.ns, func() error {
+		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			return err
+		}
+		p.lab.Cleanup(func() { listener.Close() })
+		go func() {
+			for {
+				c, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.Copy(io.Discard, c)
+				c.Close()
+			}
+		}()
+		return nil
+	})
+	if err != nil {
+		p.lab.Fatal(err)
+	}
+}
+
+// rate sends so many bytes and returns how many a second arrive.
+func rate(t *testing.T, from netns.NsHandle, to netip.Addr, bytes int) float64 {
+	t.Helper()
+	c, err := dial(from, to, 80, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	began := time.Now()
+	if _, err := c.Write(make([]byte, bytes)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, c) // it ends when all is there
+	return float64(bytes) / time.Since(began).Seconds()
 }

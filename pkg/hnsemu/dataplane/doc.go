@@ -24,6 +24,8 @@
 // pod's address as Destinations. Traffic between two pods of one switch is not translated
 // by OutBoundNAT.
 //
-// SDN routes, VLANs, VXLAN and bandwidth are not carried out yet. Networks of all drivers
-// are routed by the node.
+// A QOS policy is a token bucket on what the pod sends.
+//
+// SDN routes, VLANs and VXLAN are not carried out yet. Networks of all drivers are routed by
+// the node.
 package dataplane

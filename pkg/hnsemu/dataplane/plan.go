@@ -5,6 +5,7 @@
 package dataplane
 
 import (
+	"encoding/json"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // node is all that a node is to have: the switches by name, the pods by the id of their
@@ -51,6 +53,8 @@ type link struct {
 	gateways  []netip.Addr
 	// private says that the network is the node's alone.
 	private bool
+	// egress is the most that the pod may send, in bytes a second, 0 for any.
+	egress  uint64
 	filters []filter
 }
 
@@ -65,9 +69,9 @@ func (p *pod) sameServices(other *pod) bool {
 		maps.EqualFunc(p.links, other.links, func(a, b link) bool { return slices.Equal(a.addresses, b.addresses) })
 }
 
-// sameWire reports whether two links differ in their rules only.
+// sameWire reports whether two links differ at most in their rules and their limit.
 func (l link) sameWire(other link) bool {
-	l.filters, other.filters = nil, nil
+	l.filters, other.filters, l.egress, other.egress = nil, nil, 0, 0
 	return reflect.DeepEqual(l, other)
 }
 
@@ -114,7 +118,7 @@ func planOf(s hnsemu.State, u Unknowns) node {
 		}
 		p.links[LinkName(e.ID)] = link{
 			netSwitch: switchName(n.ID), mac: e.MAC, addresses: e.Addresses,
-			gateways: gatewaysOf(e, n), private: view.Driver == hns.NAT, filters: filtersOf(view, isolation),
+			gateways: gatewaysOf(e, n), private: view.Driver == hns.NAT, egress: egressOf(e), filters: filtersOf(view, isolation),
 		}
 		leaves := outboundNATOf(e, n)
 		p.forwards = append(p.forwards, balancers.direct[n.ID]...)
@@ -124,6 +128,17 @@ func planOf(s hnsemu.State, u Unknowns) node {
 	}
 	out.nat.forwards = append(out.nat.forwards, balancers.all...)
 	return out
+}
+
+// egressOf returns what an endpoint's QOS policy allows it to send.
+func egressOf(e hnsemu.EndpointState) uint64 {
+	for _, p := range e.Policies {
+		var s struct{ MaximumOutgoingBandwidthInBytes uint64 }
+		if p.Type == schema.PolicyQOS && json.Unmarshal(p.Settings, &s) == nil {
+			return s.MaximumOutgoingBandwidthInBytes
+		}
+	}
+	return 0
 }
 
 // gatewaysOf returns an endpoint's way out in each family: its own route to everything,

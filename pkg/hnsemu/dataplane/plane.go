@@ -222,12 +222,17 @@ func (p *Plane) applyPod(id string, want *pod) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(want.links)) {
-		if _, ok := live.links[name]; ok {
-			continue
-		}
+		has, ok := live.links[name]
 		live.links[name] = want.links[name] // also when only half of it comes to be
-		if err := p.wire.addLink(name, want.links[name], live.ns); err != nil {
-			return err
+		if !ok {
+			if err := p.wire.addLink(name, want.links[name], live.ns); err != nil {
+				return err
+			}
+		}
+		if most := want.links[name].egress; has.egress != most {
+			if err := netspace.Do(live.ns, func() error { return limit(name, most) }); err != nil {
+				return err
+			}
 		}
 	}
 	live.pod, live.written = *want, true

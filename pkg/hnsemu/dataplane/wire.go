@@ -166,6 +166,30 @@ func (l link) configure(name string) error {
 	return nil
 }
 
+// limit keeps what a link sends, in the pod's namespace, to so many bytes a second. With 0
+// nothing is limited.
+func limit(name string, most uint64) error {
+	own, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	root := netlink.QdiscAttrs{LinkIndex: own.Attrs().Index, Parent: netlink.HANDLE_ROOT, Handle: netlink.MakeHandle(1, 0)}
+	if most == 0 {
+		return netlink.QdiscDel(&netlink.GenericQdisc{QdiscAttrs: root, QdiscType: "tbf"})
+	}
+	// A burst holds the largest packet that the kernel hands over before it cuts it up, and
+	// the queue a tenth of a second.
+	const largest, queues = 64 << 10, 10
+	burst := uint32(max(largest, most/100))
+	err = netlink.QdiscReplace(&netlink.Tbf{
+		QdiscAttrs: root, Rate: most, Buffer: netlink.Xmittime(most, burst), Limit: burst + uint32(min(most/queues, 1<<30)),
+	})
+	if err != nil {
+		return fmt.Errorf("limit %s to %d bytes a second: %w", name, most, err)
+	}
+	return nil
+}
+
 // mark says whose a link is that was just made. One that cannot be marked is removed.
 func (w wire) mark(l netlink.Link) error {
 	if err := w.h.LinkSetAlias(l, alias); err != nil {

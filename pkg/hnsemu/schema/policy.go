@@ -16,6 +16,7 @@ const (
 	PolicySet            = "SetPolicy"
 	PolicyPortMapping    = "PortMapping"
 	PolicyOutboundNAT    = "OutBoundNAT"
+	PolicyQOS            = "QOS"
 	PolicyNetAdapterName = "NetAdapterName"
 	PolicyVLAN           = "VLAN"
 	PolicyVSID           = "VSID"

@@ -28,7 +28,7 @@ var vfpTypes = []string{TypeL2Bridge, TypeL2Tunnel, TypeOverlay}
 var endpointPolicies = map[string]policySpec{
 	PolicyPortMapping:     {check: checkPortMapping},
 	PolicyACL:             {check: checkACL},
-	"QOS":                 {check: checkQOS},
+	PolicyQOS:             {check: checkQOS},
 	"L2Driver":            {},
 	"OutBoundNAT":         {check: checkOutboundNAT},
 	"SDNRoute":            {check: checkSDNRoute},
