@@ -115,9 +115,8 @@ func (l *lab) cable() {
 	l.configure(l.node, nodeAddresses)
 	l.configure(l.outside, outsideAddresses)
 	err = netspace.Do(l.node, func() error {
-		for i, gateway := range outsideAddresses {
-			bits := 32 + 96*i
-			if err := netlink.RouteAdd(&netlink.Route{Dst: &net.IPNet{IP: make(net.IP, bits/8), Mask: net.CIDRMask(0, bits)}, Gw: gateway.Addr().AsSlice()}); err != nil {
+		for _, gateway := range outsideAddresses {
+			if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(netip.PrefixFrom(gateway.Addr(), 0).Masked()), Gw: gateway.Addr().AsSlice()}); err != nil {
 				return err
 			}
 		}
@@ -128,8 +127,7 @@ func (l *lab) cable() {
 	}
 	err = netspace.Do(l.outside, func() error {
 		for i, s := range subnets {
-			of := net.IPNet{IP: s.Prefix.Addr().AsSlice(), Mask: net.CIDRMask(s.Prefix.Bits(), s.Prefix.Addr().BitLen())}
-			if err := netlink.RouteAdd(&netlink.Route{Dst: &of, Gw: nodeAddresses[i].Addr().AsSlice()}); err != nil {
+			if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(s.Prefix), Gw: nodeAddresses[i].Addr().AsSlice()}); err != nil {
 				return err
 			}
 		}
@@ -153,8 +151,7 @@ func (l *lab) configure(ns netns.NsHandle, addresses []netip.Prefix) {
 			failed = append(failed, netlink.LinkSetUp(link))
 			for _, a := range addresses {
 				if name != "lo" {
-					of := &net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), a.Addr().BitLen())}
-					failed = append(failed, netlink.AddrReplace(link, &netlink.Addr{IPNet: of, Flags: unix.IFA_F_NODAD}))
+					failed = append(failed, netlink.AddrReplace(link, &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD}))
 				}
 			}
 		}
@@ -163,6 +160,10 @@ func (l *lab) configure(ns netns.NsHandle, addresses []netip.Prefix) {
 	if err != nil {
 		l.Fatal(err)
 	}
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
 // newNetns returns a network namespace that ends with the test.

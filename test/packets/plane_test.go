@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
@@ -32,7 +33,7 @@ import (
 var counted = regexp.MustCompile(`packets \d+ bytes \d+`)
 
 // madeName is a link's that a plane has made.
-var madeName = regexp.MustCompile(`(ep|sw)[0-9a-f]{10}`)
+var madeName = regexp.MustCompile(`(ep|sw|vx)[0-9a-f]{10}`)
 
 // look describes all that a plane has made, for comparison.
 func look(t *testing.T, l *lab) string {
@@ -70,6 +71,17 @@ func look(t *testing.T, l *lab) string {
 					all = append(all, r.Dst.String()+" via "+r.Gw.String())
 				}
 			}
+			for _, family := range []int{netlink.FAMILY_ALL, unix.AF_BRIDGE} {
+				neighbours, err := h.NeighList(a.Index, family)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range neighbours {
+					if n.State == netlink.NUD_PERMANENT && strings.HasPrefix(a.Name, "vx") {
+						all = append(all, fmt.Sprintf("%s is %s", n.IP, n.HardwareAddr))
+					}
+				}
+			}
 			limits, err := h.QdiscList(of)
 			if err != nil {
 				t.Fatal(err)
@@ -80,7 +92,7 @@ func look(t *testing.T, l *lab) string {
 				}
 			}
 			mac := ""
-			if strings.HasPrefix(a.Name, "sw") || a.Alias == "" {
+			if strings.HasPrefix(a.Name, "sw") || strings.HasPrefix(a.Name, "vx") || a.Alias == "" {
 				mac = a.HardwareAddr.String() // the host's end has any
 			}
 			fmt.Fprintf(&b, "  %s %s %q of %q up %t %v\n", a.Name, mac, a.Alias, names[a.MasterIndex], a.Flags&net.FlagUp != 0, all)
@@ -150,7 +162,12 @@ func TestSteps(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("there is no nft to read what was written")
 	}
-	l := newLab(t, hns.L2Bridge)
+	for _, driver := range []hns.Driver{hns.L2Bridge, hns.Overlay} {
+		t.Run(string(driver), func(t *testing.T) { steps(t, newLab(t, driver)) })
+	}
+}
+
+func steps(t *testing.T, l *lab) {
 	r := rand.New(rand.NewPCG(7, 7))
 	ctx := context.Background()
 	var namespaces, endpoints, balancers []string
@@ -161,8 +178,9 @@ func TestSteps(t *testing.T) {
 		}
 	}
 	const steps = 80
+	var remotes []string
 	for step := range steps {
-		switch r.IntN(9) {
+		switch r.IntN(10) {
 		case 0, 1:
 			n, err := l.hns.CreateNamespace(ctx, "")
 			must(err)
@@ -204,6 +222,16 @@ func TestSteps(t *testing.T) {
 				of := []string{endpoints[0], endpoints[len(endpoints)-1]}
 				balancers = append(balancers, l.balance(balancer{endpoints: of, vip: netip.AddrFrom4([4]byte{10, 96, 0, byte(step)}), port: 90, direct: step%2 == 0}))
 			}
+		case 9:
+			if l.network.Driver != hns.Overlay {
+				break
+			}
+			if len(remotes) > 1 {
+				l.remoteSubnet("Remove", remotes[0])
+				remotes = remotes[1:]
+			}
+			remotes = append(remotes, fmt.Sprintf(`{"DestinationPrefix":"10.200.%d.0/24","IsolationId":%d,"ProviderAddress":"10.0.0.%d","DistributedRouterMacAddress":"02-11-22-33-44-%02x"}`, step, vsid, step+20, step))
+			l.remoteSubnet("Add", remotes[len(remotes)-1])
 		case 8:
 			if len(balancers) > 2 {
 				l.call("HcnDeleteLoadBalancer", balancers[0])

@@ -26,6 +26,10 @@
 //
 // A QOS policy is a token bucket on what the pod sends.
 //
-// SDN routes, VLANs and VXLAN are not carried out yet. Networks of all drivers are routed by
-// the node.
+// An overlay network with a VSID has a VXLAN device beside its switch, with the MAC of the
+// distributed router; remote subnets are routes by it. Remote endpoints are reached by the
+// subnet that they are in. Networks of all other drivers are routed by the node: who wants
+// pods of two nodes to meet makes the ways between them (Plane.Addresses).
+//
+// SDN routes and VLANs are not carried out yet.
 package dataplane

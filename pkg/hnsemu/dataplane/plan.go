@@ -17,10 +17,11 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// node is all that a node is to have: the switches by name, the pods by the id of their
+// node is all that a node is to have: the switches and tunnels by name, the pods by the id of their
 // HCN namespace, and how addresses change on the way through the node itself.
 type node struct {
 	switches map[string]netSwitch
+	tunnels  map[string]tunnel
 	pods     map[string]*pod
 	nat      translation
 }
@@ -32,6 +33,9 @@ type netSwitch struct {
 	gateways []netip.Prefix
 	// source is the address that the node has for its pods, zero for the gateway.
 	source netip.Addr
+	// answers says that the switch answers for addresses beyond it, though they are in its
+	// subnet: VFP does on an overlay.
+	answers bool
 }
 
 // pod is a network namespace: its links by name, and what its switch ports do with the
@@ -51,8 +55,10 @@ type link struct {
 	mac       string // aa-bb-cc-dd-ee-ff
 	addresses []netip.Prefix
 	gateways  []netip.Addr
-	// private says that the network is the node's alone.
+	// private says that others have no need of a way to the pod: they have none to a nat
+	// network's, and an overlay's tunnel is one.
 	private bool
+	mtu     int // 0 for Ethernet's own
 	// egress is the most that the pod may send, in bytes a second, 0 for any.
 	egress  uint64
 	filters []filter
@@ -75,20 +81,26 @@ func (l link) sameWire(other link) bool {
 	return reflect.DeepEqual(l, other)
 }
 
+// ethernet is how long a packet on Ethernet may be.
+const ethernet = 1500
+
 // planOf says what a node with that state is to have. HCN namespaces get their network
 // namespace when HNS gives them a compartment, which is when a container starts.
 func planOf(s hnsemu.State, u Unknowns) node {
-	out := node{switches: map[string]netSwitch{}, pods: map[string]*pod{}}
+	out := node{switches: map[string]netSwitch{}, tunnels: map[string]tunnel{}, pods: map[string]*pod{}}
 	networks := map[string]hnsemu.NetworkState{}
 	for _, n := range s.Networks {
 		networks[n.ID] = n
-		own := netSwitch{source: n.ManagementIP}
+		own := netSwitch{source: n.ManagementIP, answers: n.Driver == hns.Overlay}
 		for _, sub := range n.Subnets {
 			if sub.Gateway.IsValid() {
 				own.gateways = append(own.gateways, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
 			}
 		}
 		out.switches[switchName(n.ID)] = own
+		if t, ok := tunnelOf(n); ok {
+			out.tunnels[tunnelName(n.ID)] = t
+		}
 		out.nat.switches = append(out.nat.switches, switchName(n.ID))
 	}
 	balancers := balancersOf(s, networks)
@@ -116,10 +128,14 @@ func planOf(s hnsemu.State, u Unknowns) node {
 		if isolation == "" {
 			isolation = hns.Process
 		}
-		p.links[LinkName(e.ID)] = link{
+		own := link{
 			netSwitch: switchName(n.ID), mac: e.MAC, addresses: e.Addresses,
-			gateways: gatewaysOf(e, n), private: view.Driver == hns.NAT, egress: egressOf(e), filters: filtersOf(view, isolation),
+			gateways: gatewaysOf(e, n), private: n.Driver == hns.NAT, egress: egressOf(e), filters: filtersOf(view, isolation),
 		}
+		if _, ok := out.tunnels[tunnelName(n.ID)]; ok {
+			own.private, own.mtu = true, ethernet-overhead
+		}
+		p.links[LinkName(e.ID)] = own
 		leaves := outboundNATOf(e, n)
 		p.forwards = append(p.forwards, balancers.direct[n.ID]...)
 		p.loopback = append(p.loopback, leaves.loopback...)
@@ -171,6 +187,8 @@ const digits = 10
 
 // LinkName returns the name of both ends of an endpoint's veth pair.
 func LinkName(endpointID string) string { return name("ep", endpointID) }
+
+func tunnelName(networkID string) string { return name("vx", networkID) }
 
 func switchName(networkID string) string { return name("sw", networkID) }
 

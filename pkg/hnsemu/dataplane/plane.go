@@ -39,6 +39,7 @@ type Plane struct {
 
 	mu       sync.Mutex
 	switches map[string]netSwitch
+	tunnels  map[string]tunnel
 	pods     map[string]*livePod
 	// nat is the node's table, and what it holds.
 	nat        translator
@@ -80,7 +81,7 @@ func Open(dir, netnsPath string, u Unknowns) (*Plane, error) {
 		ns.Close()
 		return nil, err
 	}
-	p := &Plane{unknowns: u, dir: dir, node: ns, wire: wire{h}, switches: map[string]netSwitch{}, pods: map[string]*livePod{}, nat: translator{nat}}
+	p := &Plane{unknowns: u, dir: dir, node: ns, wire: wire{h}, switches: map[string]netSwitch{}, tunnels: map[string]tunnel{}, pods: map[string]*livePod{}, nat: translator{nat}}
 	if err := errors.Join(p.removeLeavings(), netspace.Do(ns, prepareNode)); err != nil {
 		p.release()
 		return nil, err
@@ -132,12 +133,17 @@ func (p *Plane) Apply(s hnsemu.State) error {
 		if have, ok := p.switches[name]; ok && reflect.DeepEqual(have, want.switches[name]) {
 			continue
 		}
-		if err := p.wire.addSwitch(name, want.switches[name]); err != nil {
+		err := p.wire.addSwitch(name, want.switches[name])
+		if err == nil && want.switches[name].answers {
+			err = netspace.Do(p.node, func() error { return answerBeyond(name) })
+		}
+		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
 		p.switches[name] = want.switches[name]
 	}
+	failed = append(failed, p.applyTunnels(want.tunnels))
 	for _, id := range slices.Sorted(maps.Keys(want.pods)) {
 		if err := p.applyPod(id, want.pods[id]); err != nil {
 			// Half of a pod is no pod: the next call makes it anew.
@@ -160,8 +166,32 @@ func (p *Plane) Apply(s hnsemu.State) error {
 	return errors.Join(failed...)
 }
 
-// Addresses returns the addresses of the pods that are there, but for those on nat networks,
-// which are the node's alone. Who routes between nodes needs a way to each.
+// applyTunnels makes the tunnels what they are to be.
+func (p *Plane) applyTunnels(want map[string]tunnel) error {
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(p.tunnels)) {
+		if _, ok := want[name]; !ok {
+			failed = append(failed, p.wire.remove(name))
+			delete(p.tunnels, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if reflect.DeepEqual(p.tunnels[name], want[name]) {
+			continue
+		}
+		if err := p.wire.addTunnel(name, p.tunnels[name], want[name]); err != nil {
+			// Half of a tunnel is none: the next call makes it anew.
+			failed = append(failed, err, p.wire.remove(name))
+			delete(p.tunnels, name)
+			continue
+		}
+		p.tunnels[name] = want[name]
+	}
+	return errors.Join(failed...)
+}
+
+// Addresses returns the addresses of the pods that are there, but for those on nat and
+// overlay networks. Who routes between nodes needs a way to each.
 func (p *Plane) Addresses() map[netip.Addr]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -103,6 +102,11 @@ func (w wire) addSwitch(name string, s netSwitch) error {
 	return nil
 }
 
+// answerBeyond makes a switch answer at once for what the node has a way to.
+func answerBeyond(name string) error {
+	return set(map[string]string{"net/ipv4/conf/" + name + "/proxy_arp": "1", "net/ipv4/neigh/" + name + "/proxy_delay": "0"})
+}
+
 // switchMAC is fixed: a bridge without one takes that of a pod, and connections through
 // the gateway break when the pod goes.
 func switchMAC(name string) net.HardwareAddr {
@@ -116,13 +120,13 @@ func (w wire) addLink(name string, l link, ns netns.NsHandle) error {
 	if err != nil {
 		return fmt.Errorf("switch %s: %w", l.netSwitch, err)
 	}
-	mac, err := net.ParseMAC(strings.ReplaceAll(l.mac, "-", ":"))
+	mac, err := parseMAC(l.mac)
 	if err != nil {
 		return err
 	}
 	pair := &netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index},
-		PeerName:  name, PeerNamespace: netlink.NsFd(int(ns)), PeerHardwareAddr: mac,
+		LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index, MTU: l.mtu},
+		PeerName:  name, PeerNamespace: netlink.NsFd(int(ns)), PeerHardwareAddr: mac, PeerMTU: uint32(l.mtu),
 	}
 	if err := w.h.LinkAdd(pair); err != nil {
 		return fmt.Errorf("link %s: %w", name, err)

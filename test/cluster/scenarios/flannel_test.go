@@ -21,7 +21,8 @@ const flannelConf = `{"cniVersion": "0.3.1", "name": "flannel.4096", "plugins": 
 	"delegate": {"type": "bulkhead", "driver": "overlay", "loopbackDSR": true, "routes": [{"dst": "` + spec.Services + `", "needEncap": true}]}}]}`
 
 // flanneld.exe makes the overlay, and the flannel plugin delegates to bulkhead.exe: pods have
-// addresses of the node's lease, and each node knows the others' subnets.
+// addresses of the node's lease, each node knows the others' subnets, and pods of all nodes
+// reach each other by VXLAN.
 func TestFlannel(t *testing.T) {
 	c := open(t)
 	root, err := filepath.Abs(repository)
@@ -46,13 +47,19 @@ func TestFlannel(t *testing.T) {
 		c.eventually(n.Name+" has its lease and the others' subnets", func() error { return c.leased(n) })
 		c.conflist(n, flannelConf)
 	}
-	for _, p := range c.deploy("web", int32(2*len(c.Nodes)), pods(web("web", 80))) {
+	all := c.deploy("web", int32(2*len(c.Nodes)), pods(web("web", 80)))
+	for _, p := range all {
 		e := c.endpoint(p.Spec.NodeName, p.Status.PodIP)
 		if e.NetworkName != "flannel.4096" || !strings.HasPrefix(p.Status.PodIP, "10.244.") {
 			t.Errorf("%s has %s on %s", p.Name, p.Status.PodIP, e.NetworkName)
 		}
 		if got := policy(e, "ProviderAddress"); len(got) == 0 {
 			t.Errorf("%s has no provider address: %+v", p.Name, e.Policies)
+		}
+		for _, to := range all {
+			if got := c.podPlace(p).seenBy(to.Status.PodIP + ":80"); got != p.Status.PodIP {
+				t.Errorf("%s on %s sees %s, want %s", to.Name, to.Spec.NodeName, got, p.Status.PodIP)
+			}
 		}
 	}
 	c.scale("web", 0)

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package dataplane
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+)
+
+// tunnel is the VXLAN device of an overlay network, by which its pods reach those of other
+// nodes: with the address and the MAC of the node's distributed router, as flannel sets it
+// up on Linux (flannel, pkg/backend/vxlan/vxlan_network.go).
+type tunnel struct {
+	vni  uint32
+	port uint16
+	// provider is the node's address under the overlay, router the MAC on it.
+	provider netip.Addr
+	router   string
+	remotes  []remoteSubnet
+}
+
+// remoteSubnet is where the pods of another node are.
+type remoteSubnet struct {
+	prefix   netip.Prefix
+	provider netip.Addr
+	router   string
+}
+
+// ianaPort is VXLAN's (RFC 7348), and Windows'.
+const ianaPort = 4789
+
+// overhead is what VXLAN adds to a packet.
+const overhead = 50
+
+// tunnelOf returns the tunnel of an overlay network whose addresses are known. A remote
+// subnet of another VSID is none of it.
+func tunnelOf(n hnsemu.NetworkState) (tunnel, bool) {
+	t := tunnel{port: ianaPort, provider: n.ManagementIP}
+	if n.Driver != hns.Overlay || len(n.Subnets) == 0 {
+		return t, false
+	}
+	t.vni = n.Subnets[0].VSID
+	for _, p := range n.Policies {
+		var s struct {
+			Address, DistributedRouterMacAddress string
+			DestinationPrefix                    string
+			ProviderAddress                      netip.Addr
+			IsolationID                          uint32 `json:"IsolationId"`
+			Port                                 uint16
+		}
+		if json.Unmarshal(p.Settings, &s) != nil {
+			continue // a type with other settings
+		}
+		switch p.Type {
+		case "ProviderAddress":
+			t.provider = s.ProviderAddress
+		case "DrMacAddress":
+			t.router = s.Address
+		case "VxlanPort":
+			t.port = cmp.Or(s.Port, ianaPort)
+		case "RemoteSubnetRoute":
+			if to, ok := prefixOf(s.DestinationPrefix); ok && s.IsolationID == t.vni {
+				t.remotes = append(t.remotes, remoteSubnet{to, s.ProviderAddress, s.DistributedRouterMacAddress})
+			}
+		}
+	}
+	return t, t.vni != 0 && t.provider.IsValid() && t.router != ""
+}
+
+// same reports whether two tunnels differ at most in their remote subnets.
+func (t tunnel) same(other tunnel) bool {
+	return t.vni == other.vni && t.port == other.port && t.provider == other.provider && t.router == other.router
+}
+
+// addTunnel makes a VXLAN device, or gives one that is there other remote subnets.
+func (w wire) addTunnel(name string, has, want tunnel) error {
+	if !has.same(want) {
+		if err := w.remove(name); err != nil {
+			return err
+		}
+		mac, err := parseMAC(want.router)
+		if err != nil {
+			return err
+		}
+		err = w.h.LinkAdd(&netlink.Vxlan{
+			LinkAttrs: netlink.LinkAttrs{Name: name, HardwareAddr: mac},
+			VxlanId:   int(want.vni), SrcAddr: want.provider.AsSlice(), Port: int(want.port),
+		})
+		if err != nil {
+			return fmt.Errorf("VXLAN %s of VSID %d: %w", name, want.vni, err)
+		}
+		has.remotes = nil
+	}
+	device, err := w.h.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if device.Attrs().Alias != alias {
+		if err := w.mark(device); err != nil {
+			return err
+		}
+	}
+	if err := w.h.LinkSetUp(device); err != nil {
+		return err
+	}
+	for _, r := range has.remotes {
+		if !slices.Contains(want.remotes, r) {
+			if err := w.removeRemote(device, r); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range want.remotes {
+		if err := w.addRemote(device, r); err != nil {
+			return fmt.Errorf("remote subnet %s of %s: %w", r.prefix, name, err)
+		}
+	}
+	return nil
+}
+
+// addRemote makes the way to a subnet: a route by the other node's router, where that one is
+// on the overlay, and where under it.
+func (w wire) addRemote(device netlink.Link, r remoteSubnet) error {
+	neighbours, route, err := r.entries(device)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbours {
+		if err := w.h.NeighSet(n); err != nil {
+			return err
+		}
+	}
+	return w.h.RouteReplace(route)
+}
+
+func (w wire) removeRemote(device netlink.Link, r remoteSubnet) error {
+	neighbours, route, err := r.entries(device)
+	if err != nil {
+		return err
+	}
+	failed := []error{w.h.RouteDel(route)}
+	for _, n := range neighbours {
+		failed = append(failed, w.h.NeighDel(n))
+	}
+	return errors.Join(failed...)
+}
+
+// entries are a subnet's in the tables of a device. The router is called by the first
+// address of the subnet.
+func (r remoteSubnet) entries(device netlink.Link) ([]*netlink.Neigh, *netlink.Route, error) {
+	mac, err := parseMAC(r.router)
+	if err != nil {
+		return nil, nil, err
+	}
+	index, router := device.Attrs().Index, net.IP(r.prefix.Addr().AsSlice())
+	return []*netlink.Neigh{
+			{LinkIndex: index, State: netlink.NUD_PERMANENT, IP: router, HardwareAddr: mac},
+			{LinkIndex: index, State: netlink.NUD_PERMANENT, Family: unix.AF_BRIDGE, Flags: netlink.NTF_SELF, IP: r.provider.AsSlice(), HardwareAddr: mac},
+		}, &netlink.Route{
+			LinkIndex: index, Dst: ipNet(r.prefix), Gw: router, Flags: int(netlink.FLAG_ONLINK),
+		}, nil
+}
+
+// parseMAC reads a MAC address as HNS writes it: aa-bb-cc-dd-ee-ff.
+func parseMAC(text string) (net.HardwareAddr, error) {
+	return net.ParseMAC(strings.ReplaceAll(text, "-", ":"))
+}
