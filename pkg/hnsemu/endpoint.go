@@ -28,6 +28,8 @@ type endpoint struct {
 	system string
 	// shared holds the containers of v1 attaches.
 	shared []string
+	// modified counts the policy requests that were carried out.
+	modified int
 }
 
 // property returns the v1 property that a query filter names.
@@ -296,7 +298,7 @@ func (h *Host) modifyEndpointPolicies(e *endpoint, request string, wanted []sche
 		if list, err = removePolicies(list, wanted); err != nil {
 			return err
 		}
-		e.Policies = list
+		e.Policies, e.modified = list, e.modified+1
 		return nil
 	default:
 		return schema.Errorf(schema.CodeUnsupported, "%s of policies", request)
@@ -307,7 +309,7 @@ func (h *Host) modifyEndpointPolicies(e *endpoint, request string, wanted []sche
 	if list, err = h.placePolicies(e, list); err != nil {
 		return err
 	}
-	e.Policies = list
+	e.Policies, e.modified = list, e.modified+1
 	return nil
 }
 

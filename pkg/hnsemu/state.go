@@ -109,6 +109,8 @@ type EndpointState struct {
 	Routes   []Route
 	DNS      DNSState
 	Policies []PolicyState
+	// Modified counts the requests that changed the policies, also into what they were.
+	Modified int
 	// ACLs, Tiers and PortMappings are the policies of these types, parsed.
 	ACLs         []schema.ACL
 	Tiers        []schema.TierACL
@@ -219,7 +221,7 @@ func (e *endpoint) snapshot() EndpointState {
 	s := EndpointState{
 		ID: e.id, Name: e.name, NamedID: e.named, NetworkID: e.network.id, NetworkName: e.network.name,
 		State: e.state, Addresses: slices.Clone(e.addresses), MAC: e.MAC, OwnMAC: e.ownMAC, Remote: e.Remote(),
-		Routes: routes(e.Routes), DNS: dnsState(e.DNS), Policies: snapshots(e.Policies),
+		Routes: routes(e.Routes), DNS: dnsState(e.DNS), Policies: snapshots(e.Policies), Modified: e.modified,
 		ACLs: acls(e.Policies, e.network.SetIDs()), Tiers: tiers(e.Policies, e.network.SetIDs()), PortMappings: mappings(e.Policies),
 		System: e.system, SharedContainers: slices.Clone(e.shared),
 	}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
@@ -31,6 +32,8 @@ var (
 	linuxRouter  = "02-42-0a-f4-09-00"
 	vsid         = uint32(4096)
 	windowsRange = subnets[0].Prefix
+	linuxRemote  = fmt.Sprintf(`{"DestinationPrefix":%q,"IsolationId":%d,"ProviderAddress":%q,"DistributedRouterMacAddress":%q}`,
+		linuxSubnet, vsid, outsideAddresses[0].Addr(), linuxRouter)
 )
 
 // flannelLinux makes the machine outside a Linux node of the overlay with flannel's device,
@@ -100,9 +103,7 @@ func TestOverlay(t *testing.T) {
 	p := l.pod(hns.Process)
 	l.answer(p.ns, "pod", 80)
 	l.answer(l.outside, "linux", 81)
-	remote := fmt.Sprintf(`{"DestinationPrefix":%q,"IsolationId":%d,"ProviderAddress":%q,"DistributedRouterMacAddress":%q}`,
-		linuxSubnet, vsid, outsideAddresses[0].Addr(), linuxRouter)
-	l.remoteSubnet("Add", remote)
+	l.remoteSubnet("Add", linuxRemote)
 	wire := l.socket(l.outside, unix.AF_PACKET, unix.SOCK_DGRAM, int(network16(unix.ETH_P_IP)), nil)
 	for _, network := range []string{"tcp", "udp"} {
 		if name, client := ask(p.ns, network, linuxPod, 81, patience); name != "linux" || client != p.address(true).String() {
@@ -129,11 +130,29 @@ func TestOverlay(t *testing.T) {
 	if err := echoLarge(u, 60_000); err != nil {
 		t.Errorf("a large datagram: %v", err)
 	}
-	l.remoteSubnet("Remove", remote)
+	l.remoteSubnet("Remove", linuxRemote)
 	vsidOnWire(t, wire) // all that was there before
 	ask(p.ns, "tcp", linuxPod, 81, moment)
 	if got := vsidOnWire(t, wire); got != 0 {
 		t.Errorf("VSID %d is on the wire, though the remote subnet is gone", got)
+	}
+}
+
+// TestTunnelNeedsPod: whether a node without a pod on an overlay reaches other nodes' pods is
+// not known.
+func TestTunnelNeedsPod(t *testing.T) {
+	for _, needs := range []bool{false, true} {
+		l := newLabWith(t, hns.Overlay, dataplane.Unknowns{TunnelNeedsPod: needs})
+		l.flannelLinux()
+		wire := l.socket(l.outside, unix.AF_PACKET, unix.SOCK_DGRAM, int(network16(unix.ETH_P_IP)), nil)
+		l.remoteSubnet("Add", linuxRemote)
+		for _, pods := range []int{0, 1} {
+			ask(l.node, "tcp", linuxPod, 81, moment)
+			if got := vsidOnWire(t, wire); (got == vsid) != (pods > 0 || !needs) {
+				t.Errorf("needs a pod: %t; with %d pods VSID %d is on the wire", needs, pods, got)
+			}
+			l.pod(hns.Process)
+		}
 	}
 }
 

@@ -41,10 +41,9 @@ type netSwitch struct {
 // pod is a network namespace: its links by name, and what its switch ports do with the
 // addresses of services before a packet leaves them.
 type pod struct {
+	Unknowns
 	links    map[string]link
 	forwards []forward
-	// balancedFirst says that VFP's rules see a service's backend, not its address.
-	balancedFirst bool
 	// loopback are the pod's addresses under which a service may lead back to it.
 	loopback []netip.Addr
 }
@@ -58,15 +57,31 @@ type link struct {
 	// private says that others have no need of a way to the pod: they have none to a nat
 	// network's, and an overlay's tunnel is one.
 	private bool
-	mtu     int // 0 for Ethernet's own
+	// tunnel is that of the network, empty for none.
+	tunnel string
 	// egress is the most that the pod may send, in bytes a second, 0 for any.
 	egress  uint64
 	filters []filter
+	// modified counts updates of the policies.
+	modified int
 }
 
 // sameRules reports whether two pods have the same rules.
 func (p *pod) sameRules(other *pod) bool {
-	return p.balancedFirst == other.balancedFirst && maps.EqualFunc(p.links, other.links, func(a, b link) bool { return reflect.DeepEqual(a.filters, b.filters) })
+	return maps.EqualFunc(p.links, other.links, func(a, b link) bool { return reflect.DeepEqual(a.filters, b.filters) })
+}
+
+// cuts reports whether the change from one to another ends the pod's connections.
+func (p *pod) cuts(other *pod) bool {
+	for name, has := range p.links {
+		is, ok := other.links[name]
+		changed := ok && !reflect.DeepEqual(has.filters, is.filters)
+		equal := ok && !changed && has.modified != is.modified
+		if changed && p.ChangedRulesCut || equal && p.EqualRulesCut {
+			return true
+		}
+	}
+	return false
 }
 
 // sameServices reports whether two pods do the same with services.
@@ -77,12 +92,9 @@ func (p *pod) sameServices(other *pod) bool {
 
 // sameWire reports whether two links differ at most in their rules and their limit.
 func (l link) sameWire(other link) bool {
-	l.filters, other.filters, l.egress, other.egress = nil, nil, 0, 0
+	l.filters, l.egress, l.modified = other.filters, other.egress, other.modified
 	return reflect.DeepEqual(l, other)
 }
-
-// ethernet is how long a packet on Ethernet may be.
-const ethernet = 1500
 
 // planOf says what a node with that state is to have. HCN namespaces get their network
 // namespace when HNS gives them a compartment, which is when a container starts.
@@ -108,7 +120,7 @@ func planOf(s hnsemu.State, u Unknowns) node {
 	for _, ns := range s.Namespaces {
 		own[ns.ID] = strings.HasPrefix(ns.Type, "HostDefault")
 		if ns.Compartment != 0 && !own[ns.ID] {
-			out.pods[ns.ID] = &pod{links: map[string]link{}, balancedFirst: u.RulesSeeBackend}
+			out.pods[ns.ID] = &pod{Unknowns: u, links: map[string]link{}}
 		}
 	}
 	for _, e := range s.Endpoints {
@@ -130,10 +142,10 @@ func planOf(s hnsemu.State, u Unknowns) node {
 		}
 		own := link{
 			netSwitch: switchName(n.ID), mac: e.MAC, addresses: e.Addresses,
-			gateways: gatewaysOf(e, n), private: n.Driver == hns.NAT, egress: egressOf(e), filters: filtersOf(view, isolation),
+			gateways: gatewaysOf(e, n), private: n.Driver == hns.NAT, egress: egressOf(e), filters: filtersOf(view, isolation), modified: e.Modified,
 		}
 		if _, ok := out.tunnels[tunnelName(n.ID)]; ok {
-			own.private, own.mtu = true, ethernet-overhead
+			own.private, own.tunnel = true, tunnelName(n.ID)
 		}
 		p.links[LinkName(e.ID)] = own
 		leaves := outboundNATOf(e, n)
@@ -143,6 +155,9 @@ func planOf(s hnsemu.State, u Unknowns) node {
 		out.nat.masquerades = append(out.nat.masquerades, leaves.masquerades...)
 	}
 	out.nat.forwards = append(out.nat.forwards, balancers.all...)
+	if u.TunnelNeedsPod {
+		maps.DeleteFunc(out.tunnels, func(name string, _ tunnel) bool { return !out.inUse(name) })
+	}
 	return out
 }
 
@@ -155,6 +170,18 @@ func egressOf(e hnsemu.EndpointState) uint64 {
 		}
 	}
 	return 0
+}
+
+// inUse reports whether a pod is on the network of a tunnel.
+func (n node) inUse(tunnel string) bool {
+	for _, p := range n.pods {
+		for _, l := range p.links {
+			if l.tunnel == tunnel {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // gatewaysOf returns an endpoint's way out in each family: its own route to everything,

@@ -28,6 +28,14 @@ type Unknowns struct {
 	// RulesSeeBackend: a pod's outbound Switch ACLs see the backend that a load balancer
 	// with direct server return chose, instead of the service's address.
 	RulesSeeBackend bool
+	// ChangedRulesCut: when a pod's rules change, all of its connections are cut, and not
+	// only new ones judged by the new rules.
+	ChangedRulesCut bool
+	// EqualRulesCut: the same for an update of an endpoint's policies that changes nothing.
+	EqualRulesCut bool
+	// TunnelNeedsPod: the way to an overlay's remote subnets is there only while a pod of
+	// the node is on the network (projectcalico/calico#8569).
+	TunnelNeedsPod bool
 }
 
 // Plane is the data plane of a node.
@@ -244,6 +252,11 @@ func (p *Plane) applyPod(id string, want *pod) error {
 	if !sameRules {
 		if err := live.rules.write(want); err != nil {
 			return err
+		}
+	}
+	if live.written && live.cuts(want) {
+		if err := netspace.Do(live.ns, func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) }); err != nil {
+			return fmt.Errorf("cut the connections: %w", err)
 		}
 	}
 	if !sameServices {

@@ -31,6 +31,9 @@ var hooks = []struct {
 	{hns.Switch, hns.Out, "switch_out", nftables.ChainHookOutput, -150, expr.MetaKeyOIFNAME},
 }
 
+// isTCP matches TCP.
+func isTCP() []expr.Any { return []expr.Any{protocol(), is([]byte{unix.IPPROTO_TCP})} }
+
 // afterForwards is where VFP's rules see the backend of a service in the place of its
 // address.
 const afterForwards nftables.ChainPriority = -50
@@ -46,7 +49,7 @@ func (f firewall) write(p *pod) error {
 	}
 	f.empty()
 	for _, h := range hooks {
-		if h.at == hns.Switch && h.direction == hns.Out && p.balancedFirst {
+		if h.at == hns.Switch && h.direction == hns.Out && p.RulesSeeBackend {
 			h.hook, h.priority = nftables.ChainHookPostrouting, afterForwards
 		}
 		base := f.c.AddChain(&nftables.Chain{
@@ -54,6 +57,9 @@ func (f firewall) write(p *pod) error {
 		})
 		f.add(base, device(h.device, "lo"), verdict(expr.VerdictAccept))
 		f.add(base, known(), verdict(expr.VerdictAccept))
+		if p.ChangedRulesCut || p.EqualRulesCut {
+			f.add(base, bits(expr.CtKeySTATE, expr.CtStateBitINVALID), isTCP(), verdict(expr.VerdictDrop))
+		}
 		f.add(base, isFamily(6), f.in(protocol(), nftables.TypeInetProto, ofNumbers([]int{unix.IPPROTO_ICMPV6})),
 			f.in(transport(0, 1), nftables.TypeICMP6Type, []span{{[]byte{firstDiscovery}, []byte{lastDiscovery}}, {[]byte{reportV2}, []byte{reportV2}}}),
 			verdict(expr.VerdictAccept))

@@ -43,8 +43,11 @@ type remoteSubnet struct {
 // ianaPort is VXLAN's (RFC 7348), and Windows'.
 const ianaPort = 4789
 
-// overhead is what VXLAN adds to a packet.
-const overhead = 50
+// ethernet is how long a packet on Ethernet may be, overhead what VXLAN adds to one.
+const (
+	ethernet = 1500
+	overhead = 50
+)
 
 // tunnelOf returns the tunnel of an overlay network whose addresses are known. A remote
 // subnet of another VSID is none of it.

@@ -124,9 +124,13 @@ func (w wire) addLink(name string, l link, ns netns.NsHandle) error {
 	if err != nil {
 		return err
 	}
+	mtu := ethernet
+	if l.tunnel != "" {
+		mtu -= overhead
+	}
 	pair := &netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index, MTU: l.mtu},
-		PeerName:  name, PeerNamespace: netlink.NsFd(int(ns)), PeerHardwareAddr: mac, PeerMTU: uint32(l.mtu),
+		LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index, MTU: mtu},
+		PeerName:  name, PeerNamespace: netlink.NsFd(int(ns)), PeerHardwareAddr: mac, PeerMTU: uint32(mtu),
 	}
 	if err := w.h.LinkAdd(pair); err != nil {
 		return fmt.Errorf("link %s: %w", name, err)
