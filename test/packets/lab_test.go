@@ -30,7 +30,7 @@ import (
 
 // lab is a node with one network, in a network namespace of its own, and a machine outside.
 type lab struct {
-	*testing.T
+	testing.TB
 	host    *hnsemu.Host
 	hns     hns.Client
 	plane   *dataplane.Plane
@@ -42,7 +42,7 @@ type lab struct {
 
 // needsRoot skips a test that makes network namespaces where that is not allowed. CI does
 // not let it skip.
-func needsRoot(t *testing.T) {
+func needsRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		return
@@ -66,16 +66,16 @@ var (
 )
 
 // newLab returns a node with a network of a driver, of both families where it has them.
-func newLab(t *testing.T, driver hns.Driver) *lab { return newLabWith(t, driver, dataplane.Unknowns{}) }
+func newLab(t testing.TB, driver hns.Driver) *lab { return newLabWith(t, driver, dataplane.Unknowns{}) }
 
-func newLabWith(t *testing.T, driver hns.Driver, unknowns dataplane.Unknowns) *lab {
+func newLabWith(t testing.TB, driver hns.Driver, unknowns dataplane.Unknowns) *lab {
 	t.Helper()
 	needsRoot(t)
 	profile, err := hnsemu.ProfileNamed("2025") // it has sets and tiers
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{T: t, host: hnsemu.New(profile), node: newNetns(t), outside: newNetns(t)}
+	l := &lab{TB: t, host: hnsemu.New(profile), node: newNetns(t), outside: newNetns(t)}
 	if err := l.host.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{{Name: "Ethernet", Address: nodeAddresses[0], Index: 7}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 // newNetns returns a network namespace that ends with the test.
-func newNetns(t *testing.T) netns.NsHandle {
+func newNetns(t testing.TB) netns.NsHandle {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "node")
 	ns, err := netspace.New(path)
@@ -179,6 +179,11 @@ func newNetns(t *testing.T) netns.NsHandle {
 			t.Error(err)
 		}
 	})
+	// An address is there at once.
+	err = netspace.Do(ns, func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
 	return ns
 }
 

@@ -65,8 +65,8 @@ func dial(ns netns.NsHandle, to netip.Addr, port int, patience time.Duration) (c
 const moment = 100 * time.Millisecond
 
 // echo sends something on a connection and reads it back.
-func echo(c net.Conn) error {
-	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+func echo(c net.Conn, patience time.Duration) error {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	if _, err := c.Write([]byte("word")); err != nil {
@@ -113,7 +113,7 @@ func TestTraffic(t *testing.T) {
 						t.Errorf("to %s: %v", to, err)
 						continue
 					}
-					if err := echo(c); err != nil {
+					if err := echo(c, patience); err != nil {
 						t.Errorf("to %s: %v", to, err)
 					}
 					c.Close()
@@ -247,7 +247,7 @@ func TestNodeEndpoint(t *testing.T) {
 		to.Close()
 		t.Error("the address stays when the endpoint is gone")
 	}
-	if err := echo(c); err != nil {
+	if err := echo(c, patience); err != nil {
 		t.Errorf("the node's connection with the pod: %v", err)
 	}
 }
@@ -280,11 +280,12 @@ func TestLiveConnection(t *testing.T) {
 			for range tt.times {
 				a.program(tt.rules)
 			}
-			// A connection that is cut does not come back with rules that let it through.
+			wait := patience
 			if tt.cut {
-				a.program(open)
+				a.program(open) // it does not come back with rules that let it through
+				wait = 5 * moment
 			}
-			if err := echo(c); (err != nil) != tt.cut {
+			if err := echo(c, wait); (err != nil) != tt.cut {
 				t.Errorf("%+v, %s rules: %v", unknowns, tt.what, err)
 			}
 			c.Close()

@@ -143,9 +143,10 @@ func (f forward) choose(n int) []expr.Any {
 	case f.sticky:
 		client, _ := source(f.family)
 		length := uint32(f.backends[n].Addr().BitLen() / 8)
+		const seed = 1 // without one each rule gets its own
 		return []expr.Any{
 			client,
-			&expr.Hash{SourceRegister: register, DestRegister: register, Length: length, Modulus: count, Type: expr.HashTypeJenkins},
+			&expr.Hash{SourceRegister: register, DestRegister: register, Length: length, Modulus: count, Seed: seed, Type: expr.HashTypeJenkins},
 			is(binaryutil.NativeEndian.PutUint32(uint32(n))),
 		}
 	case n == len(f.backends)-1:
