@@ -30,6 +30,28 @@ type endpoint struct {
 	shared []string
 	// modified counts the policy requests that were carried out.
 	modified int
+	// read has the policies as State last read them: on a node of many pods most of them are
+	// what they were.
+	read readPolicies
+}
+
+// readPolicies are the policies of an endpoint, parsed, and when.
+type readPolicies struct {
+	parsed   bool
+	modified int
+	sets     []string
+	acls     []schema.ACL
+	tiers    []schema.TierACL
+	mappings []schema.PortMapping
+}
+
+// parsed returns the policies, parsed.
+func (e *endpoint) parsed() readPolicies {
+	sets := e.network.SetIDs()
+	if !e.read.parsed || e.read.modified != e.modified || !slices.Equal(e.read.sets, sets) {
+		e.read = readPolicies{true, e.modified, sets, acls(e.Policies, sets), tiers(e.Policies, sets), mappings(e.Policies)}
+	}
+	return e.read
 }
 
 // property returns the v1 property that a query filter names.

@@ -12,9 +12,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// State is the node as data, for readers outside of this package: it shares
-// nothing with the model. Ids are in lower case, lists are in the order of
-// creation.
+// State is the node as data, for readers outside of this package, who must not
+// change it. Ids are in lower case, lists are in the order of creation.
 type State struct {
 	Profile string
 	Version hns.Version
@@ -218,11 +217,12 @@ func (n *network) snapshot(h *Host) NetworkState {
 
 // snapshot returns the endpoint as data.
 func (e *endpoint) snapshot() EndpointState {
+	parsed := e.parsed()
 	s := EndpointState{
 		ID: e.id, Name: e.name, NamedID: e.named, NetworkID: e.network.id, NetworkName: e.network.name,
 		State: e.state, Addresses: slices.Clone(e.addresses), MAC: e.MAC, OwnMAC: e.ownMAC, Remote: e.Remote(),
 		Routes: routes(e.Routes), DNS: dnsState(e.DNS), Policies: snapshots(e.Policies), Modified: e.modified,
-		ACLs: acls(e.Policies, e.network.SetIDs()), Tiers: tiers(e.Policies, e.network.SetIDs()), PortMappings: mappings(e.Policies),
+		ACLs: slices.Clone(parsed.acls), Tiers: slices.Clone(parsed.tiers), PortMappings: slices.Clone(parsed.mappings),
 		System: e.system, SharedContainers: slices.Clone(e.shared),
 	}
 	if e.namespace != nil {

@@ -96,7 +96,7 @@ func (h *Host) updateEndpointV1(e *endpoint, body string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Policies = placed
+	e.Policies, e.modified = placed, e.modified+1
 	return e.v1(h), nil
 }
 

@@ -61,7 +61,6 @@ func look(t *testing.T, l *lab) string {
 					all = append(all, x.IPNet.String())
 				}
 			}
-			slices.Sort(all)
 			routes, err := h.RouteList(of, netlink.FAMILY_ALL)
 			if err != nil {
 				t.Fatal(err)
@@ -95,6 +94,7 @@ func look(t *testing.T, l *lab) string {
 			if strings.HasPrefix(a.Name, "sw") || strings.HasPrefix(a.Name, "vx") || a.Alias == "" {
 				mac = a.HardwareAddr.String() // the host's end has any
 			}
+			slices.Sort(all)
 			fmt.Fprintf(&b, "  %s %s %q of %q up %t %v\n", a.Name, mac, a.Alias, names[a.MasterIndex], a.Flags&net.FlagUp != 0, all)
 		}
 	}

@@ -157,6 +157,34 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+// TestManyAddresses: a rule may be about more addresses than a message of the kernel's holds.
+func TestManyAddresses(t *testing.T) {
+	l := newLab(t, hns.L2Bridge)
+	p := l.pod(hns.Process)
+	rule := hns.ACL{ID: "r", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: 17, Priority: 1000}
+	const many = 6000
+	address := func(i int, is4 bool) netip.Addr {
+		if is4 {
+			return netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1})
+		}
+		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(2 * i)})
+	}
+	for i := range many {
+		for _, is4 := range []bool{true, false} {
+			a := address(i, is4)
+			rule.Remote = append(rule.Remote, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	p.program([]hns.ACL{rule})
+	for _, is4 := range []bool{true, false} {
+		for i, want := range map[int]string{0: "", 499: "", 500: "", many / 2: "", many - 1: "", many: "Switch"} {
+			if got := p.send(hns.In, 17, address(i, is4), p.address(is4), 1, 2); got != want {
+				t.Errorf("from address %d, %s: dropped by %q, want %q", i, address(i, is4), got, want)
+			}
+		}
+	}
+}
+
 // TestTwoInterfaces: rules are an endpoint's, not its pod's: with two networks on a pod, one
 // interface's do not decide for the other, in both families.
 func TestTwoInterfaces(t *testing.T) {

@@ -28,16 +28,18 @@ const (
 type table struct {
 	c *nftables.Conn
 	*nftables.Table
+	// lists counts the sets that have a name.
+	lists int
 	// failed has what went wrong while rules were collected.
 	failed []error
 }
 
-// writeBuffer is for transactions of many thousand addresses.
-const writeBuffer = 16 << 20
+// buffer is the size of a socket's for transactions of many thousand addresses.
+const buffer = 16 << 20
 
 func openTable(name string, netns int) (*table, error) {
 	c, err := nftables.New(nftables.WithNetNSFd(netns), nftables.AsLasting(),
-		nftables.WithSockOptions(func(c *mdl.Conn) error { return c.SetWriteBuffer(writeBuffer) }))
+		nftables.WithSockOptions(func(c *mdl.Conn) error { return errors.Join(c.SetWriteBuffer(buffer), c.SetReadBuffer(buffer)) }))
 	if err != nil {
 		return nil, fmt.Errorf("nftables: %w", err)
 	}
@@ -64,6 +66,7 @@ func (t *table) remove() error {
 
 // empty begins a transaction: all that was in the table goes, also when there was none.
 func (t *table) empty() {
+	t.lists = 0
 	t.c.AddTable(t.Table)
 	t.c.DelTable(t.Table)
 	t.c.AddTable(t.Table)
@@ -90,7 +93,18 @@ func (t *table) in(value expr.Any, kind nftables.SetDatatype, spans []span) []ex
 			elements = append(elements, nftables.SetElement{Key: after, IntervalEnd: true})
 		}
 	}
-	if err := t.c.AddSet(set, elements); err != nil {
+	// A message holds 64 KiB, and only a set with a name may be written by several.
+	const most = 500
+	first := min(most, len(elements))
+	if first < len(elements) {
+		t.lists++
+		set.Name, set.Anonymous, set.Constant = fmt.Sprintf("list_%d", t.lists), false, false
+	}
+	failed := []error{t.c.AddSet(set, elements[:first])}
+	for part := range slices.Chunk(elements[first:], most) {
+		failed = append(failed, t.c.SetAddElements(set, part))
+	}
+	if err := errors.Join(failed...); err != nil {
 		t.failed = append(t.failed, err)
 	}
 	return []expr.Any{value, &expr.Lookup{SourceRegister: register, SetName: set.Name, SetID: set.ID}}
