@@ -196,6 +196,9 @@ func (h *Host) forgetNetworks(gone func(*network) bool) {
 // forgetEndpoints removes all endpoints, load balancers and SDN routes.
 func (h *Host) forgetEndpoints() {
 	for _, e := range all[*endpoint](&h.store, endpointClass) {
+		if s := e.namespace; s != nil && s.compartment != 0 {
+			s.lost = append(s.lost, e.snapshot())
+		}
 		h.drop(e)
 	}
 	for _, c := range []*class{balancerClass, routeClass} {

@@ -35,6 +35,9 @@ type namespace struct {
 	containers []member
 	// used is true when a container has left the namespace empty.
 	used bool
+	// lost are endpoints that HNS lost when it restarted: their interfaces stay in the
+	// compartment.
+	lost []EndpointState
 }
 
 // member is a container that is in a namespace.
@@ -245,7 +248,7 @@ func (s *namespace) removeContainer(id string) error {
 	}
 	s.used = true
 	if !s.isDefault() && !s.keepsCompartment {
-		s.compartment = 0
+		s.compartment, s.lost = 0, nil
 	}
 	if !s.isDefault() {
 		for _, e := range s.endpoints {

@@ -133,6 +133,9 @@ type NamespaceState struct {
 	Containers []string
 	// Isolation is that of the first container, empty for none.
 	Isolation hns.Isolation
+	// Lost are endpoints that HNS does not have since it restarted. Their interfaces stay in
+	// the compartment, and pods go on running (docker/for-win#12425).
+	Lost []EndpointState
 }
 
 // LoadBalancerState is a load balancer.
@@ -235,7 +238,7 @@ func (e *endpoint) snapshot() EndpointState {
 func (s *namespace) snapshot() NamespaceState {
 	state := NamespaceState{
 		ID: s.id, NamedID: s.named, Type: s.kind, Compartment: s.compartment, State: s.state,
-		Endpoints: endpointIDs(s.endpoints),
+		Endpoints: endpointIDs(s.endpoints), Lost: slices.Clone(s.lost),
 	}
 	for _, m := range s.containers {
 		state.Containers = append(state.Containers, m.id)

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -328,6 +329,49 @@ func TestLiveConnection(t *testing.T) {
 		if diff := cmp.Diff(before, a.drops()); diff != "" {
 			t.Errorf("%+v: counters do not go on: %s", unknowns, diff)
 		}
+	}
+}
+
+// TestRestart: pods go on running when HNS restarts and does not know their endpoints any more,
+// with their rules, until they end.
+func TestRestart(t *testing.T) {
+	l := newLab(t, hns.L2Bridge)
+	a, b := l.pod(hns.Process), l.pod(hns.Process)
+	a.serve(80)
+	a.serve(81)
+	a.program([]hns.ACL{
+		{ID: "in", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: 6, Priority: 1000, LocalPorts: []hns.PortRange{{First: 80, Last: 80}}},
+	})
+	c, err := dial(b.ns, a.address(true), 80, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := l.host.RestartService(); err != nil {
+		t.Fatal(err)
+	}
+	l.apply()
+	if n := len(l.state().Endpoints); n > 0 {
+		t.Fatalf("HNS has %d endpoints: the test proves nothing", n)
+	}
+	if err := echo(c, patience); err != nil {
+		t.Errorf("the connection: %v", err)
+	}
+	if c, err := dial(l.node, a.address(true), 80, patience); err != nil {
+		t.Errorf("a new connection: %v", err)
+	} else {
+		c.Close()
+	}
+	if c, err := dial(l.node, a.address(true), 81, moment); err == nil {
+		c.Close()
+		t.Error("the rules are gone")
+	}
+	if err := l.host.StopContainer("c1"); err != nil {
+		t.Fatal(err)
+	}
+	l.apply()
+	if _, err := os.Stat(l.plane.Namespace(a.namespace)); err == nil {
+		t.Error("the pod's network is there when it has ended")
 	}
 }
 

@@ -47,6 +47,7 @@ func TestHNSStops(t *testing.T) {
 	c := open(t)
 	node := c.Nodes[0].Name
 	before := c.run("before", on(node, pods(web("web", 80))), nil)
+	unharmed := c.probe(c.Nodes...)
 	c.command(node, "hns-stop")
 	started := false
 	defer func() {
@@ -68,6 +69,7 @@ func TestHNSStops(t *testing.T) {
 	if after := c.ready("before"); after.Status.PodIP != before.Status.PodIP {
 		t.Errorf("the pod had %s and has %s", before.Status.PodIP, after.Status.PodIP)
 	}
+	unharmed()
 }
 
 // Pods live on while kubelet and containerd are started again: the same containers at the
@@ -78,6 +80,7 @@ func TestRestarts(t *testing.T) {
 			c := open(t)
 			node := c.Nodes[0].Name
 			before := c.run("web", on(node, pods(web("web", 80))), nil)
+			unharmed := c.probe(c.Nodes...)
 			c.command(node, verb)
 			c.nodeReady(node, corev1.ConditionTrue)
 			c.run("new", on(node, pods(web("web", 80))), nil)
@@ -85,6 +88,7 @@ func TestRestarts(t *testing.T) {
 			if a, b := before.Status.ContainerStatuses[0], after.Status.ContainerStatuses[0]; a.ContainerID != b.ContainerID || before.Status.PodIP != after.Status.PodIP {
 				t.Errorf("before %s at %s, after %s at %s", a.ContainerID, before.Status.PodIP, b.ContainerID, after.Status.PodIP)
 			}
+			unharmed()
 		})
 	}
 }
@@ -96,6 +100,10 @@ func TestReboot(t *testing.T) {
 	of := on(node, pods(web("web", 80)))
 	of.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	c.deploy("web", 4, of)
+	unharmed := func() {}
+	if len(c.Nodes) > 1 {
+		unharmed = c.probe(c.Nodes[1:]...)
+	}
 	c.command(node, "reboot")
 	c.eventually("the pods' containers were started again", func() error {
 		for _, p := range c.allReady("web", 4) {
@@ -108,6 +116,7 @@ func TestReboot(t *testing.T) {
 	for _, p := range c.allReady("web", 4) {
 		c.endpoint(node, p.Status.PodIP)
 	}
+	unharmed()
 	c.eventually("the node has what its pods have", c.leftovers)
 }
 
@@ -128,6 +137,7 @@ func TestNodeDeleted(t *testing.T) {
 func TestPluginKilled(t *testing.T) {
 	c := open(t)
 	node := c.Nodes[0].Name
+	unharmed := c.probe(c.Nodes...)
 	for i := range 3 {
 		c.start(fmt.Sprintf("web%d", i), on(node, pods(web("web", 80))), nil)
 	}
@@ -145,6 +155,7 @@ func TestPluginKilled(t *testing.T) {
 	for i := range 3 {
 		c.ready(fmt.Sprintf("web%d", i))
 	}
+	unharmed()
 	c.eventually("the node has what its pods have", c.leftovers)
 }
 
@@ -164,10 +175,11 @@ func (c *cluster) killPlugin() bool {
 	return false
 }
 
-// Sixty pods come and go four times, and nothing is left.
+// Sixty pods come and go four times, nothing is left, and others do not notice.
 func TestChurn(t *testing.T) {
 	c := open(t)
 	c.deploy("web", 1, pods(web("web", 80)))
+	unharmed := c.probe(c.Nodes...)
 	const many, times = 60, 4
 	for round := range times {
 		begun := time.Now()
@@ -185,6 +197,7 @@ func TestChurn(t *testing.T) {
 		c.eventually("nothing is left", c.leftovers)
 		t.Logf("round %d: %d pods ready in %s, gone in %s", round, many, up.Round(100*time.Millisecond), time.Since(begun).Round(100*time.Millisecond))
 	}
+	unharmed()
 }
 
 // Pods beyond the range wait, and run when addresses come free.

@@ -239,3 +239,46 @@ func (c *cluster) supervisor() string {
 	}
 	return filepath.Base(found[0])
 }
+
+// probe starts two pods, on the first and the last of some nodes, and sends from one to the
+// other without a pause until the returned function is called, which fails the test if
+// anything was lost: what happens meanwhile is none of theirs.
+func (c *cluster) probe(nodes ...spec.Node) (end func()) {
+	c.Helper()
+	first, last := nodes[0], nodes[len(nodes)-1]
+	c.start("probed", on(last.Name, pods(talker())), nil)
+	from := c.podPlace(c.run("prober", on(first.Name, pods(talker())), nil))
+	to := c.ready("probed").Status.PodIP
+	stop, ended := make(chan struct{}), make(chan struct{})
+	var sent, lost int
+	var failed error
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			for _, ask := range []func() (string, error){
+				func() (string, error) { return from.hostname(to + ":81") },
+				func() (string, error) { return from.get(to+":80", "/hostname") },
+			} {
+				sent++
+				if name, err := ask(); err != nil || name != "probed" {
+					lost++
+					failed = fmt.Errorf("%q, %w", name, err)
+				}
+			}
+		}
+	}()
+	return func() {
+		c.Helper()
+		close(stop)
+		<-ended
+		if lost > 0 || sent < 10 {
+			c.Errorf("of %d packets and connections between pods that nobody touched %d were lost: %v", sent, lost, failed)
+		}
+		c.Logf("%d packets and connections between pods that nobody touched", sent)
+	}
+}
