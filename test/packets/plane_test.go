@@ -330,6 +330,9 @@ func TestLeavings(t *testing.T) {
 	if err := h.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "sw0123456789"}}); err != nil {
 		t.Fatal(err)
 	}
+	if tables(t, l.node) == "" {
+		t.Fatal("the node has no table: the test proves nothing")
+	}
 	dir := filepath.Dir(l.plane.Namespace("x"))
 	next, err := dataplane.Open(dir, fmt.Sprintf("/proc/self/fd/%d", l.node), dataplane.Unknowns{})
 	if err != nil {
@@ -348,6 +351,9 @@ func TestLeavings(t *testing.T) {
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
 		t.Errorf("files %v, %v", files, err)
+	}
+	if left := tables(t, l.node); left != "" {
+		t.Errorf("tables %s", left)
 	}
 	if err := next.Close(); err != nil {
 		t.Error(err)

@@ -5,6 +5,7 @@ package scenarios
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,9 +19,9 @@ import (
 // repository is the top of Bulkhead's, seen from here.
 const repository = "../../.."
 
-// Every conflist that Bulkhead comes with gives a pod an address, and takes it back. Those
-// for flannel need the network that flanneld makes, see TestFlannel; Hyper-V's are the same
-// files for another runtime class.
+// Every conflist that Bulkhead comes with gives a pod addresses, at each of which the node
+// reaches it, and takes them back. Those for flannel need the network that flanneld makes, see
+// TestFlannel; Hyper-V's are the same files for another runtime class.
 func TestConflists(t *testing.T) {
 	files, err := filepath.Glob(repository + "/plugins/bulkhead/conf/*.conflist")
 	if err != nil || len(files) == 0 {
@@ -73,6 +74,12 @@ func TestConflists(t *testing.T) {
 			for _, of := range state.Networks {
 				if of.ID == e.NetworkID && (of.Name != network || string(of.Driver) != list.Plugins[0].Driver) {
 					t.Errorf("the pod is on %s, a %s network", of.Name, of.Driver)
+				}
+			}
+			for _, a := range e.Addresses {
+				name, err := c.nodePlace(n).get(netip.AddrPortFrom(a.Addr(), 80).String(), "/hostname")
+				if err != nil || name != "web" {
+					t.Errorf("the node asks %s: answered by %q, %v", a, name, err)
 				}
 			}
 			c.gone("web")
