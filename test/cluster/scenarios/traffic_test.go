@@ -240,8 +240,11 @@ func (c *cluster) supervisor() string {
 	return filepath.Base(found[0])
 }
 
+// pause is between two looks of a probe, each of which is a line in a container's log.
+const pause = 100 * time.Millisecond
+
 // probe starts two pods, on the first and the last of some nodes, and sends from one to the
-// other without a pause until the returned function is called, which fails the test if
+// other until the returned function is called, which fails the test if
 // anything was lost: what happens meanwhile is none of theirs.
 func (c *cluster) probe(nodes ...spec.Node) (end func()) {
 	c.Helper()
@@ -258,7 +261,7 @@ func (c *cluster) probe(nodes ...spec.Node) (end func()) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(20 * time.Millisecond):
+			case <-time.After(pause):
 			}
 			for _, ask := range []func() (string, error){
 				func() (string, error) { return from.hostname(to + ":81") },
