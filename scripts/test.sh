@@ -49,11 +49,16 @@ shuffle=-shuffle=${SHUFFLE:-$(date +%s)} # a number repeats an earlier order
 serial='^Test(Sweep|Model|RandomWalk|Witnesses|TighterNeverLoosens|CompileTooMany)$'
 
 gotest linux -race "$shuffle" -skip "$serial" ./pkg/... ./plugins/...
+# Packets wait most of their time, and the sweeps want one core.
+gotest packets ./test/packets &
+packets=$!
 GOGC=800 gotest sweeps "$shuffle" -run "$serial" ./pkg/...
+wait "$packets"
 GOOS=windows CGO_ENABLED=0 gotest windows -exec "$PWD/scripts/wine.sh run" ./pkg/{ipam,adminonly,uplink,bounded,cniplugin,hcn/hcnwin,hns/hnstest} ./pkg/hnsemu/emuclient
 # One package at a time: beside e2e's hundred programs one of the benchmark was once
 # killed from outside.
-gotest processes -p=1 ./test/...
+mapfile -t processes < <(go list ./test/... | grep -v '/test/packets$')
+gotest processes -p=1 "${processes[@]}"
 # So many inputs, not so many seconds: those can end in "context deadline
 # exceeded" before Go 1.27 (https://go.dev/issue/75804).
 for fuzz in config:FuzzParse:40000 hcn:FuzzDecode:40000 hcn:FuzzParsePolicy:80000 acl:FuzzWitnesses:800 plan:FuzzAnnotation:20000 ipam:FuzzConf:40000; do
