@@ -75,7 +75,26 @@ func open(t *testing.T) *cluster {
 		return err
 	})
 	t.Cleanup(c.close)
+	c.eventually("every node takes pods", c.untainted)
 	return c
+}
+
+// untainted reports a node that takes no pods, such as one that an earlier test just had its
+// network taken from.
+func (c *cluster) untainted() error {
+	nodes, err := c.api.CoreV1().Nodes().List(c.ctx(), metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes.Items {
+		if len(n.Spec.Taints) > 0 {
+			return fmt.Errorf("%s has %v", n.Name, n.Spec.Taints)
+		}
+	}
+	if len(nodes.Items) != len(c.Nodes) {
+		return fmt.Errorf("there are %d", len(nodes.Items))
+	}
+	return nil
 }
 
 // close deletes the test's namespace and checks that nothing is left.

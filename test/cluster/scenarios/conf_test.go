@@ -59,12 +59,8 @@ func TestConflists(t *testing.T) {
 				t.Logf("the cluster's network: %v: %s", err, out)
 			}
 			network := "c-" + name
-			t.Cleanup(func() {
-				if out, err := c.bulkhead(n, "network", "delete", "--name", network); err != nil {
-					t.Errorf("delete the network: %v: %s", err, out)
-				}
-			})
 			c.conflist(n, strings.Replace(own, `"name": "`+list.Name+`"`, `"name": "`+network+`"`, 1))
+			c.removeNetwork(n, network)
 			p := c.run("web", on(n.Name, pods(web("web", 80))), nil)
 			e := c.endpoint(n.Name, p.Status.PodIP)
 			state, err := c.hns.HNS(c.ctx(), n.Name)
@@ -85,6 +81,16 @@ func TestConflists(t *testing.T) {
 			c.gone("web")
 		})
 	}
+}
+
+// removeNetwork removes a network of a node at the end of the test, while the conflist that
+// made it is still there: beside the cluster's own the node would not be ready for a moment.
+func (c *cluster) removeNetwork(n spec.Node, name string) {
+	c.Cleanup(func() {
+		if out, err := c.bulkhead(n, "network", "delete", "--name", name); err != nil {
+			c.Errorf("delete network %s of %s: %v: %s", name, n.Name, err, out)
+		}
+	})
 }
 
 // conflist replaces a node's conflist for the rest of the test.

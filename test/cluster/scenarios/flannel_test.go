@@ -46,6 +46,7 @@ func TestFlannel(t *testing.T) {
 	for _, n := range c.Nodes {
 		c.eventually(n.Name+" has its lease and the others' subnets", func() error { return c.leased(n) })
 		c.conflist(n, flannelConf)
+		c.removeNetwork(n, "flannel.4096")
 	}
 	all := c.deploy("web", int32(2*len(c.Nodes)), pods(web("web", 80)))
 	for _, p := range all {
@@ -99,9 +100,6 @@ func (c *cluster) flanneld(n spec.Node) {
 		log.Close()
 		if text, err := os.ReadFile(log.Name()); c.Failed() {
 			c.Logf("flanneld.exe of %s: %v\n%s", n.Name, err, text)
-		}
-		if out, err := c.bulkhead(n, "network", "delete", "--name", "flannel.4096"); err != nil {
-			c.Errorf("delete flannel's network: %v: %s", err, out)
 		}
 	})
 }
