@@ -79,8 +79,8 @@ func open(t *testing.T) *cluster {
 	return c
 }
 
-// untainted reports a node that takes no pods, such as one that an earlier test just had its
-// network taken from.
+// untainted reports a node that takes no pods. One whose network an earlier test removed may
+// not be ready for a moment.
 func (c *cluster) untainted() error {
 	nodes, err := c.api.CoreV1().Nodes().List(c.ctx(), metav1.ListOptions{})
 	if err != nil {

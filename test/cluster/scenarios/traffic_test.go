@@ -209,8 +209,9 @@ func TestSeenOutside(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	for name, translated := range map[string]bool{"translated": true, "excepted": false} {
-		if !translated {
+	for _, name := range []string{"translated", "excepted"} {
+		want := n.Address().String()
+		if name == "excepted" {
 			c.edit(n, func(conf string) string {
 				return strings.Replace(conf, `"exceptions": [`, `"exceptions": ["`+spec.Outer.Masked().String()+`", `, 1)
 			})
@@ -223,7 +224,9 @@ func TestSeenOutside(t *testing.T) {
 			continue
 		}
 		conn.Close()
-		want := map[bool]string{true: n.Address().String(), false: p.Status.PodIP}[translated]
+		if name == "excepted" {
+			want = p.Status.PodIP
+		}
 		if got := <-clients; got != want {
 			t.Errorf("%s: seen as %s, want %s", name, got, want)
 		}
@@ -244,22 +247,22 @@ func (c *cluster) supervisor() string {
 const pause = 100 * time.Millisecond
 
 // probe starts two pods, on the first and the last of some nodes, and sends from one to the
-// other until the returned function is called, which fails the test if
-// anything was lost: what happens meanwhile is none of theirs.
+// other until end is called. End fails the test if anything was lost.
 func (c *cluster) probe(nodes ...spec.Node) (end func()) {
 	c.Helper()
 	first, last := nodes[0], nodes[len(nodes)-1]
 	c.start("probed", on(last.Name, pods(talker())), nil)
 	from := c.podPlace(c.run("prober", on(first.Name, pods(talker())), nil))
 	to := c.ready("probed").Status.PodIP
-	stop, ended := make(chan struct{}), make(chan struct{})
+	ctx, stop := context.WithCancel(c.ctx()) // it ends with the test, too
+	ended := make(chan struct{})
 	var sent, lost int
 	var failed error
 	go func() {
 		defer close(ended)
 		for {
 			select {
-			case <-stop:
+			case <-ctx.Done():
 				return
 			case <-time.After(pause):
 			}
@@ -277,7 +280,7 @@ func (c *cluster) probe(nodes ...spec.Node) (end func()) {
 	}()
 	return func() {
 		c.Helper()
-		close(stop)
+		stop()
 		<-ended
 		if lost > 0 || sent < 10 {
 			c.Errorf("of %d packets and connections between pods that nobody touched %d were lost: %v", sent, lost, failed)
