@@ -28,6 +28,12 @@ import (
 // serve answers TCP connections in a pod with what they say, until the end of the test.
 func (p *pod) serve(port int) {
 	p.lab.Helper()
+	p.accept(port, func(c net.Conn) { _, _ = io.Copy(c, c) })
+}
+
+// accept takes TCP connections in a pod, and closes each after do, until the end of the test.
+func (p *pod) accept(port int, do func(net.Conn)) {
+	p.lab.Helper()
 	err := netspace.Do(p.ns, func() error {
 		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
@@ -42,7 +48,7 @@ func (p *pod) serve(port int) {
 				}
 				go func() {
 					defer c.Close()
-					_, _ = io.Copy(c, c)
+					do(c)
 				}()
 			}
 		}()
@@ -381,8 +387,9 @@ func TestEgress(t *testing.T) {
 	l := newLab(t, hns.L2Bridge)
 	const slow, fast = 1 << 20, 4 << 20
 	p, other := l.pod(hns.Process, hns.QOS{Egress: slow}), l.pod(hns.Process)
-	other.swallow(80)
-	p.swallow(80)
+	swallow := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+	other.accept(80, swallow)
+	p.accept(80, swallow)
 	if got := rate(t, p.ns, other.address(true), slow); got < slow*6/10 || got > slow*12/10 {
 		t.Errorf("sends %.0f bytes a second, want about %d", got, slow)
 	}
@@ -405,32 +412,6 @@ func TestEgress(t *testing.T) {
 		if got := rate(t, p.ns, other.address(true), tt.bytes); got < tt.low || got > tt.above {
 			t.Errorf("with %v: sends %.0f bytes a second, want %.0f to %.0f", tt.policies, got, tt.low, tt.above)
 		}
-	}
-}
-
-// swallow takes what comes on a TCP port, and closes each connection when all is there.
-func (p *pod) swallow(port int) {
-	p.lab.Helper()
-	err := netspace.Do(p.ns, func() error {
-		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err != nil {
-			return err
-		}
-		p.lab.Cleanup(func() { listener.Close() })
-		go func() {
-			for {
-				c, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = io.Copy(io.Discard, c)
-				c.Close()
-			}
-		}()
-		return nil
-	})
-	if err != nil {
-		p.lab.Fatal(err)
 	}
 }
 

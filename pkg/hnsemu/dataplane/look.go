@@ -127,9 +127,14 @@ func Forward(s hnsemu.State, to netip.AddrPort, protocol int, local func(netip.A
 // not of its own switch, zero for that of the interface by which they leave.
 func SeenAs(s hnsemu.State, endpoint hnsemu.EndpointState, to netip.Addr, protocol int) netip.Addr {
 	own := firstOf(endpoint, family(to))
-	for _, m := range planOf(s, Unknowns{}).nat.masquerades {
-		if m.from == own && m.translates(to, protocol) {
-			return m.to
+	for _, n := range s.Networks {
+		if n.ID != endpoint.NetworkID {
+			continue
+		}
+		for _, m := range outboundNATOf(endpoint, n).masquerades {
+			if m.from == own && m.translates(to, protocol) {
+				return m.to
+			}
 		}
 	}
 	return own

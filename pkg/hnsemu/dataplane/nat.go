@@ -51,8 +51,8 @@ func (t translator) writeNode(x translation) error {
 	return nil
 }
 
-// writePod replaces what a pod's switch ports do with services. Where such a one leads back
-// to the pod, the packet is lost, but for the addresses that have loopback.
+// writePod replaces what a pod's switch ports do with services. A packet that a service leads
+// back to the pod is dropped, unless the pod's address has loopback.
 func (t translator) writePod(p *pod) error {
 	t.empty()
 	all := t.chain("forwards")

@@ -17,8 +17,8 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
-// node is all that a node is to have: the switches and tunnels by name, the pods by the id of their
-// HCN namespace, and how addresses change on the way through the node itself.
+// node is all that a node is to have: the switches and tunnels by name, the pods by the id
+// of their HCN namespace, and how addresses change on the way through the node itself.
 type node struct {
 	switches map[string]netSwitch
 	tunnels  map[string]tunnel
