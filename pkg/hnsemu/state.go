@@ -168,6 +168,16 @@ type SDNRouteDestination struct {
 	NeedEncap            bool
 }
 
+// Interfaces returns the endpoints, and those that HNS has lost but whose interfaces are in
+// their compartments still.
+func (s State) Interfaces() []EndpointState {
+	out := slices.Clone(s.Endpoints)
+	for _, n := range s.Namespaces {
+		out = append(out, n.Lost...)
+	}
+	return out
+}
+
 // State returns everything on the node.
 func (h *Host) State() (State, error) {
 	h.mu.Lock()

@@ -91,7 +91,7 @@ func (s *session) pod(ctx context.Context, cluster spec.Cluster, namespace, name
 	if err != nil {
 		return pod{}, err
 	}
-	for _, e := range state.Endpoints {
+	for _, e := range state.Interfaces() {
 		for _, a := range e.Addresses {
 			if a.Addr() == address && !e.Remote && e.NamespaceID != "" {
 				return pod{node, address, e.NamespaceID}, nil

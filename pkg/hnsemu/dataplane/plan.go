@@ -117,15 +117,13 @@ func planOf(s hnsemu.State, u Unknowns) node {
 	}
 	balancers := balancersOf(s, networks)
 	own := map[string]bool{} // namespaces that are the node's
-	endpoints := slices.Clone(s.Endpoints)
 	for _, ns := range s.Namespaces {
-		endpoints = append(endpoints, ns.Lost...)
 		own[ns.ID] = strings.HasPrefix(ns.Type, "HostDefault")
 		if ns.Compartment != 0 && !own[ns.ID] {
 			out.pods[ns.ID] = &pod{Unknowns: u, links: map[string]link{}}
 		}
 	}
-	for _, e := range endpoints {
+	for _, e := range s.Interfaces() {
 		n, there := networks[e.NetworkID]
 		if !there {
 			continue // lost with its network

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
@@ -117,8 +118,12 @@ func (n *node) counters() ([]Counter, error) {
 		if ns.Compartment == 0 || strings.HasPrefix(ns.Type, "HostDefault") {
 			continue
 		}
-		drops, dropsErr := n.plane.Drops(ns.ID, ns.Endpoints...)
-		matches, err := n.plane.Matches(ns.ID, ns.Endpoints...)
+		ids := slices.Clone(ns.Endpoints)
+		for _, e := range ns.Lost {
+			ids = append(ids, e.ID)
+		}
+		drops, dropsErr := n.plane.Drops(ns.ID, ids...)
+		matches, err := n.plane.Matches(ns.ID, ids...)
 		if err := errors.Join(dropsErr, err); err != nil {
 			return nil, err
 		}

@@ -83,7 +83,7 @@ func (c Cluster) nodeView(n Node) nodeView {
 		view := networkView{Name: of.Name, Driver: of.Driver, Subnets: list(of.Subnets, func(s hnsemu.SubnetState) string {
 			return s.Prefix.String() + " by " + s.Gateway.String()
 		})}
-		for _, e := range n.State.Endpoints {
+		for _, e := range n.State.Interfaces() {
 			if e.NetworkID == of.ID && !e.Remote && e.NamespaceID != "" {
 				view.Pods = append(view.Pods, c.podView(n, e))
 			}

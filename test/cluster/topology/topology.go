@@ -107,7 +107,7 @@ func (n Node) address(like netip.Addr) netip.Addr {
 // pod returns the endpoint of a pod that has an address, and its node.
 func (c Cluster) pod(a netip.Addr) (Node, hnsemu.EndpointState, bool) {
 	for _, n := range c.Nodes {
-		for _, e := range n.State.Endpoints {
+		for _, e := range n.State.Interfaces() {
 			if !e.Remote && e.NamespaceID != "" && slices.ContainsFunc(e.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
 				return n, e, true
 			}
@@ -124,7 +124,7 @@ func (c Cluster) DroppedSince(before Cluster) []string {
 	}
 	var out []string
 	for _, n := range c.Nodes {
-		for _, e := range n.State.Endpoints {
+		for _, e := range n.State.Interfaces() {
 			for by, packets := range n.counters {
 				if dropped := packets - earlier[by]; by.EndpointID == e.ID && by.Rule == "" && dropped > 0 {
 					out = append(out, fmt.Sprintf("%d dropped by %s at %s, %s, on %s", dropped, point(by.At), c.name(e.Addresses[0].Addr()), by.Direction, n.Name))
