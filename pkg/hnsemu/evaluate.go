@@ -35,6 +35,7 @@ func (s State) PacketEndpoint(e EndpointState) packet.Endpoint {
 	view := packet.Endpoint{
 		Remote: e.Remote, Addresses: e.Addresses, ACLs: e.ACLs, Tiers: e.Tiers,
 		NATBySwitch: s.Unknowns.NATBySwitch, DenyPerDirection: s.Unknowns.DenyPerDirection,
+		SCTPWithoutPorts: s.Unknowns.SCTPWithoutPorts,
 	}
 	for _, n := range s.Networks {
 		if n.ID == e.NetworkID {

@@ -122,4 +122,6 @@ type Unknowns struct {
 	// NoProviderAddress: an overlay network that was made without a provider
 	// address tells none, instead of the node's as soon as it has it.
 	NoProviderAddress bool
+	// SCTPWithoutPorts: an ACL with ports is about TCP and UDP only, instead of SCTP, too.
+	SCTPWithoutPorts bool
 }

@@ -51,6 +51,10 @@ var unknownCases = map[string]struct {
 		untyped := c.createEndpoint(n, with("ACL", `{"Action":"Allow","Direction":"Out"}`))
 		return c.evaluateTCP(host) + "; " + c.evaluateTCP(vfp) + "; " + c.evaluateTCP(untyped)
 	}, "in deny, out deny; in allow, out allow; in deny, out allow", "in allow, out allow; in deny, out deny; in deny, out allow"},
+	"SCTPWithoutPorts": {func(c client) string {
+		e := c.createEndpoint(c.network("L2Bridge", "n"), with("ACL", `{"Action":"Allow","Direction":"In","LocalPorts":"80","RuleType":"Switch","Priority":1000}`))
+		return c.evaluate(e, 132, hns.HyperV) + "; " + c.evaluateTCP(e)
+	}, "in allow, out deny; in allow, out deny", "in deny, out deny; in allow, out deny"},
 	"UpdateReplacesAll": {func(c client) string {
 		e := c.createEndpoint(c.network("NAT", "n"), with("OutBoundNAT", `{"Exceptions":["10.0.0.0/8"]}`))
 		c.modify("Endpoint", e, `{"ResourceType":"Policy","RequestType":"Update","Settings":{"Policies":[{"Type":"ACL","Settings":{"Action":"Allow","Direction":"In"}}]}}`)
@@ -103,10 +107,16 @@ func (c client) codeOfEndpoint(network, document string) string {
 // evaluateTCP says what becomes of a TCP connection in each direction.
 func (c client) evaluateTCP(endpoint string) string {
 	c.Helper()
+	return c.evaluate(endpoint, 6, "")
+}
+
+// evaluate says what becomes of the first packet of a protocol in each direction.
+func (c client) evaluate(endpoint string, protocol int, isolation hns.Isolation) string {
+	c.Helper()
 	word := map[bool]string{true: "allow", false: "deny"}
 	verdict := map[hns.Direction]string{}
 	for _, d := range []hns.Direction{hns.In, hns.Out} {
-		v, err := c.Evaluate(Packet{EndpointID: endpoint, Direction: d, Protocol: 6, Remote: netip.MustParseAddr("10.0.0.9"), LocalPort: 80, RemotePort: 1024})
+		v, err := c.Evaluate(Packet{EndpointID: endpoint, Direction: d, Protocol: protocol, Isolation: isolation, Remote: netip.MustParseAddr("10.0.0.9"), LocalPort: 80, RemotePort: 1024})
 		if err != nil {
 			c.Fatal(err)
 		}

@@ -54,23 +54,66 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestPoints finds out who drops, by rules that block everything.
+// TestPoints finds out who drops, by rules that block everything. Who does on a nat network
+// is not known.
 func TestPoints(t *testing.T) {
 	for _, driver := range hns.Drivers() {
-		l := newLab(t, driver)
-		for _, isolation := range isolations {
-			for _, kind := range []hns.RuleType{hns.Host, hns.Switch} {
-				for _, d := range []hns.Direction{hns.In, hns.Out} {
-					rule := hns.ACL{ID: "r", Direction: d, Action: hns.Block, RuleType: kind, Protocol: hns.ProtocolAny}
-					if kind == hns.Switch {
-						rule.Priority = 1000
-					}
-					p := l.pod(isolation, rule)
-					own := p.address(true)
-					want, v := p.judged(d, 6, strangers[true], own, 1, 2)
-					if got := p.send(d, 6, strangers[true], own, 1, 2); got != want {
-						t.Errorf("%s %s, %s rule %s: dropped by %q, want %q: %s", driver, isolation, kind, d, got, want, v.Why)
-					}
+		points(t, driver, hnsemu.Unknowns{})
+	}
+	points(t, hns.NAT, hnsemu.Unknowns{NATBySwitch: true})
+}
+
+func points(t *testing.T, driver hns.Driver, unknowns hnsemu.Unknowns) {
+	l := newLab(t, driver)
+	if err := l.host.SetUnknowns(unknowns); err != nil {
+		t.Fatal(err)
+	}
+	dropped := map[string]int{}
+	for _, isolation := range isolations {
+		for _, kind := range []hns.RuleType{hns.Host, hns.Switch} {
+			for _, d := range []hns.Direction{hns.In, hns.Out} {
+				rule := hns.ACL{ID: "r", Direction: d, Action: hns.Block, RuleType: kind, Protocol: hns.ProtocolAny}
+				if kind == hns.Switch {
+					rule.Priority = 1000
+				}
+				p := l.pod(isolation, rule)
+				own := p.address(true)
+				want, v := p.judged(d, 6, strangers[true], own, 1, 2)
+				if got := p.send(d, 6, strangers[true], own, 1, 2); got != want {
+					t.Errorf("%s %s, %s rule %s: dropped by %q, want %q: %s", driver, isolation, kind, d, got, want, v.Why)
+				}
+				dropped[want]++
+			}
+		}
+	}
+	if by := string(hns.Switch); (dropped[by] > 0) != (driver.HasVFP() || unknowns.NATBySwitch) {
+		t.Errorf("%s, %+v: dropped by %v", driver, unknowns, dropped)
+	}
+}
+
+// TestSCTP: whether VFP knows the ports of SCTP is not known.
+func TestSCTP(t *testing.T) {
+	l := newLab(t, hns.L2Bridge)
+	p := l.pod(hns.HyperV, hns.ACL{
+		ID: "open", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: hns.ProtocolAny, Priority: 1000,
+		LocalPorts: []hns.PortRange{{First: 80, Last: 80}},
+	})
+	for _, unknowns := range []hnsemu.Unknowns{{}, {SCTPWithoutPorts: true}} {
+		if err := l.host.SetUnknowns(unknowns); err != nil {
+			t.Fatal(err)
+		}
+		l.apply()
+		for _, protocol := range []int{6, 17, 132} {
+			for _, port := range []uint16{80, 81} {
+				want := ""
+				if port != 80 || protocol == 132 && unknowns.SCTPWithoutPorts {
+					want = "Switch"
+				}
+				if judged, _ := p.judged(hns.In, protocol, strangers[true], p.address(true), 1, port); judged != want {
+					t.Errorf("%+v, protocol %d port %d: said to be dropped by %q, want %q", unknowns, protocol, port, judged, want)
+				}
+				if got := p.send(hns.In, protocol, strangers[true], p.address(true), 1, port); got != want {
+					t.Errorf("%+v, protocol %d port %d: dropped by %q, want %q", unknowns, protocol, port, got, want)
 				}
 			}
 		}

@@ -107,8 +107,14 @@ func rulesOf(e packet.Endpoint, a schema.ACL, do action) []rule {
 	if in {
 		base.sourcePorts, base.destinationPorts = a.RemotePorts, a.LocalPorts
 	}
-	if len(base.protocols) == 0 && len(a.LocalPorts)+len(a.RemotePorts) > 0 {
-		base.protocols = withPorts
+	if len(a.LocalPorts)+len(a.RemotePorts) > 0 {
+		base.protocols = e.WithPorts()
+		if len(a.Protocols) > 0 {
+			base.protocols = slices.DeleteFunc(base.protocols, func(p int) bool { return !slices.Contains(a.Protocols, p) })
+		}
+		if len(base.protocols) == 0 {
+			return nil
+		}
 	}
 	local := alternatives(e, a.Local, !in, true)
 	remote := alternatives(e, a.Remote, in, false)

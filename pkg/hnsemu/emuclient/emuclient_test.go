@@ -27,7 +27,7 @@ func TestContract(t *testing.T) {
 	others := hnsemu.Unknowns{
 		IgnoreID: true, TakenIDOpens: true, ReAddFails: true, GenericNotFound: true, DenyPerDirection: true, NATBySwitch: true,
 		UpdateReplacesAll: true, AttachedOnAdd: true, LaxPortMapping: true, ReferencesBlockDelete: true,
-		EndpointsSurviveReboot: true, NamesIgnoreCase: true, NoProviderAddress: true,
+		EndpointsSurviveReboot: true, NamesIgnoreCase: true, NoProviderAddress: true, SCTPWithoutPorts: true,
 	}
 	for _, p := range hnsemu.Profiles() {
 		for answers, unknowns := range map[string]hnsemu.Unknowns{"likelier": {}, "others": others} {

@@ -31,8 +31,8 @@ func (e Endpoint) matches(a schema.ACL, p Packet) bool {
 	}
 	return e.listMatches(a.Local, local, source) &&
 		e.listMatches(a.Remote, p.Remote, destination) &&
-		portsMatch(a.LocalPorts, p.Protocol, p.LocalPort) &&
-		portsMatch(a.RemotePorts, p.Protocol, p.RemotePort)
+		e.portsMatch(a.LocalPorts, p.Protocol, p.LocalPort) &&
+		e.portsMatch(a.RemotePorts, p.Protocol, p.RemotePort)
 }
 
 // listMatches reports whether addr is in a prefix of the list or inSet in a set.
@@ -45,13 +45,21 @@ func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
+// WithPorts returns the protocols that a rule with ports is about.
+func (e Endpoint) WithPorts() []int {
+	if e.SCTPWithoutPorts {
+		return []int{6, 17}
+	}
+	return []int{6, 17, 132}
+}
+
 // portsMatch reports whether a port is in the ranges. A rule with ports is about
 // protocols that have ports.
-func portsMatch(ranges []hns.PortRange, protocol int, port uint16) bool {
+func (e Endpoint) portsMatch(ranges []hns.PortRange, protocol int, port uint16) bool {
 	if len(ranges) == 0 {
 		return true
 	}
-	return schema.HasPorts(protocol) && slices.ContainsFunc(ranges, func(r hns.PortRange) bool {
+	return slices.Contains(e.WithPorts(), protocol) && slices.ContainsFunc(ranges, func(r hns.PortRange) bool {
 		return r.First <= port && port <= r.Last
 	})
 }

@@ -74,6 +74,8 @@ type Endpoint struct {
 	// DenyPerDirection makes an ACL drop what no rule matches in its own
 	// direction only, and not in both.
 	DenyPerDirection bool
+	// SCTPWithoutPorts makes rules with ports match no SCTP.
+	SCTPWithoutPorts bool
 }
 
 // Evaluate returns the verdict on a packet of e. It fails when e is remote or the
