@@ -205,8 +205,19 @@ type proto struct{ family, number int }
 // senders are sockets that take whole packets, by family.
 type senders map[int]int
 
-// pod starts a pod. Its endpoint has the policies.
+// pod starts a pod with the next addresses of the lab's network. Its endpoint has the policies.
 func (l *lab) pod(isolation hns.Isolation, policies ...hns.Policy) *pod {
+	l.Helper()
+	want := hns.Endpoint{NetworkID: l.network.ID, Policies: policies}
+	for i, s := range l.network.Subnets {
+		a := []netip.Addr{netip.AddrFrom4([4]byte{172, 16, 0, byte(10 + l.pods)}), netip.MustParseAddr(fmt.Sprintf("fd01::%d", 10+l.pods))}[i]
+		want.Addresses = append(want.Addresses, netip.PrefixFrom(a, s.Prefix.Bits()))
+	}
+	return l.podWith(isolation, want)
+}
+
+// podWith starts a pod with an endpoint.
+func (l *lab) podWith(isolation hns.Isolation, want hns.Endpoint) *pod {
 	l.Helper()
 	l.pods++
 	ctx := context.Background()
@@ -216,11 +227,7 @@ func (l *lab) pod(isolation hns.Isolation, policies ...hns.Policy) *pod {
 		l.Fatal(err)
 	}
 	p.namespace = namespace.ID
-	want := hns.Endpoint{Name: fmt.Sprintf("pod%d_net", l.pods), NetworkID: l.network.ID, Policies: policies}
-	for i, s := range l.network.Subnets {
-		a := []netip.Addr{netip.AddrFrom4([4]byte{172, 16, 0, byte(9 + l.pods)}), netip.MustParseAddr(fmt.Sprintf("fd01::%d", 9+l.pods))}[i]
-		want.Addresses = append(want.Addresses, netip.PrefixFrom(a, s.Prefix.Bits()))
-	}
+	want.Name = fmt.Sprintf("pod%d_net", l.pods)
 	id, err := l.hns.CreateEndpoint(ctx, want)
 	if err != nil {
 		l.Fatal(err)

@@ -6,6 +6,7 @@ package packets
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -135,6 +136,38 @@ func TestOverlay(t *testing.T) {
 	ask(p.ns, "tcp", linuxPod, 81, moment)
 	if got := vsidOnWire(t, wire); got != 0 {
 		t.Errorf("VSID %d is on the wire, though the remote subnet is gone", got)
+	}
+}
+
+// TestProviderAddress: a remote endpoint that names a node is reached there, though its subnet
+// is another node's.
+func TestProviderAddress(t *testing.T) {
+	l := newLab(t, hns.Overlay)
+	l.flannelLinux()
+	p := l.pod(hns.Process)
+	l.answer(l.outside, "linux", 81)
+	l.remoteSubnet("Add", strings.Replace(linuxRemote, outsideAddresses[0].Addr().String(), "10.0.0.77", 1))
+	if name, _ := ask(p.ns, "tcp", linuxPod, 81, moment); name != "" {
+		t.Fatal("the subnet leads to the endpoint: the test proves nothing")
+	}
+	ctx := context.Background()
+	id, err := l.hns.CreateEndpoint(ctx, hns.Endpoint{
+		Name: "moved", NetworkID: l.network.ID, MAC: "02:42:0a:f4:09:00", Remote: true, Addresses: []netip.Prefix{netip.PrefixFrom(linuxPod, 24)},
+		Policies: []hns.Policy{hns.ProviderAddress{Address: outsideAddresses[0].Addr()}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.apply()
+	if name, client := ask(p.ns, "tcp", linuxPod, 81, patience); name != "linux" || client != p.address(true).String() {
+		t.Errorf("answered by %q, which sees %q", name, client)
+	}
+	if err := l.hns.DeleteEndpoint(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	l.apply()
+	if name, _ := ask(p.ns, "tcp", linuxPod, 81, moment); name != "" {
+		t.Error("the way stays when the endpoint is gone")
 	}
 }
 

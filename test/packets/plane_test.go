@@ -6,6 +6,7 @@ package packets
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -33,7 +34,7 @@ import (
 var counted = regexp.MustCompile(`packets \d+ bytes \d+`)
 
 // madeName is a link's that a plane has made.
-var madeName = regexp.MustCompile(`(ep|sw|vx)[0-9a-f]{10}`)
+var madeName = regexp.MustCompile(`(ep|sw|vx|v00a)[0-9a-f]{10}`)
 
 // look describes all that a plane has made, for comparison.
 func look(t *testing.T, l *lab) string {
@@ -91,7 +92,7 @@ func look(t *testing.T, l *lab) string {
 				}
 			}
 			mac := ""
-			if strings.HasPrefix(a.Name, "sw") || strings.HasPrefix(a.Name, "vx") || a.Alias == "" {
+			if !strings.HasPrefix(a.Name, "ep") || a.Alias == "" {
 				mac = a.HardwareAddr.String() // the host's end has any
 			}
 			slices.Sort(all)
@@ -195,6 +196,13 @@ func steps(t *testing.T, l *lab) {
 					hns.PortMapping{Protocol: 6, InternalPort: 80, ExternalPort: uint16(1000 + step), Flags: hns.LocalRoutedVIP},
 					hns.OutboundNAT{Exceptions: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(step), 0, 0}), 16)}})
 				if r.IntN(2) == 0 {
+					hop := netip.AddrFrom4([4]byte{172, 16, 9, byte(step)})
+					policies = append(policies, hns.SDNRoute{Destination: netip.MustParsePrefix("192.0.2.0/24"), NextHop: hop})
+				}
+				if l.network.Driver == hns.L2Bridge && r.IntN(3) == 0 {
+					policies = append(policies, hns.Opaque{Type: "VLAN", Settings: json.RawMessage(`{"IsolationId":10}`)})
+				}
+				if r.IntN(2) == 0 {
 					policies = append(policies, hns.QOS{Egress: uint64(1+r.IntN(3)) << 20})
 				}
 				must(l.hns.SetPolicies(ctx, endpoints[r.IntN(len(endpoints))], policies))
@@ -230,6 +238,11 @@ func steps(t *testing.T, l *lab) {
 				l.remoteSubnet("Remove", remotes[0])
 				remotes = remotes[1:]
 			}
+			remote := hns.Endpoint{Name: fmt.Sprint("r", step), NetworkID: l.network.ID, Remote: true, Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 201, 0, byte(step)}), 24)}}
+			remote.Policies = []hns.Policy{hns.ProviderAddress{Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(step)})}}
+			e, err := l.hns.CreateEndpoint(ctx, remote)
+			must(err)
+			balancers = append(balancers, l.balance(balancer{endpoints: []string{e}, vip: netip.AddrFrom4([4]byte{10, 97, 0, byte(step)}), port: 90}))
 			remotes = append(remotes, fmt.Sprintf(`{"DestinationPrefix":"10.200.%d.0/24","IsolationId":%d,"ProviderAddress":"10.0.0.%d","DistributedRouterMacAddress":"02-11-22-33-44-%02x"}`, step, vsid, step+20, step))
 			l.remoteSubnet("Add", remotes[len(remotes)-1])
 		case 8:
@@ -251,7 +264,10 @@ func steps(t *testing.T, l *lab) {
 	if diff := cmp.Diff(look(t, l), got); diff != "" {
 		t.Errorf("-anew +after %d steps: %s", steps, diff)
 	}
-	if len(madeName.FindAllString(got, -1)) < 10 || !strings.Contains(got, " dnat ") || !strings.Contains(got, " snat ") || !strings.Contains(got, "bytes a second") {
+	if switched := strings.Contains(got, "  v00a"); switched != (l.network.Driver == hns.L2Bridge) {
+		t.Errorf("a switch of a VLAN: %t", switched)
+	}
+	if len(madeName.FindAllString(got, -1)) < 10 || !strings.Contains(got, "192.0.2.0/24 via 172.16.9.") || !strings.Contains(got, " dnat ") || !strings.Contains(got, " snat ") || !strings.Contains(got, "bytes a second") {
 		t.Errorf("too little was there to prove anything:\n%s", got)
 	}
 }

@@ -28,8 +28,13 @@
 //
 // An overlay network with a VSID has a VXLAN device beside its switch, with the MAC of the
 // distributed router; remote subnets are routes by it. Remote endpoints are reached by the
-// subnet that they are in. Networks of all other drivers are routed by the node: who wants
-// pods of two nodes to meet makes the ways between them (Plane.Addresses).
+// subnet that they are in, or by the node that they name. Networks of all other drivers
+// are routed by the node: who wants pods of two nodes to meet makes the ways between them
+// (Plane.Addresses).
 //
-// SDN routes and VLANs are not carried out yet.
+// SDN routes lead to next hops in the pod's subnets; what others are about the node routes.
+//
+// Each VLAN of a network is a switch of its own, so that pods of two meet by their gateways
+// only. No tag is on a wire: the node's adapter is not a port of the switches. Where networks
+// of two VLANs have the same subnet, the node reaches the pods of one.
 package dataplane

@@ -5,7 +5,7 @@
 package dataplane
 
 import (
-	"encoding/json"
+	"fmt"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
-	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
 // node is all that a node is to have: the switches and tunnels by name, the pods by the id
@@ -26,7 +25,7 @@ type node struct {
 	nat      translation
 }
 
-// netSwitch is the bridge of a network.
+// netSwitch is the bridge of a network, or of one of its VLANs.
 type netSwitch struct {
 	// gateways are the addresses of the bridge, with the lengths of their subnets: the
 	// network's gateways, and those of the node's own endpoints on it.
@@ -46,24 +45,6 @@ type pod struct {
 	forwards []forward
 	// loopback are the pod's addresses under which a service may lead back to it.
 	loopback []netip.Addr
-}
-
-// link is the veth pair of an endpoint. Both ends have its name.
-type link struct {
-	netSwitch string
-	mac       string // aa-bb-cc-dd-ee-ff
-	addresses []netip.Prefix
-	gateways  []netip.Addr
-	// private says that others have no need of a way to the pod: they have none to a nat
-	// network's, and an overlay's tunnel is one.
-	private bool
-	// tunnel is that of the network, empty for none.
-	tunnel string
-	// egress is the most that the pod may send, in bytes a second, 0 for any.
-	egress  uint64
-	filters []filter
-	// modified counts updates of the policies.
-	modified int
 }
 
 // sameRules reports whether two pods have the same rules.
@@ -90,12 +71,6 @@ func (p *pod) sameServices(other *pod) bool {
 		maps.EqualFunc(p.links, other.links, func(a, b link) bool { return slices.Equal(a.addresses, b.addresses) })
 }
 
-// sameWire reports whether two links differ at most in their rules and their limit.
-func (l link) sameWire(other link) bool {
-	l.filters, l.egress, l.modified = other.filters, other.egress, other.modified
-	return reflect.DeepEqual(l, other)
-}
-
 // planOf says what a node with that state is to have. HCN namespaces get their network
 // namespace when HNS gives them a compartment, which is when a container starts.
 func planOf(s hnsemu.State, u Unknowns) node {
@@ -103,17 +78,19 @@ func planOf(s hnsemu.State, u Unknowns) node {
 	networks := map[string]hnsemu.NetworkState{}
 	for _, n := range s.Networks {
 		networks[n.ID] = n
-		own := netSwitch{source: n.ManagementIP, answers: n.Driver == hns.Overlay}
-		for _, sub := range n.Subnets {
-			if sub.Gateway.IsValid() {
-				own.gateways = append(own.gateways, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
+		for _, vlan := range vlansOf(n) {
+			name := switchName(n.ID, vlan)
+			own := netSwitch{source: n.ManagementIP, answers: n.Driver == hns.Overlay}
+			for _, sub := range n.Subnets {
+				if sub.Gateway.IsValid() && sub.VLAN == vlan {
+					own.gateways = append(own.gateways, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
+				}
 			}
+			out.switches[name] = own
 		}
-		out.switches[switchName(n.ID)] = own
 		if t, ok := tunnelOf(n); ok {
 			out.tunnels[tunnelName(n.ID)] = t
 		}
-		out.nat.switches = append(out.nat.switches, switchName(n.ID))
 	}
 	balancers := balancersOf(s, networks)
 	own := map[string]bool{} // namespaces that are the node's
@@ -128,51 +105,43 @@ func planOf(s hnsemu.State, u Unknowns) node {
 		if !there {
 			continue // lost with its network
 		}
+		way, tunneled := out.tunnels[tunnelName(n.ID)]
+		if e.Remote {
+			if tunneled {
+				way.remotes = append(way.remotes, way.beyond(e)...)
+				out.tunnels[tunnelName(n.ID)] = way
+			}
+			continue
+		}
+		at := switchOf(e, n)
+		sw := out.switches[at] // of an endpoint's own VLAN it has no gateway
 		if e.System == "Host" || own[e.NamespaceID] || e.NamespaceID == "" && balancers.answersTo(e) {
-			on := out.switches[switchName(n.ID)]
-			on.gateways = append(on.gateways, e.Addresses...)
-			out.switches[switchName(n.ID)] = on
+			sw.gateways = append(sw.gateways, e.Addresses...)
+			out.switches[at] = sw
 			continue
 		}
 		p := out.pods[e.NamespaceID]
-		if p == nil || e.Remote {
+		if p == nil {
 			continue
 		}
-		view := s.PacketEndpoint(e)
-		isolation := view.Isolation
-		if isolation == "" {
-			isolation = hns.Process
+		out.switches[at] = sw
+		of := linkOf(s, e, n)
+		if tunneled {
+			of.private, of.tunnel = true, tunnelName(n.ID)
 		}
-		own := link{
-			netSwitch: switchName(n.ID), mac: e.MAC, addresses: e.Addresses,
-			gateways: gatewaysOf(e, n), private: n.Driver == hns.NAT, egress: egressOf(e), filters: filtersOf(view, isolation), modified: e.Modified,
-		}
-		if _, ok := out.tunnels[tunnelName(n.ID)]; ok {
-			own.private, own.tunnel = true, tunnelName(n.ID)
-		}
-		p.links[LinkName(e.ID)] = own
+		p.links[LinkName(e.ID)] = of
 		leaves := outboundNATOf(e, n)
 		p.forwards = append(p.forwards, balancers.direct[n.ID]...)
 		p.loopback = append(p.loopback, leaves.loopback...)
 		out.nat.forwards = append(out.nat.forwards, mappingsOf(e, n)...)
 		out.nat.masquerades = append(out.nat.masquerades, leaves.masquerades...)
 	}
+	out.nat.switches = slices.Sorted(maps.Keys(out.switches))
 	out.nat.forwards = append(out.nat.forwards, balancers.all...)
 	if u.TunnelNeedsPod {
 		maps.DeleteFunc(out.tunnels, func(name string, _ tunnel) bool { return !out.inUse(name) })
 	}
 	return out
-}
-
-// egressOf returns what an endpoint's QOS policy allows it to send.
-func egressOf(e hnsemu.EndpointState) uint64 {
-	for _, p := range e.Policies {
-		var s struct{ MaximumOutgoingBandwidthInBytes uint64 }
-		if p.Type == schema.PolicyQOS && json.Unmarshal(p.Settings, &s) == nil {
-			return s.MaximumOutgoingBandwidthInBytes
-		}
-	}
-	return 0
 }
 
 // inUse reports whether a pod is on the network of a tunnel.
@@ -187,31 +156,6 @@ func (n node) inUse(tunnel string) bool {
 	return false
 }
 
-// gatewaysOf returns an endpoint's way out in each family: its own route to everything,
-// else the gateway of its subnet.
-func gatewaysOf(e hnsemu.EndpointState, n hnsemu.NetworkState) []netip.Addr {
-	var out []netip.Addr
-	add := func(a netip.Addr) {
-		if a.IsValid() && !a.IsUnspecified() && !slices.ContainsFunc(out, func(o netip.Addr) bool { return o.Is4() == a.Is4() }) {
-			out = append(out, a)
-		}
-	}
-	for _, r := range e.Routes {
-		if to, err := netip.ParsePrefix(r.Destination); err == nil && to.Bits() == 0 {
-			hop, _ := netip.ParseAddr(r.NextHop) // none when it says something else
-			add(hop)
-		}
-	}
-	for _, a := range e.Addresses {
-		for _, sub := range n.Subnets {
-			if sub.Prefix.Contains(a.Addr()) {
-				add(sub.Gateway)
-			}
-		}
-	}
-	return out
-}
-
 // Names of links are limited to 15 bytes; ids differ early.
 const digits = 10
 
@@ -220,7 +164,13 @@ func LinkName(endpointID string) string { return name("ep", endpointID) }
 
 func tunnelName(networkID string) string { return name("vx", networkID) }
 
-func switchName(networkID string) string { return name("sw", networkID) }
+// switchName returns the name of a network's switch, or of the one of a VLAN.
+func switchName(networkID string, vlan uint32) string {
+	if vlan == 0 {
+		return name("sw", networkID)
+	}
+	return name(fmt.Sprintf("v%03x", vlan), networkID)
+}
 
 func name(kind, id string) string {
 	return kind + strings.ToLower(strings.ReplaceAll(id, "-", ""))[:digits]

@@ -99,7 +99,10 @@ func Open(dir, netnsPath string, u Unknowns) (*Plane, error) {
 
 // removeLeavings removes what a Plane that was killed left.
 func (p *Plane) removeLeavings() error {
-	failed := []error{p.wire.clear(), p.nat.remove()}
+	failed := []error{p.wire.clear()}
+	if err := p.nat.remove(); err != nil {
+		failed = append(failed, fmt.Errorf("the data plane needs a kernel with nftables: %w", err))
+	}
 	files, err := os.ReadDir(p.dir)
 	failed = append(failed, err)
 	for _, f := range files {

@@ -226,7 +226,7 @@ func outboundNATOf(e hnsemu.EndpointState, n hnsemu.NetworkState) outboundNAT {
 		}
 	}
 	if n.Driver == hns.NAT {
-		of(masquerade{netSwitch: switchName(n.ID)}, 4, 6)
+		of(masquerade{netSwitch: switchOf(e, n)}, 4, 6)
 	}
 	for _, p := range slices.Concat(n.Policies, e.Policies) {
 		var s struct {
@@ -244,7 +244,7 @@ func outboundNATOf(e hnsemu.EndpointState, n hnsemu.NetworkState) outboundNAT {
 		if len(s.Destinations) > 0 {
 			continue
 		}
-		m := masquerade{netSwitch: switchName(n.ID), protocols: []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP}, to: s.VirtualIP}
+		m := masquerade{netSwitch: switchOf(e, n), protocols: []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP}, to: s.VirtualIP}
 		families := []int{}
 		for _, text := range s.Exceptions {
 			if to, ok := prefixOf(text); ok {

@@ -84,6 +84,21 @@ func tunnelOf(n hnsemu.NetworkState) (tunnel, bool) {
 	return t, t.vni != 0 && t.provider.IsValid() && t.router != ""
 }
 
+// beyond returns the way to a remote endpoint that names another node than the subnet that
+// it is in, or is in none: that node's switch knows it by its own MAC.
+func (t tunnel) beyond(e hnsemu.EndpointState) []remoteSubnet {
+	var own struct{ ProviderAddress netip.Addr }
+	settingsOf(e.Policies, "ProviderAddress", &own)
+	var out []remoteSubnet
+	for _, a := range e.Addresses {
+		at := slices.IndexFunc(t.remotes, func(r remoteSubnet) bool { return r.prefix.Contains(a.Addr()) })
+		if own.ProviderAddress.IsValid() && (at < 0 || t.remotes[at].provider != own.ProviderAddress) {
+			out = append(out, remoteSubnet{netip.PrefixFrom(a.Addr(), a.Addr().BitLen()), own.ProviderAddress, e.MAC})
+		}
+	}
+	return out
+}
+
 // same reports whether two tunnels differ at most in their remote subnets.
 func (t tunnel) same(other tunnel) bool {
 	return t.vni == other.vni && t.port == other.port && t.provider == other.provider && t.router == other.router
@@ -155,11 +170,21 @@ func (w wire) removeRemote(device netlink.Link, r remoteSubnet) error {
 	if err != nil {
 		return err
 	}
-	failed := []error{w.h.RouteDel(route)}
+	// Two subnets may share an entry: the first that goes takes it, and what is still wanted
+	// makes it anew.
+	failed := []error{gone(w.h.RouteDel(route))}
 	for _, n := range neighbours {
-		failed = append(failed, w.h.NeighDel(n))
+		failed = append(failed, gone(w.h.NeighDel(n)))
 	}
 	return errors.Join(failed...)
+}
+
+// gone forgives that what is to go is not there.
+func gone(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // entries are a subnet's in the tables of a device. The router is called by the first

@@ -92,14 +92,36 @@ func (w wire) addSwitch(name string, s netSwitch) error {
 			return fmt.Errorf("address %s of switch %s: %w", gateway, name, err)
 		}
 		r := &netlink.Route{LinkIndex: bridge.Attrs().Index, Dst: ipNet(gateway.Masked()), Scope: netlink.SCOPE_LINK}
-		if s.source.IsValid() && s.source.Is4() == gateway.Addr().Is4() {
-			r.Src = s.source.AsSlice()
+		if r.Src, err = w.source(s.source, gateway.Addr().Is4()); err != nil {
+			return err
 		}
 		if err := w.h.RouteReplace(r); err != nil {
 			return fmt.Errorf("route to %s by switch %s from the node's address %v: %w", gateway.Masked(), name, s.source, err)
 		}
 	}
 	return nil
+}
+
+// source returns the node's address in a family, by the one that HNS knows: that of the other
+// family is beside it. It is nil for none.
+func (w wire) source(known netip.Addr, is4 bool) (net.IP, error) {
+	if !known.IsValid() || known.Is4() == is4 {
+		return known.AsSlice(), nil
+	}
+	all, err := w.h.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(all, func(a netlink.Addr) bool { return a.IP.Equal(known.AsSlice()) })
+	if at < 0 {
+		return nil, nil
+	}
+	for _, a := range all {
+		if a.LinkIndex == all[at].LinkIndex && a.Flags&unix.IFA_F_TENTATIVE == 0 && a.IP.IsGlobalUnicast() && (a.IP.To4() != nil) == is4 {
+			return a.IP, nil
+		}
+	}
+	return nil, nil
 }
 
 // answerBeyond makes a switch answer at once for what the node has a way to.
@@ -169,6 +191,14 @@ func (l link) configure(name string) error {
 		}
 		if err := netlink.RouteAdd(r); err != nil {
 			return fmt.Errorf("route of %s by %s: %w", name, gateway, err)
+		}
+	}
+	for _, r := range l.routes {
+		by := &netlink.Route{
+			LinkIndex: own.Attrs().Index, Dst: ipNet(r.to), Gw: r.hop.AsSlice(), Flags: int(netlink.FLAG_ONLINK), Priority: own.Attrs().Index,
+		}
+		if err := netlink.RouteReplace(by); err != nil {
+			return fmt.Errorf("route of %s to %s by %s: %w", name, r.to, r.hop, err)
 		}
 	}
 	return nil
