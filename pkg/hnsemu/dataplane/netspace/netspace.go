@@ -57,11 +57,18 @@ func Remove(path string) error {
 	return nil
 }
 
-// onThread runs f on a thread that ends with it.
+// onThread runs f on a thread that ends with it. The main thread would not end, and stay in
+// the namespace: whoever opens /proc/PID/ns/net finds the main thread's.
 func onThread(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			err := onThread(f) // on another one, since this one is taken
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
 		done <- f()
 	}()
 	return <-done
