@@ -165,9 +165,20 @@ func TestProviderAddress(t *testing.T) {
 	if err := l.hns.DeleteEndpoint(ctx, id); err != nil {
 		t.Fatal(err)
 	}
+	// kube-proxy.exe makes such an endpoint of a service's backend that is not on the overlay.
+	outside := outsideAddresses[0]
+	_, err = l.hns.CreateEndpoint(ctx, hns.Endpoint{
+		Name: "node", NetworkID: l.network.ID, Remote: true, Addresses: []netip.Prefix{outside}, Policies: []hns.Policy{hns.ProviderAddress{Address: nodeAddresses[0].Addr()}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	l.apply()
 	if name, _ := ask(p.ns, "tcp", linuxPod, 81, moment); name != "" {
 		t.Error("the way stays when the endpoint is gone")
+	}
+	if name, _ := ask(l.node, "tcp", outside.Addr(), 81, patience); name != "linux" {
+		t.Error("the way to a node leads over the overlay")
 	}
 }
 

@@ -85,14 +85,16 @@ func tunnelOf(n hnsemu.NetworkState) (tunnel, bool) {
 }
 
 // beyond returns the way to a remote endpoint that names another node than the subnet that
-// it is in, or is in none: that node's switch knows it by its own MAC.
+// it is in, or is in none: that node's switch knows it by its own MAC. One that names
+// this node is not on the overlay (Kubernetes, pkg/proxy/winkernel/proxier.go, "assuming it is
+// a public IP").
 func (t tunnel) beyond(e hnsemu.EndpointState) []remoteSubnet {
 	var own struct{ ProviderAddress netip.Addr }
 	settingsOf(e.Policies, "ProviderAddress", &own)
 	var out []remoteSubnet
 	for _, a := range e.Addresses {
 		at := slices.IndexFunc(t.remotes, func(r remoteSubnet) bool { return r.prefix.Contains(a.Addr()) })
-		if own.ProviderAddress.IsValid() && (at < 0 || t.remotes[at].provider != own.ProviderAddress) {
+		if own.ProviderAddress.IsValid() && own.ProviderAddress != t.provider && (at < 0 || t.remotes[at].provider != own.ProviderAddress) {
 			out = append(out, remoteSubnet{netip.PrefixFrom(a.Addr(), a.Addr().BitLen()), own.ProviderAddress, e.MAC})
 		}
 	}
