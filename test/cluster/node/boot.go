@@ -4,13 +4,13 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/service"
@@ -152,31 +152,19 @@ func (a *Agent) startKubelet() error {
 	a.mu.Lock()
 	a.kubelet = kubelet
 	a.mu.Unlock()
-	network, driver := a.network()
-	if network == "" || driver == "nat" || driver == "transparent" {
+	network, driver := a.Node.Network()
+	if network == "" || !driver.HasVFP() {
 		return nil // kube-proxy serves networks with VFP only
 	}
 	args := []string{
 		"--kubeconfig=" + kubeconfig, "--hostname-override=" + a.Node.Name, "--proxy-mode=kernelspace", "--bind-address=" + address,
 		"--healthz-bind-address=127.0.0.1:10256", "--metrics-bind-address=127.0.0.1:10249", "--cluster-cidr=10.0.0.0/8", level,
 	}
-	if driver == "overlay" {
+	if driver == hns.Overlay {
 		args = append(args, "--feature-gates=WinOverlay=true", "--source-vip="+a.Node.SourceVIP())
 	}
 	_, err = a.program("kube-proxy", []string{"KUBE_NETWORK=" + network}, "kube-proxy.exe", args...)
 	return err
-}
-
-// network returns the name and the driver of the network that the conflist makes.
-func (a *Agent) network() (name, driver string) {
-	var list struct {
-		Name    string
-		Plugins []struct{ Driver string }
-	}
-	if json.Unmarshal([]byte(a.Node.Conf), &list) != nil || len(list.Plugins) == 0 {
-		return "", "" // containerd tells
-	}
-	return list.Name, list.Plugins[0].Driver
 }
 
 func (a *Agent) containerdConfig() string {

@@ -18,7 +18,7 @@ import (
 // flannelConf has flannel delegate to Bulkhead, as its users have it delegate to win-overlay.
 const flannelConf = `{"cniVersion": "0.3.1", "name": "flannel.4096", "plugins": [{"type": "flannel",
 	"subnetFile": "C:/run/flannel/subnet.env", "dataDir": "C:/var/lib/cni/flannel", "capabilities": {"dns": true, "portMappings": true},
-	"delegate": {"type": "bulkhead", "driver": "overlay", "loopbackDSR": true, "routes": [{"dst": "` + spec.Services + `", "needEncap": true}]}}]}`
+	"delegate": {"type": "bulkhead", "driver": "overlay", "loopbackDSR": true, "routes": [{"dst": "` + spec.Services4 + `", "needEncap": true}]}}]}`
 
 // flanneld.exe makes the overlay, and the flannel plugin delegates to bulkhead.exe: pods have
 // addresses of the node's lease, each node knows the others' subnets, and pods of all nodes

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
 // Cluster is a cluster.
@@ -49,12 +51,13 @@ var (
 	Outer6 = netip.MustParsePrefix("fd00:100::1/64")
 )
 
-// Services is the range of services, DNS the cluster's name server in it, PodCIDR the range
+// Services are the ranges of services, Services4 the one of IPv4, DNS the cluster's name server in it, PodCIDR the range
 // of pods that Kubernetes gives its nodes parts of.
 const (
-	Services = "10.96.0.0/16"
-	DNS      = "10.96.0.10"
-	PodCIDR  = "10.244.0.0/16"
+	Services4 = "10.96.0.0/16"
+	Services  = Services4 + ",fd00:10:96::/112"
+	DNS       = "10.96.0.10"
+	PodCIDR   = "10.244.0.0/16"
 )
 
 // Ports in namespaces of the cluster's, where nobody else listens.
@@ -133,6 +136,19 @@ const (
 	ConfDir  = "Program Files/containerd/cni/conf"
 	ConfName = "10-cluster.conflist"
 )
+
+// Network returns the name and the driver of the network that the node's conflist makes,
+// empty when it says neither.
+func (n Node) Network() (name string, driver hns.Driver) {
+	var list struct {
+		Name    string
+		Plugins []struct{ Driver hns.Driver }
+	}
+	if json.Unmarshal([]byte(n.Conf), &list) != nil || len(list.Plugins) == 0 {
+		return "", "" // containerd tells
+	}
+	return list.Name, list.Plugins[0].Driver
+}
 
 // DualStack reports whether the node's conflist gives pods IPv6.
 func (n Node) DualStack() bool { return strings.Contains(n.Conf, "::/64") }

@@ -42,18 +42,15 @@ func (s *Supervisor) status() Status {
 	if s.failed != nil {
 		out.Failed = s.failed.Error()
 	}
-	pods := map[string]int{}
-	for _, owner := range s.routes {
-		pods[owner]++
-	}
 	nodes := maps.Clone(s.nodes)
 	s.mu.Unlock()
 	for _, n := range s.cluster.Nodes {
-		at := NodeStatus{Name: n.Name, Address: n.Address().String(), Profile: n.Profile, Pods: pods[n.Name]}
+		at := NodeStatus{Name: n.Name, Address: n.Address().String(), Profile: n.Profile}
 		if made := nodes[n.Name]; made != nil {
 			at.On = made.on()
 			if state, err := made.hns.State(); err == nil {
 				at.HNS, at.Networks, at.Endpoints = !state.Stopped, len(state.Networks), len(state.Endpoints)
+				at.Pods = len(state.Containers)
 			}
 		}
 		out.Nodes = append(out.Nodes, at)

@@ -34,6 +34,9 @@ type node struct {
 	// routed are the addresses of its pods that the others have a way to.
 	routed map[netip.Addr]bool
 
+	// leased wakes up who keeps the node's ways to the others' overlays.
+	leased chan struct{}
+
 	mu  sync.Mutex
 	cmd *exec.Cmd     // the machine's first process, nil while it is off
 	off chan struct{} // closed when it is off
@@ -74,12 +77,13 @@ func (s *Supervisor) newNode(n spec.Node) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &node{Supervisor: s, spec: n, hns: host, routed: map[netip.Addr]bool{}}
+	made := &node{Supervisor: s, spec: n, hns: host, routed: map[netip.Addr]bool{}, leased: make(chan struct{}, 1)}
 	if made.plane, err = dataplane.Open(s.cluster.PodNetNS(n, ""), path, dataplane.Unknowns{}); err != nil {
 		return nil, err
 	}
 	host.Watch(made.carryOut)
-	go func() { _ = wire.Serve(context.Background(), l, host) }() // until this process ends
+	go made.meet() // until this process ends
+	go func() { _ = wire.Serve(context.Background(), l, host) }()
 	return made, nil
 }
 
@@ -100,6 +104,7 @@ func (n *node) carryOut(s hnsemu.State) {
 		}
 	}
 	n.routed = want
+	n.lease(s)
 }
 
 func (n *node) tell(a netip.Addr, there bool) {

@@ -37,6 +37,7 @@ type Supervisor struct {
 	mu     sync.Mutex
 	nodes  map[string]*node
 	routes map[netip.Addr]string // pods' addresses, and the nodes that they are on
+	leases map[string]lease      // what each node has of the overlay
 	state  string                // what it is doing
 	failed error
 }
@@ -59,7 +60,7 @@ func Run(ctx context.Context, dir string, api, commands net.Listener) error {
 	if err != nil {
 		return err
 	}
-	s := &Supervisor{cluster: c, forwarded: port, nodes: map[string]*node{}, routes: map[netip.Addr]string{}, state: "starting"}
+	s := &Supervisor{cluster: c, forwarded: port, nodes: map[string]*node{}, routes: map[netip.Addr]string{}, leases: map[string]lease{}, state: "starting"}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := &http.Server{Handler: s.handler(cancel), ReadHeaderTimeout: time.Minute}
