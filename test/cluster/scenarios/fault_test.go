@@ -175,12 +175,12 @@ func (c *cluster) killPlugin() bool {
 	return false
 }
 
-// Sixty pods come and go four times, nothing is left, and others do not notice.
+// A hundred pods come and go, nothing is left, and others do not notice.
 func TestChurn(t *testing.T) {
 	c := open(t)
 	c.deploy("web", 1, pods(web("web", 80)))
 	unharmed := c.probe(c.Nodes...)
-	const many, times = 60, 4
+	const many, times = 100, 2
 	for round := range times {
 		begun := time.Now()
 		all := c.scale("web", many)

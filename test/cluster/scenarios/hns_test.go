@@ -5,9 +5,9 @@ package scenarios
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
 )
 
@@ -202,6 +203,10 @@ func (c *cluster) serve(app string, ports ...corev1.ServicePort) *corev1.Service
 	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: app}, Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": app}, Ports: ports,
 	}}
+	if c.Nodes[0].DualStack() {
+		both := corev1.IPFamilyPolicyRequireDualStack
+		s.Spec.IPFamilyPolicy = &both
+	}
 	s, err := c.api.CoreV1().Services(c.ns).Create(c.ctx(), s, metav1.CreateOptions{})
 	if err != nil {
 		c.Fatal(err)
@@ -231,29 +236,28 @@ func (c *cluster) served(s *corev1.Service, pods []corev1.Pod) {
 			if err != nil {
 				return err
 			}
-			addresses := map[string]netip.Addr{}
+			addresses := map[string][]string{}
 			for _, e := range state.Endpoints {
 				for _, a := range e.Addresses {
-					addresses[e.ID] = a.Addr()
+					addresses[e.ID] = append(addresses[e.ID], a.Addr().String())
 				}
 			}
-			there := map[string]bool{} // ports of the service's address and of the nodes'
+			there := map[string]bool{} // ports of the service's addresses and of the nodes'
 			for _, b := range state.LoadBalancers {
-				backends := map[string]bool{}
-				for _, id := range b.Endpoints {
-					backends[addresses[id].String()] = true
-				}
-				complete := len(backends) == len(pods)
-				for _, p := range pods {
-					complete = complete && backends[p.Status.PodIP]
-				}
-				for _, port := range b.Ports {
-					for _, want := range s.Spec.Ports {
-						at := complete && port.InternalPort == uint16(want.TargetPort.IntVal) && int(port.Protocol) == number[want.Protocol]
-						vip := slices.Contains(b.FrontendVIPs, s.Spec.ClusterIP) && int32(port.ExternalPort) == want.Port
-						there[want.Name] = there[want.Name] || at && vip
-						ofNode := len(b.FrontendVIPs) == 0 && int32(port.ExternalPort) == want.NodePort
-						there["node's "+want.Name] = there["node's "+want.Name] || at && ofNode
+				for i, vip := range s.Spec.ClusterIPs {
+					complete := len(b.Endpoints) == len(pods)
+					for _, p := range pods {
+						complete = complete && slices.ContainsFunc(b.Endpoints, func(id string) bool { return slices.Contains(addresses[id], p.Status.PodIPs[i].IP) })
+					}
+					for _, port := range b.Ports {
+						for _, want := range s.Spec.Ports {
+							at := complete && port.InternalPort == uint16(want.TargetPort.IntVal) && int(port.Protocol) == number[want.Protocol]
+							byVIP := slices.Contains(b.FrontendVIPs, vip) && int32(port.ExternalPort) == want.Port
+							name := vip + " " + want.Name
+							there[name] = there[name] || at && byVIP
+							ofNode := len(b.FrontendVIPs) == 0 && int32(port.ExternalPort) == want.NodePort && (b.Flags&schema.FlagIPv6 != 0) == strings.Contains(vip, ":")
+							there["node's "+name] = there["node's "+name] || at && ofNode
+						}
 					}
 				}
 			}
@@ -262,7 +266,7 @@ func (c *cluster) served(s *corev1.Service, pods []corev1.Pod) {
 				return nil
 			}
 			text, err := json.Marshal(state.LoadBalancers)
-			return fmt.Errorf("ports %q are missing (%w): %s", missing, err, text)
+			return errors.Join(err, fmt.Errorf("ports %q are missing: %s", missing, text))
 		})
 	}
 }

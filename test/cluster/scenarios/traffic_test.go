@@ -20,21 +20,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
 )
 
 // place is a network to send from: a pod's or a node's.
 type place struct {
-	name  string
-	netns string
-	// address is what others see of it.
-	address string
+	name, node string
+	netns      string
+	// addresses are what others see of it, IPv4 first.
+	addresses []string
+	isNode    bool
 }
 
 func (c *cluster) nodePlace(n spec.Node) place {
 	c.Helper()
-	return place{n.Name, filepath.Join(c.machine(n), "ns/net"), n.Address().String()}
+	out := place{name: n.Name, node: n.Name, netns: filepath.Join(c.machine(n), "ns/net"), isNode: true}
+	for _, a := range n.Addresses() {
+		out.addresses = append(out.addresses, a.Addr().String())
+	}
+	return out
 }
 
 func (c *cluster) podPlace(p corev1.Pod) place {
@@ -44,7 +50,16 @@ func (c *cluster) podPlace(p corev1.Pod) place {
 		c.Fatal(err)
 	}
 	id := c.endpoint(n.Name, p.Status.PodIP).NamespaceID
-	return place{p.Name, filepath.Join(c.machine(n), "root", c.PodNetNS(n, id)), p.Status.PodIP}
+	return place{name: p.Name, node: n.Name, netns: filepath.Join(c.machine(n), "root", c.PodNetNS(n, id)), addresses: addressesOf(p)}
+}
+
+// addressesOf returns those of a pod, IPv4 first.
+func addressesOf(p corev1.Pod) []string {
+	var out []string
+	for _, a := range p.Status.PodIPs {
+		out = append(out, a.IP)
+	}
+	return out
 }
 
 // answerTime is how long a packet may take on a busy machine.
@@ -84,7 +99,10 @@ func (from place) seenBy(to string) string {
 }
 
 // hostname asks an agnhost for its pod's name over UDP.
-func (from place) hostname(to string) (string, error) {
+func (from place) hostname(to string) (string, error) { return from.talk(to, "hostname") }
+
+// talk sends a datagram and returns the answer.
+func (from place) talk(to, words string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	conn, err := from.dial(ctx, "udp", to)
@@ -95,36 +113,12 @@ func (from place) hostname(to string) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
 		return "", err
 	}
-	if _, err := conn.Write([]byte("hostname")); err != nil {
+	if _, err := conn.Write([]byte(words)); err != nil {
 		return "", err
 	}
-	buf := make([]byte, 1<<10)
+	buf := make([]byte, 1<<16)
 	n, err := conn.Read(buf)
 	return strings.TrimSpace(string(buf[:n])), err
-}
-
-// everyBackend asks an address until all of the pods have answered, over TCP and UDP.
-func (c *cluster) everyBackend(from place, host string, tcp, udp int32, want []string) {
-	c.Helper()
-	for network, ask := range map[string]func() (string, error){
-		"tcp": func() (string, error) { return from.get(fmt.Sprintf("%s:%d", host, tcp), "/hostname") },
-		"udp": func() (string, error) { return from.hostname(fmt.Sprintf("%s:%d", host, udp)) },
-	} {
-		got := map[string]bool{}
-		for range 100 {
-			name, err := ask()
-			if err != nil {
-				c.Errorf("from %s, %s to %s: %v", from.name, network, host, err)
-				break
-			}
-			if got[name] = true; len(got) == len(want) {
-				break
-			}
-		}
-		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, want) {
-			c.Errorf("from %s, %s to %s: answered by %v, want %v", from.name, network, host, names, want)
-		}
-	}
 }
 
 // talker is a container that answers over TCP on port 80 and UDP on port 81.
@@ -134,17 +128,34 @@ func talker() corev1.Container {
 	return out
 }
 
-// Packets go where Kubernetes wants them to: between pods of a node and of two, with their
-// own addresses; between nodes and pods; to services, their backends on all nodes, and to the
-// API server by its service; to node ports and host ports; and out.
+// traffic are the pods of TestTraffic.
+type traffic struct {
+	*cluster
+	// servers are one for each node, with ports of their nodes; names are theirs.
+	servers []corev1.Pod
+	names   []string
+	// places are the nodes, and a client on each.
+	places  []place
+	service *corev1.Service
+	driver  hns.Driver
+	// exchanges counts what was tried.
+	exchanges *int
+}
+
+// Packets go where Kubernetes wants them to, in each family that the pods have, by TCP and
+// UDP: between pods of a node and of two, with their own addresses; between nodes and pods;
+// to services, their backends on all nodes, and to the API server by its service; to node
+// ports and host ports. What a driver does not have is skipped with the reason.
 func TestTraffic(t *testing.T) {
 	c := open(t)
-	var servers []corev1.Pod
-	var places []place
+	_, driver := c.Nodes[0].Network()
+	w := traffic{cluster: c, driver: driver}
 	for _, n := range c.Nodes {
 		of := on(n.Name, pods(talker()))
-		of.Containers[0].Ports = []corev1.ContainerPort{
-			{ContainerPort: 80, HostPort: 8090, Protocol: corev1.ProtocolTCP}, {ContainerPort: 81, HostPort: 8091, Protocol: corev1.ProtocolUDP},
+		if driver != hns.Transparent { // it has no port mappings
+			of.Containers[0].Ports = []corev1.ContainerPort{
+				{ContainerPort: 80, HostPort: 8090, Protocol: corev1.ProtocolTCP}, {ContainerPort: 81, HostPort: 8091, Protocol: corev1.ProtocolUDP},
+			}
 		}
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "server-" + n.Name, Labels: map[string]string{"app": "server"}}, Spec: of}
 		if _, err := c.api.CoreV1().Pods(c.ns).Create(c.ctx(), p, metav1.CreateOptions{}); err != nil {
@@ -152,36 +163,231 @@ func TestTraffic(t *testing.T) {
 		}
 		c.start("client-"+n.Name, on(n.Name, pods(talker())), nil)
 	}
-	var names []string
 	for _, n := range c.Nodes {
 		p := c.ready("server-" + n.Name)
-		servers, names = append(servers, p), append(names, p.Name)
-		places = append(places, c.nodePlace(n), c.podPlace(c.ready("client-"+n.Name)))
+		w.servers, w.names = append(w.servers, p), append(w.names, p.Name)
+		w.places = append(w.places, c.nodePlace(n), c.podPlace(c.ready("client-"+n.Name)))
 	}
-	service := c.serve("server", webPort, corev1.ServicePort{Name: "talk", Port: 8001, TargetPort: intstr.FromInt32(81), Protocol: corev1.ProtocolUDP})
-	c.served(service, servers)
-	for _, from := range places {
-		for i, p := range servers {
-			if got := from.seenBy(p.Status.PodIP + ":80"); got != from.address {
-				t.Errorf("%s sees %s, want %s: %s", p.Name, got, from.name, from.address)
+	if driver.HasVFP() {
+		w.service = c.serve("server", webPort, corev1.ServicePort{Name: "talk", Port: 8001, TargetPort: intstr.FromInt32(81), Protocol: corev1.ProtocolUDP})
+		c.served(w.service, w.servers)
+	}
+	const proxied = "kube-proxy.exe serves networks with VFP only"
+	for _, s := range []struct {
+		name    string
+		missing string // why the driver does not have it
+		run     func(traffic)
+	}{
+		{"pod to pod on a node", "", func(w traffic) { w.pods(true) }},
+		{"pod to pod on another node", w.unless(driver != hns.NAT, "pods of a nat network are reached by ports of their nodes"), func(w traffic) { w.pods(false) }},
+		{"node to its pod", "", func(w traffic) { w.fromNodes(true) }},
+		{"node to a pod of another node", w.unless(driver != hns.NAT, "pods of a nat network are reached by ports of their nodes"), func(w traffic) { w.fromNodes(false) }},
+		{"pod to node", "", traffic.toNodes},
+		{"host port", w.unless(driver != hns.Transparent, "a transparent network maps no ports"), traffic.hostPorts},
+		{"service", w.unless(driver.HasVFP(), proxied), traffic.services},
+		{"node port", w.unless(driver.HasVFP(), proxied), traffic.nodePorts},
+		{"hairpin", w.unless(driver.HasVFP(), proxied), traffic.hairpin},
+		{"API server", "", traffic.apiServer},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			if s.missing != "" {
+				t.Skip(s.missing)
 			}
-			node := c.Nodes[i].Address().String()
-			c.everyBackend(from, p.Status.PodIP, 80, 81, []string{p.Name})
-			c.everyBackend(from, node, 8090, 8091, []string{p.Name})
-			c.everyBackend(from, node, service.Spec.Ports[0].NodePort, service.Spec.Ports[1].NodePort, names)
-		}
-		c.everyBackend(from, service.Spec.ClusterIP, webPort.Port, 8001, names)
-		for _, to := range []string{"10.96.0.1:443", spec.Outer.Addr().String() + ":6443"} {
-			ctx, cancel := context.WithTimeout(c.ctx(), answerTime)
-			conn, err := from.dial(ctx, "tcp", to)
-			if cancel(); err != nil {
-				t.Errorf("from %s to the API server at %s: %v", from.name, to, err)
-				continue
+			in := *c
+			in.T = t
+			of := w
+			of.cluster, of.exchanges = &in, new(int)
+			s.run(of)
+			if *of.exchanges == 0 {
+				t.Skip("the cluster has one node")
 			}
-			conn.Close()
+			t.Logf("%d exchanges", *of.exchanges)
+		})
+	}
+}
+
+// unless returns the reason when something is not so.
+func (w traffic) unless(is bool, reason string) string {
+	if is {
+		return ""
+	}
+	return reason
+}
+
+// pods has each client ask the servers on its node, or those on others.
+func (w traffic) pods(sameNode bool) {
+	for _, from := range w.places {
+		for _, p := range w.servers {
+			if !from.isNode && (from.node == p.Spec.NodeName) == sameNode {
+				w.reaches(from, p)
+			}
 		}
 	}
-	c.everyBackend(c.podPlace(servers[0]), service.Spec.ClusterIP, webPort.Port, 8001, names) // itself, too
+}
+
+// fromNodes has each node ask the server on it, or those on others.
+func (w traffic) fromNodes(sameNode bool) {
+	for _, from := range w.places {
+		for _, p := range w.servers {
+			if from.isNode && (from.node == p.Spec.NodeName) == sameNode {
+				w.reaches(from, p)
+			}
+		}
+	}
+}
+
+// More than a packet holds, of a datagram the most that agnhost takes.
+const (
+	largeStream   = 60_000
+	largeDatagram = 2000
+)
+
+// reaches checks that a pod answers a place at each of its addresses, by TCP and UDP, also
+// with more than a packet holds, and sees the place's own address.
+func (w traffic) reaches(from place, p corev1.Pod) {
+	w.Helper()
+	text := strings.Repeat("x", largeStream)
+	for i, to := range addressesOf(p) {
+		if got, want := from.seenBy(net.JoinHostPort(to, "80")), w.seenAs(from, i); got != want {
+			w.Errorf("%s sees %s of %s, want %s", p.Name, got, from.name, want)
+		}
+		w.answered(from, to, 80, 81, []string{p.Name})
+		*w.exchanges += 3
+		if got, err := from.get(net.JoinHostPort(to, "80"), "/echo?msg="+text); err != nil || got != text {
+			w.Errorf("%s sends %d bytes to %s by TCP: %d come back, %v", from.name, len(text), to, len(got), err)
+		}
+		if got, err := from.talk(net.JoinHostPort(to, "81"), "echo "+text[:largeDatagram]); err != nil || got != text[:largeDatagram] {
+			w.Errorf("%s sends %d bytes to %s by UDP: %d come back, %v", from.name, largeDatagram, to, len(got), err)
+		}
+	}
+}
+
+// answered asks an address until all of the pods have answered, by TCP and UDP.
+func (w traffic) answered(from place, host string, tcp, udp int32, want []string) {
+	w.Helper()
+	for network, ask := range map[string]func() (string, error){
+		"tcp": func() (string, error) { return from.get(net.JoinHostPort(host, fmt.Sprint(tcp)), "/hostname") },
+		"udp": func() (string, error) { return from.hostname(net.JoinHostPort(host, fmt.Sprint(udp))) },
+	} {
+		*w.exchanges++
+		got := map[string]bool{}
+		for range 100 {
+			name, err := ask()
+			if err != nil {
+				w.Errorf("from %s, %s to %s: %v", from.name, network, host, err)
+				break
+			}
+			if got[name] = true; len(got) == len(want) {
+				break
+			}
+		}
+		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, want) {
+			w.Errorf("from %s, %s to %s: answered by %v, want %v", from.name, network, host, names, want)
+		}
+	}
+}
+
+// seenAs is the address of a family that pods see of a place. The node of a nat network is on
+// it with the network's gateway.
+func (w traffic) seenAs(from place, i int) string {
+	w.Helper()
+	if !from.isNode || w.driver != hns.NAT {
+		return from.addresses[i]
+	}
+	n, err := w.Node(from.node)
+	if err != nil {
+		w.Fatal(err)
+	}
+	state, err := w.hns.HNS(w.ctx(), n.Name)
+	if err != nil {
+		w.Fatal(err)
+	}
+	name, _ := n.Network()
+	for _, of := range state.Networks {
+		if of.Name == name {
+			return of.Subnets[i].Gateway.String()
+		}
+	}
+	w.Fatalf("%s has no network %s", n.Name, name)
+	return ""
+}
+
+// toNodes has each client reach the agent of every node, by TCP.
+func (w traffic) toNodes() {
+	for _, from := range w.places {
+		if from.isNode {
+			continue
+		}
+		for _, n := range w.Nodes {
+			for _, to := range n.Addresses()[:len(from.addresses)] {
+				w.connects(from, netip.AddrPortFrom(to.Addr(), kubeletPort).String())
+			}
+		}
+	}
+}
+
+// kubeletPort is kubelet's.
+const kubeletPort = 10250
+
+// connects checks that a place reaches an address by TCP.
+func (w traffic) connects(from place, to string) {
+	w.Helper()
+	*w.exchanges++
+	ctx, cancel := context.WithTimeout(w.ctx(), answerTime)
+	defer cancel()
+	conn, err := from.dial(ctx, "tcp", to)
+	if err != nil {
+		w.Errorf("from %s to %s: %v", from.name, to, err)
+		return
+	}
+	conn.Close()
+}
+
+func (w traffic) hostPorts() {
+	for _, from := range w.places {
+		for i, p := range w.servers {
+			for _, to := range w.Nodes[i].Addresses()[:len(p.Status.PodIPs)] {
+				w.answered(from, to.Addr().String(), 8090, 8091, []string{p.Name})
+			}
+		}
+	}
+}
+
+func (w traffic) services() {
+	for _, from := range w.places {
+		for _, to := range w.service.Spec.ClusterIPs {
+			w.answered(from, to, webPort.Port, 8001, w.names)
+		}
+	}
+}
+
+func (w traffic) nodePorts() {
+	for _, from := range w.places {
+		for i, p := range w.servers {
+			for _, to := range w.Nodes[i].Addresses()[:len(p.Status.PodIPs)] {
+				w.answered(from, to.Addr().String(), w.service.Spec.Ports[0].NodePort, w.service.Spec.Ports[1].NodePort, w.names)
+			}
+		}
+	}
+}
+
+// hairpin has a server ask its own service until all have answered, itself, too.
+func (w traffic) hairpin() {
+	for _, p := range w.servers {
+		for _, to := range w.service.Spec.ClusterIPs {
+			w.answered(w.podPlace(p), to, webPort.Port, 8001, w.names)
+		}
+	}
+}
+
+// apiServer has all reach it at its own address, and by its service where there is a proxy.
+func (w traffic) apiServer() {
+	for _, from := range w.places {
+		w.connects(from, spec.Outer.Addr().String()+":6443")
+		if w.driver.HasVFP() {
+			w.connects(from, "10.96.0.1:443")
+		}
+	}
 }
 
 // What leaves the cluster has the node's address, and the pod's own where a conflist's
