@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -193,86 +191,4 @@ func (s *session) logs() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-func (s *session) test() *cobra.Command {
-	var f upFlags
-	c := &cobra.Command{
-		Use: "test [NAME]", Short: "Run the scenarios, or those whose name matches", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			run := []string{"./...", "github.com/bulkhead-cni/bulkhead/test/cluster/containerd/process"}
-			if len(args) > 0 {
-				run = []string{"-run", args[0], "./scenarios"}
-			}
-			return s.withCluster(c.Context(), f, func(ctx context.Context) error { return s.scenarios(ctx, run) })
-		},
-	}
-	f.add(c)
-	return c
-}
-
-func (s *session) bench() *cobra.Command {
-	var f upFlags
-	c := &cobra.Command{
-		Use: "bench", Short: "Time 30 pods on one node, with Bulkhead and with win-bridge in turn", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return s.withCluster(c.Context(), f, func(ctx context.Context) error {
-				line := goTest("-v", "-run", "^TestBenchmark$", "./scenarios")
-				cmd := s.command(ctx, line[0], line[1:]...)
-				cmd.Env = append(cmd.Env, "BULKHEAD_BENCH=1")
-				return telling(cmd)
-			})
-		},
-	}
-	f.add(c)
-	return c
-}
-
-// withCluster does something with the cluster if it is up, and else with one that it starts
-// and ends.
-func (s *session) withCluster(ctx context.Context, f upFlags, do func(context.Context) error) (err error) {
-	if s.pid() == 0 {
-		if err := s.start(ctx, f); err != nil {
-			return err
-		}
-		defer func() {
-			if ended := s.end(context.WithoutCancel(ctx), err != nil); ended != nil {
-				fmt.Fprintln(os.Stderr, "cluster:", ended)
-				err = errors.Join(err, ended)
-			}
-		}()
-	}
-	return do(ctx)
-}
-
-// scenarios runs tests and counts them.
-func (s *session) scenarios(ctx context.Context, which []string) error {
-	log := filepath.Join(s.root, ".build", "cluster", "test-logs", s.name)
-	if err := os.RemoveAll(log); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(log, 0o755); err != nil {
-		return err
-	}
-	tally := filepath.Join(s.root, ".build", "tally")
-	line := slices.Concat([]string{"run", log, "cluster"}, goTest("-json"), which)
-	if err := telling(s.command(ctx, tally, line...)); err != nil {
-		return err
-	}
-	return telling(s.command(ctx, tally, "sum", log, "0"))
-}
-
-// goTest returns the command line of tests of the cluster's module.
-func goTest(args ...string) []string {
-	return append([]string{"go", "test", "-count=1", "-timeout=50m"}, args...)
-}
-
-// command is a program that runs tests, which find the cluster by a variable.
-func (s *session) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = filepath.Join(s.root, "test", "cluster")
-	cmd.Env = append(os.Environ(), "BULKHEAD_CLUSTER="+s.dir())
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	return cmd
 }

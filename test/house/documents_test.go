@@ -171,3 +171,21 @@ func TestSecurityNamesItsTests(t *testing.T) {
 		}
 	}
 }
+
+// testFunc is the beginning of a test.
+var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
+
+// TestScenarios: SCENARIOS.md, which is written from a run, has every scenario.
+func TestScenarios(t *testing.T) {
+	table := documents(t)["test/cluster/SCENARIOS.md"]
+	for folder, text := range textFiles(t) {
+		if dir := path.Dir(folder); dir != "test/cluster/scenarios" && dir != "test/packets" || !strings.HasSuffix(folder, "_test.go") {
+			continue
+		}
+		for _, m := range testFunc.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(table, "\n| "+m[1]+" |") {
+				t.Errorf("%s is not in SCENARIOS.md; scripts/cluster.sh test --write writes it anew", m[1])
+			}
+		}
+	}
+}
