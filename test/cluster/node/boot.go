@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -97,6 +98,9 @@ func (a *Agent) startWine(ctx context.Context) error {
 	if _, err := service.Start(server); err != nil {
 		return err
 	}
+	if err := a.wineUp(ctx, server); err != nil {
+		return err
+	}
 	file := a.in("node.reg")
 	text, err := windowsKeys(a.Node.Profile)
 	if err != nil {
@@ -113,6 +117,23 @@ func (a *Agent) startWine(ctx context.Context) error {
 		}
 	}
 	return a.once(ctx, "wine", env, "reg.exe", "import", wine.WindowsPath(file))
+}
+
+// wineUp waits until the prefix has its server. A program that does not find it starts one
+// that ends with the program, and takes this one's place.
+func (a *Agent) wineUp(ctx context.Context, server service.Program) error {
+	for {
+		probe := exec.CommandContext(ctx, server.Args[0], "-k0") // no signal
+		probe.Env = append(os.Environ(), server.Env...)
+		if probe.Run() == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wineserver does not run (%w); see %s", ctx.Err(), server.Log)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func (a *Agent) startContainerd(ctx context.Context) error {
