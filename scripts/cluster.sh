@@ -6,6 +6,7 @@
 #   cluster.sh up [--nodes N] [--profile 2019|2022|2025] [--conf FILE]
 #   cluster.sh kubectl get pods -o wide
 #   cluster.sh test [NAME]
+#   cluster.sh conformance
 #   cluster.sh bench
 #   cluster.sh down
 #   cluster.sh --help
@@ -19,7 +20,7 @@ for arg in "$@"; do
   [[ $before != --name ]] || arg=
   before=$arg
   case $arg in
-    up | test | build | bench | kubectl | down | status | node | logs) command=$arg && break ;;
+    up | test | conformance | build | bench | kubectl | down | status | node | logs) command=$arg && break ;;
     -h | --help) command=help && break ;;
   esac
 done
@@ -30,13 +31,16 @@ fi
 mkdir -p "$build"
 go -C test/cluster build -o "$PWD/$build/cluster" .
 [[ $command != test ]] || go build -o .build/tally ./test/tally
-case $command in up | test | build | bench)
+case $command in up | test | conformance | build | bench)
   export BULKHEAD_WINEPREFIX=$PWD/$build/wine
   # shellcheck source=scripts/wine.sh
   source scripts/wine.sh
   missing=()
   ldd "$(command -v busybox)" >/dev/null 2>&1 || missing+=(busybox) # not busybox-static
   command -v nsenter >/dev/null || missing+=(util-linux)
+  command -v curl >/dev/null || missing+=(curl)
+  command -v dig >/dev/null || missing+=(bind9-dnsutils)
+  command -v nc.openbsd >/dev/null || missing+=(netcat-openbsd)
   if ((${#missing[@]})); then
     echo "cluster: installing ${missing[*]}" >&2
     { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } >&2

@@ -51,6 +51,8 @@ type program struct {
 	// takes is how long the build takes on two cores when nothing is at hand, empty for
 	// less than a minute.
 	takes string
+	// tests says that it is the package's test program.
+	tests bool
 }
 
 // Folders of modules in test/cluster.
@@ -61,6 +63,7 @@ const (
 	// Not every proxy has github.com/flannel-io/cni-plugin. This one has the plugin's last
 	// version in containernetworking/plugins.
 	flannelCNIModule = "flannel/cni"
+	dnsModule        = "coredns"
 )
 
 // Shim is the runtime shim that runtime_path names. containerd speaks an older protocol to
@@ -73,34 +76,40 @@ const runhcs = "containerd-shim-runhcs-v1.exe"
 
 var (
 	kubernetes = []program{
-		{"kubelet.exe", "./kubelet", "5 minutes"},
-		{"kube-proxy.exe", "k8s.io/kubernetes/cmd/kube-proxy", ""},
-		{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", "4 minutes"},
-		{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", "1 minute"},
-		{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", ""},
-		{"etcd", "./etcd", ""},
-		{"kubectl", "k8s.io/kubernetes/cmd/kubectl", ""},
-		{"agnhost", "k8s.io/kubernetes/test/images/agnhost", "2 minutes"},
+		{file: "kubelet.exe", pkg: "./kubelet", takes: "5 minutes"},
+		{file: "kube-proxy.exe", pkg: "k8s.io/kubernetes/cmd/kube-proxy"},
+		{file: "kube-apiserver", pkg: "k8s.io/kubernetes/cmd/kube-apiserver", takes: "4 minutes"},
+		{file: "kube-controller-manager", pkg: "k8s.io/kubernetes/cmd/kube-controller-manager", takes: "1 minute"},
+		{file: "kube-scheduler", pkg: "k8s.io/kubernetes/cmd/kube-scheduler"},
+		{file: "etcd", pkg: "./etcd"},
+		{file: "kubectl", pkg: "k8s.io/kubernetes/cmd/kubectl"},
+		{file: "agnhost", pkg: "k8s.io/kubernetes/test/images/agnhost", takes: "2 minutes"},
 	}
+	conformance = []program{
+		{file: "e2e.test", pkg: "k8s.io/kubernetes/test/e2e", takes: "5 minutes", tests: true},
+		{file: "ginkgo", pkg: "github.com/onsi/ginkgo/v2/ginkgo"},
+	}
+	dns        = []program{{file: dnsProgram, pkg: ".", takes: "3 minutes"}}
 	containerd = []program{
-		{"containerd.exe", "./containerd", "2 minutes"},
-		{"ctr.exe", "github.com/containerd/containerd/v2/cmd/ctr", ""},
-		{Shim, "./shim", ""},
+		{file: "containerd.exe", pkg: "./containerd", takes: "2 minutes"},
+		{file: "ctr.exe", pkg: "github.com/containerd/containerd/v2/cmd/ctr"},
+		{file: Shim, pkg: "./shim"},
 	}
-	flannel    = []program{{"flanneld.exe", "github.com/flannel-io/flannel", "2 minutes"}}
-	flannelCNI = []program{{"flannel.exe", "github.com/containernetworking/plugins/plugins/meta/flannel", ""}}
+	flannel    = []program{{file: "flanneld.exe", pkg: "github.com/flannel-io/flannel", takes: "2 minutes"}}
+	flannelCNI = []program{{file: "flannel.exe", pkg: "github.com/containernetworking/plugins/plugins/meta/flannel"}}
 	// Built of Bulkhead's own module: the plugin, and what it is compared with.
 	plugins = []program{
-		{"bulkhead.exe", "./plugins/bulkhead", ""},
-		{"win-bridge.exe", "github.com/containernetworking/plugins/plugins/main/windows/win-bridge", ""},
-		{"host-local.exe", "github.com/containernetworking/plugins/plugins/ipam/host-local", ""},
+		{file: "bulkhead.exe", pkg: "./plugins/bulkhead"},
+		{file: "win-bridge.exe", pkg: "github.com/containernetworking/plugins/plugins/main/windows/win-bridge"},
+		{file: "win-overlay.exe", pkg: "github.com/containernetworking/plugins/plugins/main/windows/win-overlay"},
+		{file: "host-local.exe", pkg: "github.com/containernetworking/plugins/plugins/ipam/host-local"},
 	}
 )
 
 // All builds what a cluster needs and is not there or not up to date. Kubernetes comes first:
 // its version is the user's choice.
 func (b Builder) All() error {
-	return b.alone(b.kubernetes, b.containerd, b.plugins, b.dlls, b.images)
+	return b.alone(func() error { return b.ofKubernetes(kubernetes) }, b.containerd, b.plugins, b.dlls, b.images)
 }
 
 // Flannel builds flanneld.exe and flannel.exe, which a scenario needs.
@@ -108,6 +117,21 @@ func (b Builder) Flannel() error {
 	return b.alone(
 		func() error { return b.ofModule(flannelModule, flannel) },
 		func() error { return b.ofModule(flannelCNIModule, flannelCNI) },
+	)
+}
+
+// Conformance builds what a cluster needs, Kubernetes' own test program, and a name server,
+// which the containers' file tree has from then on.
+func (b Builder) Conformance() error {
+	if err := b.All(); err != nil {
+		return err
+	}
+	return b.alone(
+		func() error { return b.ofKubernetes(conformance) },
+		func() error { return b.ofModule(dnsModule, dns) },
+		func() error {
+			return CopyFile(filepath.Join(b.Dir(), dnsProgram), filepath.Join(Root(b.Dir()), dnsProgram), 0o755)
+		},
 	)
 }
 
@@ -239,14 +263,18 @@ func (b Builder) goBuild(dir string, p program, flags []string, ldflags string) 
 	if strings.HasSuffix(p.file, ".exe") {
 		goos = "windows"
 	}
-	args := append([]string{"build"}, flags...)
+	args := []string{"build"}
+	if p.tests {
+		args = []string{"test", "-c"}
+	}
+	args = append(args, flags...)
 	args = append(args, "-ldflags="+ldflags, "-o", filepath.Join(b.Dir(), p.file), p.pkg)
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("go build %s in %s: %w\n%s", p.pkg, dir, err, last(out))
+		return fmt.Errorf("go %s %s in %s: %w\n%s", args[0], p.pkg, dir, err, last(out))
 	}
 	return nil
 }

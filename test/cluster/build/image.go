@@ -31,21 +31,30 @@ var known = []image{
 	{"registry.k8s.io/pause:3.10.2", []string{"/pause"}, nil},
 	{"mcr.microsoft.com/oss/kubernetes/pause:3.9", []string{"/pause"}, nil},
 	{"registry.k8s.io/e2e-test-images/agnhost:2.53", []string{"/agnhost"}, []string{"pause"}},
+	{"registry.k8s.io/e2e-test-images/agnhost:2.55", []string{"/agnhost"}, []string{"pause"}},
 	{"registry.k8s.io/e2e-test-images/agnhost:2.56", []string{"/agnhost"}, []string{"pause"}},
 	{"registry.k8s.io/e2e-test-images/agnhost:2.59", []string{"/agnhost"}, []string{"pause"}},
 	{"registry.k8s.io/e2e-test-images/agnhost:2.63.0", []string{"/agnhost"}, []string{"pause"}},
+	{DNSImage, []string{"/" + dnsProgram}, nil},
 	{"registry.k8s.io/e2e-test-images/busybox:1.37.0-1", nil, []string{"sh"}},
 	{"registry.k8s.io/e2e-test-images/busybox:1.36.1-1", nil, []string{"sh"}},
+	{"registry.k8s.io/e2e-test-images/glibc-dns-testing:2.0.0", nil, []string{"sh"}},
 	{"docker.io/library/busybox:latest", nil, []string{"sh"}},
 	{"docker.io/library/busybox:1.37", nil, []string{"sh"}},
 	{"docker.io/library/nginx:latest", []string{"/agnhost"}, []string{"netexec", "--http-port=80"}},
 	{"registry.k8s.io/e2e-test-images/nginx:1.14-4", []string{"/agnhost"}, []string{"netexec", "--http-port=80"}},
 	{"registry.k8s.io/e2e-test-images/nginx:1.15-4", []string{"/agnhost"}, []string{"netexec", "--http-port=80"}},
+	{"registry.k8s.io/e2e-test-images/nginx:1.27-0", []string{"/agnhost"}, []string{"netexec", "--http-port=80"}},
 	{"registry.k8s.io/e2e-test-images/httpd:2.4.38-4", []string{"/agnhost"}, []string{"netexec", "--http-port=80"}},
 	{"mcr.microsoft.com/windows/nanoserver:ltsc2022", nil, []string{"sh"}},
 	{"mcr.microsoft.com/windows/servercore:ltsc2022", nil, []string{"sh"}},
 	{"mcr.microsoft.com/windows/servercore/iis:windowsservercore-ltsc2022", []string{"/agnhost"}, []string{"netexec", "--http-port=80"}},
 }
+
+// DNSImage is what a cluster's name server runs, once Conformance has built it.
+const DNSImage = "registry.k8s.io/coredns/coredns:latest"
+
+const dnsProgram = "coredns"
 
 // SandboxImage is what containerd is told to start for a pod.
 const SandboxImage = "registry.k8s.io/pause:3.10.2"

@@ -20,9 +20,9 @@ const (
 	listenTCP    = `net.Listen("tcp", "127.0.0.1:0")`
 )
 
-// kubernetes builds from a copy of the module's go.mod, in which k8s.io/kubernetes is a
+// ofKubernetes builds programs of Kubernetes from a copy of the module's go.mod, in which k8s.io/kubernetes is a
 // folder: Go replaces no file in its module cache.
-func (b Builder) kubernetes() error {
+func (b Builder) ofKubernetes(programs []program) error {
 	version, err := b.KubernetesVersion()
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (b Builder) kubernetes() error {
 	ldflags := fmt.Sprintf("-s -w -checklinkname=0 -X %[1]sgitVersion=%[2]s -X %[1]sgitMajor=1 -X %[1]sgitMinor=%[3]s -X k8s.io/client-go/pkg/version.gitVersion=%[2]s",
 		component, version, minor[1])
 	var flags []string
-	for _, p := range kubernetes {
+	for _, p := range programs {
 		err := b.once(p, stamp, func() error {
 			if flags == nil {
 				var err error

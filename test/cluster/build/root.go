@@ -10,19 +10,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // root makes the file tree of containers: busybox and agnhost, under the names by which
 // pods for Windows call them.
 func (b Builder) root(dir string) error {
-	busybox, err := exec.LookPath("busybox")
+	programs, err := installed()
 	if err != nil {
-		return errors.New("busybox is not installed; apt-get install busybox")
+		return err
 	}
+	busybox := programs[0]
 	// Containers of a cluster that is up have it below their own files, so it is made anew
 	// only when something of it is another.
-	stamp, err := b.rootStamp(busybox)
+	stamp, err := b.rootStamp(programs)
 	if err != nil {
 		return err
 	}
@@ -32,15 +34,15 @@ func (b Builder) root(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	for _, d := range []string{"bin", "etc", "tmp", "proc", "dev", "sys", "root", "var/run", "usr/bin", "usr/local/bin", "Windows/System32"} {
+	for _, d := range []string{"bin", "etc", "tmp", "proc", "dev", "sys", "root", "var/run", "usr/bin", "usr/local/bin", "Windows/System32/drivers/etc"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
 	}
-	if err := b.dynamic(busybox, dir); err != nil {
+	if err := CopyFile(filepath.Join(b.Dir(), "agnhost"), filepath.Join(dir, "agnhost"), 0o755); err != nil {
 		return err
 	}
-	if err := CopyFile(filepath.Join(b.Dir(), "agnhost"), filepath.Join(dir, "agnhost"), 0o755); err != nil {
+	if err := b.certificates(dir); err != nil {
 		return err
 	}
 	applets, err := b.output("/", busybox, "--list")
@@ -55,6 +57,14 @@ func (b Builder) root(dir string) error {
 			return err
 		}
 	}
+	for _, path := range programs {
+		if err := b.dynamic(path, dir); err != nil {
+			return err
+		}
+	}
+	if err := symlink("nc.openbsd", filepath.Join(dir, "bin/nc")); err != nil {
+		return err // busybox has one, too, which knows less
+	}
 	for name, text := range map[string]string{
 		"etc/passwd": "root:x:0:0:root:/:/bin/sh\n", "etc/group": "root:x:0:\n", "etc/hosts": "127.0.0.1 localhost\n",
 		"etc/nsswitch.conf": "hosts: files dns\n", "pause": "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 100000 & wait; done\n",
@@ -63,7 +73,7 @@ func (b Builder) root(dir string) error {
 			return err
 		}
 	}
-	for name, to := range map[string]string{"C:": "/", "agnhost.exe": "agnhost", "bin/cmd": "sh", "bin/cmd.exe": "sh"} {
+	for name, to := range map[string]string{"C:": "/", "agnhost.exe": "agnhost", "Windows/System32/drivers/etc/hosts": "/etc/hosts", "bin/cmd": "sh", "bin/cmd.exe": "sh"} {
 		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -72,11 +82,11 @@ func (b Builder) root(dir string) error {
 }
 
 // layout changes with what root makes beside the two programs.
-const layout = "1"
+const layout = "4"
 
-func (b Builder) rootStamp(busybox string) (string, error) {
+func (b Builder) rootStamp(programs []string) (string, error) {
 	h := sha256.New()
-	for _, path := range []string{busybox, filepath.Join(b.Dir(), "agnhost")} {
+	for _, path := range append(programs, filepath.Join(b.Dir(), "agnhost")) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return "", err
@@ -86,15 +96,59 @@ func (b Builder) rootStamp(busybox string) (string, error) {
 	return fmt.Sprintf("%s %x", layout, h.Sum(nil)), nil
 }
 
-// dynamic copies busybox with the libraries that it needs. The one that needs none cannot
-// look names up: the C library does that by further libraries.
-func (b Builder) dynamic(busybox, dir string) error {
-	if err := CopyFile(busybox, filepath.Join(dir, "bin/busybox"), 0o755); err != nil {
+// certificates copies what agnhost's image has beside it for servers with TLS.
+func (b Builder) certificates(dir string) error {
+	version, err := b.KubernetesVersion()
+	if err != nil {
 		return err
 	}
-	out, err := b.output("/", "ldd", busybox)
+	source, err := b.downloaded("k8s.io/kubernetes", version)
 	if err != nil {
-		return errors.New("busybox is linked statically; apt-get install busybox (in the place of busybox-static)")
+		return err
+	}
+	for _, name := range []string{"localhost.crt", "localhost.key"} {
+		if err := CopyFile(filepath.Join(source, "test/images/agnhost/porter", name), filepath.Join(dir, name), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// installed returns the programs of this machine that containers have, busybox first.
+func installed() ([]string, error) {
+	var out []string
+	for name, pkg := range map[string]string{"busybox": "busybox", "curl": "curl", "dig": "bind9-dnsutils", "nc.openbsd": "netcat-openbsd"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s is not installed; apt-get install %s", name, pkg)
+		}
+		out = append(out, path)
+	}
+	slices.SortFunc(out, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
+	return out, nil
+}
+
+// symlink replaces what is at a path.
+func symlink(to, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(to, path)
+}
+
+// dynamic copies a program with the libraries that it needs. A busybox that needs none
+// cannot look names up: the C library does that.
+func (b Builder) dynamic(program, dir string) error {
+	to := filepath.Join(dir, "bin", filepath.Base(program))
+	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := CopyFile(program, to, 0o755); err != nil {
+		return err
+	}
+	out, err := b.output("/", "ldd", program)
+	if err != nil {
+		return fmt.Errorf("%s is linked statically; apt-get install busybox (in the place of busybox-static)", program)
 	}
 	for _, path := range regexp.MustCompile(`/\S+`).FindAllString(out, -1) {
 		to := filepath.Join(dir, path)

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bulkhead-cni/bulkhead/test/cluster/conformance"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+)
+
+// conformanceFlags are those of conformance.
+type conformanceFlags struct {
+	upFlags
+	driver, focus string
+	procs         int
+	most          time.Duration
+	write         bool
+}
+
+func (s *session) conformance() *cobra.Command {
+	var f conformanceFlags
+	c := &cobra.Command{
+		Use: "conformance", Short: "Run Kubernetes' own network and Windows tests", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			focus, err := regexp.Compile(f.focus)
+			if err != nil {
+				return fmt.Errorf("--focus: %w", err)
+			}
+			if f.driver != "" {
+				f.conf = filepath.Join(s.root, "plugins/bulkhead/conf", f.driver+".conflist")
+			}
+			if err := s.builder(f.kubernetes).Conformance(); err != nil {
+				return err
+			}
+			return s.withCluster(c.Context(), f.upFlags, func(ctx context.Context) error { return s.conform(ctx, f, focus) })
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&f.driver, "driver", "", "`name` of a conflist of plugins/bulkhead/conf, instead of --conf")
+	c.Flags().StringVar(&f.focus, "focus", `\[sig-network\]|\[sig-windows\]`, "`expression` that the specs' names match")
+	c.Flags().IntVar(&f.procs, "procs", 6, "`number` of specs that run at once")
+	c.Flags().DurationVar(&f.most, "timeout", 40*time.Minute, "`time` after which what still runs has failed")
+	c.Flags().BoolVar(&f.write, "write", false, "write test/cluster/CONFORMANCE.md from this run and those of other --names before")
+	c.MarkFlagsMutuallyExclusive("driver", "conf")
+	return c
+}
+
+// conform runs the specs on the cluster, prints what became of each, and fails when one did
+// not do as it must.
+func (s *session) conform(ctx context.Context, f conformanceFlags, focus *regexp.Regexp) error {
+	c, err := spec.Load(s.dir())
+	if err != nil {
+		return err
+	}
+	network, driver := c.Nodes[0].Network()
+	network = strings.TrimPrefix(network, "pod")
+	if c.Nodes[0].DualStack() {
+		network += "-dual-stack"
+	}
+	if strings.Contains(c.Nodes[0].Conf, `"isolation": "hyperv"`) {
+		network += "-hyperv"
+	}
+	exceptions, err := conformance.Exceptions(network)
+	if err != nil {
+		return err
+	}
+	if driver.HasVFP() { // else nobody reaches its service
+		if err := s.startDNS(ctx, c); err != nil {
+			return err
+		}
+	}
+	dir := filepath.Join(s.root, ".build", "cluster", "conformance", s.name)
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "cluster: running Kubernetes' tests; all they print is in %s\n", filepath.Join(dir, "log"))
+	begun := time.Now()
+	ran := s.ginkgo(ctx, c, f, conformance.Skip(exceptions), dir)
+	report, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		return errors.Join(fmt.Errorf("the tests left no report: %w", err), ran)
+	}
+	specs, err := conformance.Read(report, focus, exceptions)
+	if err != nil {
+		return errors.Join(err, ran)
+	}
+	text, err := json.Marshal(conformance.Run{Network: network, Focus: f.focus, Specs: specs})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "specs.json"), text, 0o644); err != nil {
+		return err
+	}
+	if err := conformance.Print(os.Stdout, specs); err != nil {
+		return err
+	}
+	if f.write {
+		if err := s.writeConformance(f.focus); err != nil {
+			return err
+		}
+	}
+	passed, failed, skipped := conformance.Count(specs)
+	fmt.Printf("%d passed, %d failed, %d skipped in %s\n", passed, failed, skipped, time.Since(begun).Round(time.Second))
+	switch {
+	case failed > 0:
+		return fmt.Errorf("%d specs did not do as they must", failed)
+	case passed == 0:
+		return errors.Join(errors.New("no spec ran"), ran)
+	case ran != nil && !slices.ContainsFunc(specs, func(s conformance.Spec) bool { return s.Ran && s.Reason != "" }):
+		return fmt.Errorf("no spec failed, but ginkgo did: %w; see %s", ran, filepath.Join(dir, "log"))
+	}
+	return nil
+}
+
+const conformanceText = `# Kubernetes' own tests
+
+` + "`scripts/cluster.sh conformance --write`" + ` wrote this file: Kubernetes' test program ran against clusters of emulated Windows
+nodes, one for each column, with kubelet.exe, containerd.exe, kube-proxy.exe and bulkhead.exe, and with real packets
+between containers that are Linux processes. No pass proves anything of Windows' kernel or of what is in images. What is not
+run, or fails, has its reason in [exceptions.txt](conformance/exceptions.txt).
+
+`
+
+// writeConformance writes the tables of all runs with a focus that are kept, one a network.
+func (s *session) writeConformance(focus string) error {
+	files, err := filepath.Glob(filepath.Join(s.root, ".build/cluster/conformance/*/specs.json"))
+	if err != nil {
+		return err
+	}
+	var runs []conformance.Run
+	seen := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		var r conformance.Run
+		if err := json.Unmarshal(text, &r); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if r.Focus != focus {
+			continue
+		}
+		if other, ok := seen[r.Network]; ok {
+			return fmt.Errorf("%s and %s are both of %s; remove one", other, file, r.Network)
+		}
+		seen[r.Network] = file
+		runs = append(runs, r)
+	}
+	var b strings.Builder
+	b.WriteString(conformanceText)
+	if err := conformance.Table(&b, runs); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.root, "test/cluster/CONFORMANCE.md"), []byte(b.String()), 0o644)
+}
+
+// startDNS starts the cluster's name server and waits until it answers.
+func (s *session) startDNS(ctx context.Context, c spec.Cluster) error {
+	kubectl := func(args ...string) error {
+		cmd := exec.CommandContext(ctx, c.Program("kubectl"), append([]string{"--kubeconfig", c.In("kubeconfig")}, args...)...)
+		cmd.Stdin = strings.NewReader(conformance.DNS)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("the cluster's name server: %w: %s", err, out)
+		}
+		return nil
+	}
+	if err := kubectl("apply", "-f", "-"); err != nil {
+		return err
+	}
+	return kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=5m")
+}
+
+// ginkgo runs the specs from the network between the nodes. What they say is in the folder.
+func (s *session) ginkgo(ctx context.Context, c spec.Cluster, f conformanceFlags, skip, dir string) error {
+	const afterwards = 2 * time.Minute // in which ginkgo ends what still runs
+	ctx, cancel := context.WithTimeout(ctx, f.most+afterwards)
+	defer cancel()
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.CommandContext(ctx, c.Program("ginkgo"), "run", fmt.Sprintf("--procs=%d", f.procs), "--no-color", "--silence-skips",
+		"--timeout="+f.most.String(), "--json-report=report.json", "--output-dir="+dir, "--focus="+f.focus, "--skip="+skip, c.Program("e2e.test"), "--",
+		"--provider=skeleton", "--kubeconfig="+c.In("control", "kubeconfig"), fmt.Sprintf("--host=https://%s:%d", spec.Outer.Addr(), spec.APIPort),
+		"--kubectl-path="+c.Program("kubectl"), "--node-os-distro=windows", fmt.Sprintf("--num-nodes=%d", len(c.Nodes)),
+		"--dump-logs-on-failure=false", "--report-dir="+dir)
+	cmd.Dir = os.TempDir() // no module whose ginkgo it compares its own with
+	cmd.Env = append(os.Environ(), "PATH="+c.Programs+":"+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = afterwards
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // one interrupt is enough: a second has it clean up nothing
+	return machine.In(fmt.Sprintf("/proc/%d/ns/net", s.pid()), cmd.Run)
+}

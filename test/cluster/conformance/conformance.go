@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package conformance knows which of Kubernetes' own tests a cluster of emulated Windows
+// nodes is to pass, and compares what they say with it.
+package conformance
+
+import (
+	_ "embed" // the manifest and the list of exceptions
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DNS is the manifest of a cluster's name server.
+//
+//go:embed dns.yaml
+var DNS string
+
+//go:embed exceptions.txt
+var exceptions string
+
+// Exception is why some specs are not run, or fail.
+type Exception struct {
+	Specs *regexp.Regexp
+	// Fails says that they are run, and must fail.
+	Fails bool
+	// On are the networks on which it holds, empty for all.
+	On     []string
+	Reason string
+}
+
+// Exceptions are those for a network, in the order in which they count.
+func Exceptions(network string) ([]Exception, error) {
+	all, err := parse(exceptions)
+	return slices.DeleteFunc(all, func(e Exception) bool { return len(e.On) > 0 && !slices.Contains(e.On, network) }), err
+}
+
+// parse reads lines of "skip REGEXP" or "fail REGEXP", perhaps with "on NETWORK, NETWORK: "
+// before it, each followed by indented ones with the reason.
+func parse(text string) ([]Exception, error) {
+	var out []Exception
+	for i, line := range strings.Split(text, "\n") {
+		reason := strings.TrimSpace(line)
+		switch {
+		case reason == "" || strings.HasPrefix(line, "#"):
+			continue
+		case line != strings.TrimLeft(line, " ") && len(out) > 0:
+			last := &out[len(out)-1]
+			last.Reason = strings.TrimSpace(last.Reason + " " + reason)
+			continue
+		}
+		var e Exception
+		if on, rest, ok := strings.Cut(line, ": "); ok && strings.HasPrefix(on, "on ") {
+			e.On, line = strings.Split(strings.TrimPrefix(on, "on "), ", "), rest
+		}
+		verb, specs, _ := strings.Cut(line, " ")
+		of, err := regexp.Compile(specs)
+		if err != nil || verb != "skip" && verb != "fail" || specs == "" {
+			return nil, fmt.Errorf("exceptions.txt, line %d: want skip or fail and a regular expression: %w", i+1, err)
+		}
+		e.Specs, e.Fails = of, verb == "fail"
+		out = append(out, e)
+	}
+	for _, e := range out {
+		if e.Reason == "" {
+			return nil, fmt.Errorf("exceptions.txt: %s has no reason", e.Specs)
+		}
+	}
+	return out, nil
+}
+
+// Skip is the regular expression of what is not to be run.
+func Skip(all []Exception) string {
+	var out []string
+	for _, e := range all {
+		if !e.Fails {
+			out = append(out, "(?:"+e.Specs.String()+")")
+		}
+	}
+	return strings.Join(out, "|")
+}
+
+// Spec is how a spec ended.
+type Spec struct {
+	Name string
+	Took time.Duration
+	// Failed is empty for one that did as it must. Reason is why it was not run, or failed
+	// as it must.
+	Failed, Reason string
+	Ran            bool
+}
+
+// Read compares the report of a run of ginkgo, in its JSON, with the exceptions, for the
+// specs in focus.
+func Read(report []byte, focus *regexp.Regexp, all []Exception) ([]Spec, error) {
+	var suites []struct {
+		SuiteDescription           string
+		SpecialSuiteFailureReasons []string
+		SpecReports                []struct {
+			ContainerHierarchyTexts           []string
+			LeafNodeType, LeafNodeText, State string
+			RunTime                           time.Duration
+			Failure                           struct{ Message string }
+		}
+	}
+	if err := json.Unmarshal(report, &suites); err != nil {
+		return nil, fmt.Errorf("the report of the tests: %w", err)
+	}
+	var out []Spec
+	for _, suite := range suites {
+		for _, reason := range suite.SpecialSuiteFailureReasons {
+			out = append(out, Spec{Name: "the run as a whole", Failed: reason, Ran: true})
+		}
+		for _, r := range suite.SpecReports {
+			s := Spec{Name: strings.Join(append(r.ContainerHierarchyTexts, r.LeafNodeText), " "), Took: r.RunTime}
+			idle := r.State == "skipped" || r.State == "pending"
+			if r.LeafNodeType != "It" {
+				if r.State != "passed" && !idle { // what comes before or after all specs
+					s.Name, s.Failed, s.Ran = r.LeafNodeType, r.State+": "+r.Failure.Message, true
+					out = append(out, s)
+				}
+				continue
+			}
+			matched := suite.SuiteDescription + " " + s.Name // as ginkgo does it
+			if !focus.MatchString(matched) {
+				continue
+			}
+			var e Exception
+			if i := slices.IndexFunc(all, func(e Exception) bool { return e.Specs.MatchString(matched) }); i >= 0 {
+				e = all[i]
+			}
+			s.Ran = !idle
+			switch broken := r.State == "failed" || r.State == "panicked" || r.State == "timedout"; {
+			case r.State == "passed" && e.Fails:
+				s.Failed = "it passed, and exceptions.txt says that it fails: " + e.Reason
+			case r.State == "passed":
+			case broken && e.Fails, idle && !e.Fails && e.Reason != "":
+				s.Reason = e.Reason
+			case idle && r.Failure.Message != "":
+				s.Reason = "it says: " + r.Failure.Message // it skipped itself
+			case idle:
+				s.Failed = "it was not run"
+			default:
+				s.Failed = r.State + ": " + r.Failure.Message
+			}
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b Spec) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Count returns how many specs did as they must, did not, and were not run.
+func Count(all []Spec) (passed, failed, skipped int) {
+	for _, s := range all {
+		switch {
+		case s.Failed != "":
+			failed++
+		case s.Ran:
+			passed++
+		default:
+			skipped++
+		}
+	}
+	return passed, failed, skipped
+}

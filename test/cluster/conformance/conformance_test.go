@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const someExceptions = `# A comment.
+skip \[LinuxOnly\]
+    not for
+    Windows
+on nat, transparent: fail Services
+    no proxy
+`
+
+// TestParse: an exception has a reason, and may be about some networks.
+func TestParse(t *testing.T) {
+	all, err := parse(someExceptions)
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	if all[0].Reason != "not for Windows" || all[0].Fails || len(all[1].On) != 2 || !all[1].Fails {
+		t.Errorf("%+v", all)
+	}
+	if got := Skip(all); got != `(?:\[LinuxOnly\])` {
+		t.Errorf("skip %s", got)
+	}
+	for _, text := range []string{"skip [\n  x", "never x\n  y", "skip x", "skip\n  y"} {
+		if _, err := parse(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+	for _, network := range []string{"l2bridge", "nat"} {
+		if _, err := Exceptions(network); err != nil {
+			t.Errorf("%s: %v", network, err)
+		}
+	}
+}
+
+const report = `[{"SuiteDescription": "Suite", "SpecialSuiteFailureReasons": ["Suite Timeout Elapsed"], "SpecReports": [
+	{"LeafNodeType": "SynchronizedBeforeSuite", "State": "failed", "Failure": {"Message": "no cluster"}},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] A"], "LeafNodeText": "works", "State": "passed", "RunTime": 1500000000},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] A"], "LeafNodeText": "breaks", "State": "failed", "Failure": {"Message": "boom"}},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] Services"], "LeafNodeText": "break", "State": "timedout", "Failure": {"Message": "late"}},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] Services"], "LeafNodeText": "are cut off", "State": "interrupted", "Failure": {"Message": "Ctrl-C"}},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] Services"], "LeafNodeText": "did not begin", "State": "skipped"},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] Services"], "LeafNodeText": "work", "State": "passed"},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] B [LinuxOnly]"], "LeafNodeText": "x", "State": "skipped"},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] C"], "LeafNodeText": "needs more", "State": "skipped", "Failure": {"Message": "two zones"}},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] D"], "LeafNodeText": "was cut off", "State": "skipped"},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-storage] E"], "LeafNodeText": "other", "State": "skipped"}
+]}]`
+
+// TestRead: what does not do as it must counts as failed: also what passes against its
+// exception, what comes before all specs, and what nobody ran.
+func TestRead(t *testing.T) {
+	all, err := parse(someExceptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs, err := Read([]byte(report), regexp.MustCompile(`^Suite \[sig-network\]`), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed, failed, skipped := Count(specs)
+	if passed != 2 || failed != 7 || skipped != 2 {
+		t.Errorf("%d passed, %d failed, %d skipped: %+v", passed, failed, skipped, specs)
+	}
+	var b strings.Builder
+	if err := Print(&b, specs); err != nil {
+		t.Fatal(err)
+	}
+	if err := Table(&b, []Run{{Network: "l2bridge", Specs: specs}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"passed      1.5s  [sig-network] A works\n", "failed: boom", "no cluster", "Suite Timeout Elapsed", "interrupted: Ctrl-C", "fails as it must  [sig-network] Services break", "it was not run", "it passed, and exceptions.txt says that it fails: no proxy",
+		"| passed, failed, skipped | 2, 7, 2 |", "| [sig-network] A breaks | **failed** |", "it says: two zones",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	if _, err := Read([]byte("{"), regexp.MustCompile(""), nil); err == nil {
+		t.Error("half a report is taken")
+	}
+}
