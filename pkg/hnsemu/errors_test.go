@@ -156,6 +156,7 @@ var refusals = []refusal{
 	{"v1 member", "", "NAT", with("OutBoundNAT", `{"ExceptionList":["10.0.0.0/8"]}`), 0x803b000d},
 	{"virtual address", "", "NAT", with("OutBoundNAT", `{"VirtualIP":"x"}`), 0x803b000d},
 	{"exceptions of the wrong type", "2019", "NAT", with("OutBoundNAT", `{"Exceptions":"10.0.0.0/8"}`), 0x803b000d},
+	{"large VLAN of an endpoint", "", "L2Bridge", with("VLAN", `{"IsolationId":4095}`), 0x803b000d},
 	{"route without destination", "", "NAT", with("SDNRoute", `{"NextHop":"10.0.0.1"}`), 0x803b000d},
 	{"route via nonsense", "", "NAT", with("SDNRoute", `{"DestinationPrefix":"10.0.0.0/8","NextHop":"gw"}`), 0x803b000d},
 	{"route of the wrong type", "", "NAT", with("SDNRoute", `{"NeedEncap":"yes"}`), 0x803b000d},

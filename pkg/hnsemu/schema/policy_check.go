@@ -39,7 +39,7 @@ var endpointPolicies = map[string]policySpec{
 	"EncapOverhead":       {check: checkEncapOverhead},
 	"InterfaceConstraint": {check: checkObject},
 	"Encryption":          {},
-	"VLAN":                {since: hns.Version{Major: 10}, check: checkObject},
+	PolicyVLAN:            {since: hns.Version{Major: 10}, check: checkVLAN},
 	"InterfaceParameters": {since: hns.Version{Major: 10}, check: checkObject},
 	"Iov":                 {since: hns.Version{Major: 12}, check: checkObject},
 	PolicyTierACL:         {since: hns.Version{Major: 14}, check: checkTierACL},
@@ -112,6 +112,20 @@ func checkObject(_ PolicyContext, p Policy) error {
 	}
 	if members == nil {
 		return Errorf(CodeInvalidPolicy, "%s has no settings", p.Type)
+	}
+	return nil
+}
+
+// checkVLAN wants an id of 802.1Q's, as of a subnet.
+func checkVLAN(_ PolicyContext, p Policy) error {
+	var s struct {
+		ID uint32 `json:"IsolationId"`
+	}
+	if err := p.Read(&s); err != nil {
+		return err
+	}
+	if s.ID > vlanMax {
+		return Errorf(CodeInvalidPolicy, "VLAN %d", s.ID)
 	}
 	return nil
 }
