@@ -33,12 +33,16 @@ func (b Builder) dlls() error {
 		return err
 	}
 	for _, path := range shims {
+		if _, own := libraries[strings.TrimSuffix(filepath.Base(path), ".dll")]; own {
+			continue // a node of another cluster may be reading what is there
+		}
 		if err := CopyFile(path, filepath.Join(dir, filepath.Base(path)), 0o644); err != nil {
 			return err
 		}
 	}
 	for name, sources := range libraries {
-		args := []string{"-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-s", "-I" + filepath.Join(b.Root, "test/shim"), "-o", filepath.Join(dir, name+".dll")}
+		file := filepath.Join(dir, name+".dll")
+		args := []string{"-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-s", "-I" + filepath.Join(b.Root, "test/shim"), "-o", file + ".new"}
 		for _, s := range sources {
 			args = append(args, filepath.Join(b.Root, s))
 		}
@@ -48,6 +52,9 @@ func (b Builder) dlls() error {
 		out, err := exec.Command("x86_64-w64-mingw32-gcc", args...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("build %s.dll: %w\n%s", name, err, strings.TrimSpace(string(out)))
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			return err
 		}
 	}
 	return nil
