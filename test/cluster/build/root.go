@@ -66,6 +66,7 @@ func (b Builder) root(dir string) error {
 		return err // busybox has one, too, which knows less
 	}
 	for name, text := range map[string]string{
+		"bin/cmd.exe": cmd, "bin/ipconfig.exe": ipconfig,
 		"etc/passwd": "root:x:0:0:root:/:/bin/sh\n", "etc/group": "root:x:0:\n", "etc/hosts": "127.0.0.1 localhost\n",
 		"etc/nsswitch.conf": "hosts: files dns\n", "pause": "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 100000 & wait; done\n",
 	} {
@@ -73,7 +74,7 @@ func (b Builder) root(dir string) error {
 			return err
 		}
 	}
-	for name, to := range map[string]string{"C:": "/", "agnhost.exe": "agnhost", "Windows/System32/drivers/etc/hosts": "/etc/hosts", "bin/cmd": "sh", "bin/cmd.exe": "sh"} {
+	for name, to := range map[string]string{"C:": "/", "agnhost.exe": "agnhost", "Windows/System32/drivers/etc/hosts": "/etc/hosts", "bin/cmd": "cmd.exe", "bin/ipconfig": "ipconfig.exe", "bin/curl.exe": "curl"} {
 		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -81,8 +82,21 @@ func (b Builder) root(dir string) error {
 	return os.WriteFile(dir+".stamp", []byte(stamp), 0o644)
 }
 
+// cmd runs the line after its option, as Windows' shell does, and ipconfig tells a pod's name
+// servers, as HNS gave them to the pod.
+const (
+	cmd = `#!/bin/sh
+while :; do case "$1" in /[A-Za-z]) shift ;; *) break ;; esac; done
+[ $# -gt 0 ] || exec sh
+exec sh -c "$*"
+`
+	ipconfig = `#!/bin/sh
+sed -n 's/^search /   DNS Suffix Search List. . . . . . : /p; s/^nameserver /   DNS Servers . . . . . . . . . . . : /p' /etc/resolv.conf
+`
+)
+
 // layout changes with what root makes beside the two programs.
-const layout = "4"
+const layout = "5"
 
 func (b Builder) rootStamp(programs []string) (string, error) {
 	h := sha256.New()
