@@ -114,7 +114,7 @@ func planOf(s hnsemu.State, u Unknowns) node {
 			continue
 		}
 		at := switchOf(e, n)
-		sw := out.switches[at] // of an endpoint's own VLAN it has no gateway
+		sw := out.switches[at] // a VLAN that no subnet has gets one without a gateway
 		if e.System == "Host" || own[e.NamespaceID] || e.NamespaceID == "" && balancers.answersTo(e) {
 			sw.gateways = append(sw.gateways, e.Addresses...)
 			out.switches[at] = sw

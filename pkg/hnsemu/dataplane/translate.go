@@ -165,7 +165,7 @@ func forwardsOf(b hnsemu.LoadBalancerState, endpoints []hnsemu.EndpointState) []
 	}
 	var out []forward
 	for _, p := range b.Ports {
-		if !slices.Contains(withPorts, int(p.Protocol)) {
+		if !schema.HasPorts(int(p.Protocol)) {
 			continue
 		}
 		fronts := []forward{node}
@@ -191,9 +191,6 @@ func forwardsOf(b hnsemu.LoadBalancerState, endpoints []hnsemu.EndpointState) []
 	}
 	return out
 }
-
-// withPorts are the protocols that have ports.
-var withPorts = []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_SCTP}
 
 // sourceIP is the distribution that keeps a client with its backend (hcsshim,
 // hcn/hcnloadbalancer.go, LoadBalancerDistributionSourceIP).

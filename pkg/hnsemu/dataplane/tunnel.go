@@ -84,10 +84,9 @@ func tunnelOf(n hnsemu.NetworkState) (tunnel, bool) {
 	return t, t.vni != 0 && t.provider.IsValid() && t.router != ""
 }
 
-// beyond returns the way to a remote endpoint that names another node than the subnet that
-// it is in, or is in none: that node's switch knows it by its own MAC. One that names
-// this node is not on the overlay (Kubernetes, pkg/proxy/winkernel/proxier.go, "assuming it is
-// a public IP").
+// beyond returns the ways to a remote endpoint whose provider address is another than that of
+// its subnet: by the endpoint's own MAC. One with this node's provider address is not on the
+// overlay (Kubernetes, pkg/proxy/winkernel/proxier.go, "assuming it is a public IP").
 func (t tunnel) beyond(e hnsemu.EndpointState) []remoteSubnet {
 	var own struct{ ProviderAddress netip.Addr }
 	settingsOf(e.Policies, "ProviderAddress", &own)
@@ -181,7 +180,7 @@ func (w wire) removeRemote(device netlink.Link, r remoteSubnet) error {
 	return errors.Join(failed...)
 }
 
-// gone forgives that what is to go is not there.
+// gone returns no error for what was not there to be removed.
 func gone(err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
 		return nil
