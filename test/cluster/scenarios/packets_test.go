@@ -91,10 +91,11 @@ func TestRulesChange(t *testing.T) {
 			if name, err := from.hostname(p.Status.PodIP + ":81"); err != nil || name != p.Name {
 				t.Errorf("change %d: the port that stays open: %q, %v", i, name, err)
 			}
-			ctx, cancel := context.WithTimeout(c.ctx(), answerTime)
+			wait := answerTime
 			if !open {
-				ctx, cancel = context.WithTimeout(c.ctx(), pause)
+				wait = pause
 			}
+			ctx, cancel := context.WithTimeout(c.ctx(), wait)
 			conn, err := from.dial(ctx, "tcp", p.Status.PodIP+":80")
 			if cancel(); (err == nil) != open {
 				t.Errorf("change %d: port 80 is to be open: %t; %v", i, open, err)
