@@ -23,8 +23,8 @@ func (s *session) test() *cobra.Command {
 	c := &cobra.Command{
 		Use: "test [NAME]", Short: "Run the scenarios, or those whose name matches", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if write && len(args) > 0 {
-				return errors.New("--write is for all scenarios, and none can be named")
+			if write && (len(args) > 0 || f.conf != "" || f.isolation != "" || s.pid() != 0) {
+				return errors.New("--write is for all scenarios on a cluster of its own: no NAME, --conf or --isolation, and no cluster that is up")
 			}
 			log, err := s.testLog()
 			if err != nil {
@@ -47,14 +47,14 @@ func (s *session) test() *cobra.Command {
 	return c
 }
 
-// ownNetwork and packets are parts of the tests: those on the cluster with the network that
-// --conf names, and those of test/packets.
+// Parts of the tests beside those of networks: those on the cluster that is up, or that the
+// flags describe, and those of test/packets.
 const (
-	ownNetwork = "l2bridge"
-	packets    = "packets"
+	scenarios = "cluster"
+	packets   = "packets"
 )
 
-// networks are those on which TestTraffic sends packets, beside ownNetwork.
+// networks are those on which TestTraffic sends packets, beside the cluster's own.
 var networks = []struct{ name, conf, isolation, profile string }{
 	{"l2bridge, Hyper-V", "l2bridge", "hyperv", "2019,2025"},
 	{"l2bridge, dual-stack", "l2bridge-dual-stack", "", "2022,2025"},
@@ -76,7 +76,7 @@ func (s *session) runTests(ctx context.Context, f upFlags, log string, names []s
 			return err
 		}
 	}
-	err := s.withCluster(ctx, f, func(ctx context.Context) error { return s.part(ctx, log, ownNetwork, clusterTests, which...) })
+	err := s.withCluster(ctx, f, func(ctx context.Context) error { return s.part(ctx, log, scenarios, clusterTests, which...) })
 	if err != nil || !wire {
 		return err
 	}
@@ -168,9 +168,13 @@ the pod says which address it saw. On each cluster every node and a pod of every
 
 // write writes the tables of what the tests said.
 func (s *session) write(log string) error {
-	var columns []table.Column
-	for _, name := range append([]string{ownNetwork}, names()...) {
-		c, err := table.Read(name, filepath.Join(log, name+".log"))
+	own, err := table.Read("l2bridge", filepath.Join(log, scenarios+".log"))
+	if err != nil {
+		return err
+	}
+	columns := []table.Column{own}
+	for _, n := range networks {
+		c, err := table.Read(n.name, filepath.Join(log, n.name+".log"))
 		if err != nil {
 			return err
 		}
@@ -186,7 +190,7 @@ func (s *session) write(log string) error {
 		return err
 	}
 	b.WriteString("\n## On the cluster\n\nWhat happens to a cluster with an l2bridge network ([the tests](scenarios)):\n\n")
-	if err := table.List(&b, columns[0], filepath.Join(s.root, "test/cluster/scenarios")); err != nil {
+	if err := table.List(&b, own, filepath.Join(s.root, "test/cluster/scenarios")); err != nil {
 		return err
 	}
 	b.WriteString("\n## On a node\n\nWithout a cluster, by what HNS is told ([the tests](../packets)):\n\n")
@@ -194,15 +198,6 @@ func (s *session) write(log string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(s.root, "test/cluster/SCENARIOS.md"), b.Bytes(), 0o644)
-}
-
-// names are those of the networks beside ownNetwork.
-func names() []string {
-	var out []string
-	for _, n := range networks {
-		out = append(out, n.name)
-	}
-	return out
 }
 
 // goTest returns the command line of tests of a module.

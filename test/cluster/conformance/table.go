@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bulkhead-cni/bulkhead/test/cluster/table"
 )
 
 // Run is what the specs said on a network.
@@ -34,80 +36,67 @@ var groups = []struct {
 	{"Others", "what their names say, on containers that are Linux processes", regexp.MustCompile(``)},
 }
 
+// groupOf returns the group of a spec by its place in groups.
+func groupOf(name string) int {
+	for i, g := range groups {
+		if g.specs.MatchString(name) {
+			return i
+		}
+	}
+	return len(groups) - 1
+}
+
 // Table writes a table for each group of specs, with a column for each run.
 func Table(w io.Writer, runs []Run) error {
-	rows := map[string][]string{}
+	rows := make([][]string, len(groups))
 	cells := make([]map[string]Spec, len(runs))
+	head, line, counts := "|", "|---|", "| passed, failed, skipped |"
 	for i, r := range runs {
 		cells[i] = map[string]Spec{}
 		for _, s := range r.Specs {
 			cells[i][s.Name] = s
-			for _, g := range groups {
-				if g.specs.MatchString(s.Name) {
-					if !slices.Contains(rows[g.name], s.Name) {
-						rows[g.name] = append(rows[g.name], s.Name)
-					}
-					break
-				}
-			}
+			rows[groupOf(s.Name)] = append(rows[groupOf(s.Name)], s.Name)
 		}
+		passed, failed, skipped := Count(r.Specs)
+		head, line = head+" "+r.Network+" |", line+"---|"
+		counts += fmt.Sprintf(" %d, %d, %d |", passed, failed, skipped)
 	}
 	var b strings.Builder
-	var why []string
-	note := func(reason string) int {
-		i := slices.Index(why, reason)
-		if i < 0 {
-			i = len(why)
-			why = append(why, reason)
-		}
-		return i + 1
-	}
-	b.WriteString("| |")
-	for _, r := range runs {
-		fmt.Fprintf(&b, " %s |", r.Network)
-	}
-	fmt.Fprintf(&b, "\n|---|%s\n| passed, failed, skipped |", strings.Repeat("---|", len(runs)))
-	for _, r := range runs {
-		passed, failed, skipped := Count(r.Specs)
-		fmt.Fprintf(&b, " %d, %d, %d |", passed, failed, skipped)
-	}
-	b.WriteString("\n")
-	for _, g := range groups {
-		if len(rows[g.name]) == 0 {
+	var why table.Notes
+	fmt.Fprintf(&b, "| %s\n%s\n%s\n", head, line, counts)
+	for i, g := range groups {
+		if len(rows[i]) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "\n## %s\n\nA pass proves %s.\n\n| spec |", g.name, g.proves)
-		for _, r := range runs {
-			fmt.Fprintf(&b, " %s |", r.Network)
-		}
-		fmt.Fprintf(&b, "\n|---|%s\n", strings.Repeat("---|", len(runs)))
-		slices.Sort(rows[g.name])
-		for _, name := range rows[g.name] {
+		fmt.Fprintf(&b, "\n## %s\n\nA pass proves %s.\n\n| spec %s\n%s\n", g.name, g.proves, head, line)
+		slices.Sort(rows[i])
+		for _, name := range slices.Compact(rows[i]) {
 			fmt.Fprintf(&b, "| %s |", strings.ReplaceAll(name, "|", `\|`))
-			for i := range runs {
-				s, ran := cells[i][name]
-				switch {
-				case !ran:
-					b.WriteString(" |")
-				case s.Failed != "":
-					b.WriteString(" **failed** |")
-				case s.Ran && s.Reason != "":
-					fmt.Fprintf(&b, " fails [%d] |", note(s.Reason))
-				case s.Ran:
-					fmt.Fprintf(&b, " %s |", s.Took.Round(100*time.Millisecond))
-				default:
-					fmt.Fprintf(&b, " no [%d] |", note(s.Reason))
-				}
+			for _, of := range cells {
+				s, there := of[name]
+				fmt.Fprintf(&b, " %s |", cell(s, there, &why))
 			}
 			b.WriteString("\n")
 		}
 	}
-	b.WriteString("\n")
-	for i, reason := range why {
-		fmt.Fprintf(&b, "%d. %s\n", i+1, reason)
-	}
+	fmt.Fprintf(&b, "\n%s", why)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// cell says how a spec ended.
+func cell(s Spec, there bool, why *table.Notes) string {
+	switch {
+	case !there:
+		return ""
+	case s.Failed != "":
+		return "**failed**"
+	case s.Ran && s.Reason != "":
+		return fmt.Sprintf("fails [%d]", why.Number(s.Reason))
+	case s.Ran:
+		return s.Took.Round(100 * time.Millisecond).String()
+	}
+	return fmt.Sprintf("no [%d]", why.Number(s.Reason))
 }
 
 // Print writes a line for each spec, those that did not do as they must last, with what they

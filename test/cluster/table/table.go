@@ -72,20 +72,34 @@ func (c Column) test(name string) (Test, bool) {
 // exchanges is what a test logs that counts what it sent.
 var exchanges = regexp.MustCompile(`^(\d+) exchanges$`)
 
-// notes are the reasons of what is skipped, which cells refer to by number.
-type notes []string
+// Notes are reasons that cells refer to by number.
+type Notes []string
 
-func (n *notes) cell(t Test, there bool) string {
+// Number returns the number of a reason, which is a new one when no cell had it yet.
+func (n *Notes) Number(reason string) int {
+	i := slices.Index(*n, reason)
+	if i < 0 {
+		i = len(*n)
+		*n = append(*n, reason)
+	}
+	return i + 1
+}
+
+// String returns the reasons as a numbered list.
+func (n Notes) String() string {
+	var b strings.Builder
+	for i, reason := range n {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, reason)
+	}
+	return b.String()
+}
+
+func (n *Notes) cell(t Test, there bool) string {
 	switch {
 	case !there:
 		return ""
 	case t.Result == "SKIP":
-		i := slices.Index(*n, t.Said)
-		if i < 0 {
-			i = len(*n)
-			*n = append(*n, t.Said)
-		}
-		return fmt.Sprintf("no [%d]", i+1)
+		return fmt.Sprintf("no [%d]", n.Number(t.Said))
 	case t.Result == "FAIL":
 		return "**failed**"
 	}
@@ -110,7 +124,7 @@ func Matrix(w io.Writer, of string, columns []Column) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n", head, line)
-	var why notes
+	var why Notes
 	for _, row := range rows {
 		fmt.Fprintf(&b, "| %s |", strings.ReplaceAll(row, "_", " "))
 		for _, c := range columns {
@@ -119,10 +133,7 @@ func Matrix(w io.Writer, of string, columns []Column) error {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n")
-	for i, reason := range why {
-		fmt.Fprintf(&b, "%d. %s\n", i+1, reason)
-	}
+	fmt.Fprintf(&b, "\n%s", why)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -135,7 +146,7 @@ func List(w io.Writer, c Column, source string) error {
 		return err
 	}
 	var b strings.Builder
-	var why notes
+	var why Notes
 	b.WriteString("| test | what | passed | seconds |\n|---|---|---|---|\n")
 	for _, t := range c.Tests {
 		what, ours := says[t.Name]
@@ -157,10 +168,7 @@ func List(w io.Writer, c Column, source string) error {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", t.Name, what, cell, t.Seconds)
 	}
-	b.WriteString("\n")
-	for i, reason := range why {
-		fmt.Fprintf(&b, "%d. %s\n", i+1, reason)
-	}
+	fmt.Fprintf(&b, "\n%s", why)
 	_, err = io.WriteString(w, b.String())
 	return err
 }
