@@ -101,7 +101,6 @@ var (
 	plugins = []program{
 		{file: "bulkhead.exe", pkg: "./plugins/bulkhead"},
 		{file: "win-bridge.exe", pkg: "github.com/containernetworking/plugins/plugins/main/windows/win-bridge"},
-		{file: "win-overlay.exe", pkg: "github.com/containernetworking/plugins/plugins/main/windows/win-overlay"},
 		{file: "host-local.exe", pkg: "github.com/containernetworking/plugins/plugins/ipam/host-local"},
 	}
 )

@@ -35,7 +35,7 @@ var known = []image{
 	{"registry.k8s.io/e2e-test-images/agnhost:2.56", []string{"/agnhost"}, []string{"pause"}},
 	{"registry.k8s.io/e2e-test-images/agnhost:2.59", []string{"/agnhost"}, []string{"pause"}},
 	{"registry.k8s.io/e2e-test-images/agnhost:2.63.0", []string{"/agnhost"}, []string{"pause"}},
-	{DNSImage, []string{"/" + dnsProgram}, nil},
+	{dnsImage, []string{"/" + dnsProgram}, nil},
 	{"registry.k8s.io/e2e-test-images/busybox:1.37.0-1", nil, []string{"sh"}},
 	{"registry.k8s.io/e2e-test-images/busybox:1.36.1-1", nil, []string{"sh"}},
 	{"registry.k8s.io/e2e-test-images/glibc-dns-testing:2.0.0", nil, []string{"sh"}},
@@ -51,8 +51,8 @@ var known = []image{
 	{"mcr.microsoft.com/windows/servercore/iis:windowsservercore-ltsc2022", []string{"/agnhost"}, []string{"netexec", "--http-port=80"}},
 }
 
-// DNSImage is what a cluster's name server runs, once Conformance has built it.
-const DNSImage = "registry.k8s.io/coredns/coredns:latest"
+// dnsImage is what a cluster's name server runs, once Conformance has built it.
+const dnsImage = "registry.k8s.io/coredns/coredns:latest"
 
 const dnsProgram = "coredns"
 

@@ -20,8 +20,8 @@ const (
 	listenTCP    = `net.Listen("tcp", "127.0.0.1:0")`
 )
 
-// ofKubernetes builds programs of Kubernetes from a copy of the module's go.mod, in which k8s.io/kubernetes is a
-// folder: Go replaces no file in its module cache.
+// ofKubernetes builds programs of Kubernetes from a copy of the module's go.mod, in which
+// k8s.io/kubernetes is a folder: Go replaces no file in its module cache.
 func (b Builder) ofKubernetes(programs []program) error {
 	version, err := b.KubernetesVersion()
 	if err != nil {

@@ -4,7 +4,6 @@ package build
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,7 +49,7 @@ func (b Builder) root(dir string) error {
 		return err
 	}
 	for _, name := range strings.Fields(applets) {
-		if name == "busybox" {
+		if name == "busybox" || name == "nc" { // busybox' nc knows less than the other
 			continue
 		}
 		if err := os.Symlink("busybox", filepath.Join(dir, "bin", name)); err != nil {
@@ -62,9 +61,6 @@ func (b Builder) root(dir string) error {
 			return err
 		}
 	}
-	if err := symlink("nc.openbsd", filepath.Join(dir, "bin/nc")); err != nil {
-		return err // busybox has one, too, which knows less
-	}
 	for name, text := range map[string]string{
 		"bin/cmd.exe": cmd, "bin/ipconfig.exe": ipconfig,
 		"etc/passwd": "root:x:0:0:root:/:/bin/sh\n", "etc/group": "root:x:0:\n", "etc/hosts": "127.0.0.1 localhost\n",
@@ -74,7 +70,7 @@ func (b Builder) root(dir string) error {
 			return err
 		}
 	}
-	for name, to := range map[string]string{"C:": "/", "agnhost.exe": "agnhost", "Windows/System32/drivers/etc/hosts": "/etc/hosts", "bin/cmd": "cmd.exe", "bin/ipconfig": "ipconfig.exe", "bin/curl.exe": "curl"} {
+	for name, to := range map[string]string{"C:": "/", "agnhost.exe": "agnhost", "Windows/System32/drivers/etc/hosts": "/etc/hosts", "bin/nc": "nc.openbsd", "bin/cmd": "cmd.exe", "bin/ipconfig": "ipconfig.exe", "bin/curl.exe": "curl"} {
 		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -142,21 +138,10 @@ func installed() ([]string, error) {
 	return out, nil
 }
 
-// symlink replaces what is at a path.
-func symlink(to, path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return os.Symlink(to, path)
-}
-
 // dynamic copies a program with the libraries that it needs. A busybox that needs none
 // cannot look names up: the C library does that.
 func (b Builder) dynamic(program, dir string) error {
 	to := filepath.Join(dir, "bin", filepath.Base(program))
-	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
 	if err := CopyFile(program, to, 0o755); err != nil {
 		return err
 	}

@@ -51,8 +51,8 @@ var (
 	Outer6 = netip.MustParsePrefix("fd00:100::1/64")
 )
 
-// Services are the ranges of services, Services4 the one of IPv4, DNS the cluster's name server in it, PodCIDR the range
-// of pods that Kubernetes gives its nodes parts of.
+// Services are the ranges of services, Services4 that of IPv4, DNS the cluster's name server
+// in it, PodCIDR the range of pods that Kubernetes gives its nodes parts of.
 const (
 	Services4 = "10.96.0.0/16"
 	Services  = Services4 + ",fd00:10:96::/112"
