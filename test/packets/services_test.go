@@ -7,7 +7,9 @@ package packets
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/dataplane/netspace"
 )
 
 // balancer is a load balancer as kube-proxy writes it.
@@ -267,6 +270,59 @@ func TestRulesAndServices(t *testing.T) {
 			}
 			if got, _ := ask(client.ns, "tcp", vip, 90, wait); got != want {
 				t.Errorf("rules see the backend: %t; %s is allowed: answered by %q", backend, allowed, got)
+			}
+		}
+	}
+}
+
+// TestUDPFlow: a client that sends on from one port reaches a service that got its first
+// backend meanwhile, and then the one that took the place of that, in both families, with
+// direct server return and without.
+func TestUDPFlow(t *testing.T) {
+	for _, direct := range []bool{true, false} {
+		l := newLab(t, hns.L2Bridge)
+		client, a, b := l.pod(hns.Process), l.pod(hns.Process), l.pod(hns.Process)
+		l.answer(a.ns, "a", 80)
+		l.answer(b.ns, "b", 80)
+		for i, vip := range serviceAddresses {
+			var from net.PacketConn
+			err := netspace.Do(client.ns, func() (err error) {
+				from, err = net.ListenPacket("udp", "")
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer from.Close()
+			service := net.UDPAddrFromAddrPort(netip.AddrPortFrom(vip, 90))
+			answers := func(patience time.Duration) string {
+				t.Helper()
+				if _, err := from.WriteTo([]byte("?"), service); err != nil {
+					t.Fatal(err)
+				}
+				if err := from.SetReadDeadline(time.Now().Add(patience)); err != nil {
+					t.Fatal(err)
+				}
+				var name string
+				buf := make([]byte, 100)
+				n, _, _ := from.ReadFrom(buf)            // nobody answers
+				_, _ = fmt.Sscan(string(buf[:n]), &name) // what is not there stays empty
+				return name
+			}
+			if got := answers(moment); got != "" {
+				t.Fatalf("%q answers before there is a service", got)
+			}
+			of := balancer{endpoints: []string{a.endpoint.ID}, vip: vip, port: 90, direct: direct, six: i == 1, source: nodeAddresses[i].Addr()}
+			id := l.balance(of)
+			if got := answers(patience); got != "a" {
+				t.Errorf("direct %t, %s: %q answers, want a", direct, vip, got)
+			}
+			l.call("HcnDeleteLoadBalancer", id)
+			l.apply()
+			of.endpoints = []string{b.endpoint.ID}
+			l.balance(of)
+			if got := answers(patience); got != "b" {
+				t.Errorf("direct %t, %s: %q answers, want b", direct, vip, got)
 			}
 		}
 	}

@@ -162,11 +162,14 @@ func (p *Plane) Apply(s hnsemu.State) error {
 		}
 	}
 	if !reflect.DeepEqual(p.translates, want.nat) {
-		if err := p.nat.writeNode(want.nat); err != nil {
-			failed = append(failed, err)
-		} else {
+		err := p.nat.writeNode(want.nat)
+		if err == nil {
+			err = changed(p.translates.forwards, want.nat.forwards).forget(p.wire.h)
+		}
+		if err == nil {
 			p.translates = want.nat
 		}
+		failed = append(failed, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.switches)) {
 		if _, ok := want.switches[name]; !ok {
@@ -264,6 +267,9 @@ func (p *Plane) applyPod(id string, want *pod) error {
 	}
 	if !sameServices {
 		if err := live.services.writePod(want); err != nil {
+			return err
+		}
+		if err := netspace.Do(live.ns, func() error { return changed(live.forwards, want.forwards).forget(&netlink.Handle{}) }); err != nil {
 			return err
 		}
 	}
