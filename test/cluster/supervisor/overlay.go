@@ -9,11 +9,16 @@ import (
 	"fmt"
 	"log"
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
 )
 
 // lease is what the other nodes need to know of a node's overlay. The cluster tells them, as
@@ -48,12 +53,59 @@ func (n *node) lease(s hnsemu.State) {
 		return
 	}
 	n.leases[n.spec.Name] = own
+	if err := n.overlays(); err != nil {
+		log.Printf("the control plane's overlay: %v", err)
+	}
 	for _, other := range append(slices.Collect(maps.Values(n.nodes)), n) {
 		select {
 		case other.leased <- struct{}{}:
 		default: // it looks in a moment
 		}
 	}
+}
+
+// control is the control plane's part of an overlay: its API server proxies to pods.
+func control(vsid uint32) lease {
+	return lease{
+		DestinationPrefix: "10.244.255.0/24", IsolationID: vsid, ProviderAddress: spec.Outer.Addr().String(),
+		DistributedRouterMacAddress: "02-42-0a-f4-ff-00",
+	}
+}
+
+// overlays puts the control plane on the overlays of all nodes. The caller has the lock.
+func (s *Supervisor) overlays() error {
+	others := map[uint32][]machine.Peer{}
+	for vsid := range s.overlaid {
+		others[vsid] = nil // what nobody has any more is taken away
+	}
+	for _, l := range s.leases {
+		if l == (lease{}) {
+			continue
+		}
+		p, err := l.peer()
+		if err != nil {
+			return err
+		}
+		others[l.IsolationID] = append(others[l.IsolationID], p)
+	}
+	var failures []error
+	for vsid, peers := range others {
+		own, err := control(vsid).peer()
+		if err == nil {
+			err = machine.Overlay(fmt.Sprintf("flannel.%d", vsid), vsid, own, peers)
+		}
+		failures = append(failures, err)
+		s.overlaid[vsid] = true
+	}
+	return errors.Join(failures...)
+}
+
+// peer returns what a lease says.
+func (l lease) peer() (machine.Peer, error) {
+	subnet, subnetErr := netip.ParsePrefix(l.DestinationPrefix)
+	provider, providerErr := netip.ParseAddr(l.ProviderAddress)
+	router, routerErr := net.ParseMAC(strings.ReplaceAll(l.DistributedRouterMacAddress, "-", ":"))
+	return machine.Peer{Subnet: subnet.Masked(), Provider: provider, Router: router}, errors.Join(subnetErr, providerErr, routerErr)
 }
 
 // overlay returns the network of the node's conflist when it is an overlay and there.
@@ -90,10 +142,10 @@ func (n *node) remoteSubnets() error {
 		return err
 	}
 	of, there := n.overlay(s)
-	if !there {
+	if !there || len(of.Subnets) == 0 {
 		return nil
 	}
-	want := map[lease]bool{}
+	want := map[lease]bool{control(of.Subnets[0].VSID): true}
 	n.Supervisor.mu.Lock()
 	for name, l := range n.leases {
 		want[l] = name != n.spec.Name && l.DistributedRouterMacAddress != ""

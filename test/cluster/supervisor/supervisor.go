@@ -38,8 +38,10 @@ type Supervisor struct {
 	nodes  map[string]*node
 	routes map[netip.Addr]string // pods' addresses, and the nodes that they are on
 	leases map[string]lease      // what each node has of the overlay
-	state  string                // what it is doing
-	failed error
+	// overlaid are the VSIDs of the overlays that the control plane was ever on.
+	overlaid map[uint32]bool
+	state    string // what it is doing
+	failed   error
 }
 
 // bridge is the interface of the network between the nodes.
@@ -60,7 +62,7 @@ func Run(ctx context.Context, dir string, api, commands net.Listener) error {
 	if err != nil {
 		return err
 	}
-	s := &Supervisor{cluster: c, forwarded: port, nodes: map[string]*node{}, routes: map[netip.Addr]string{}, leases: map[string]lease{}, state: "starting"}
+	s := &Supervisor{cluster: c, forwarded: port, nodes: map[string]*node{}, routes: map[netip.Addr]string{}, leases: map[string]lease{}, overlaid: map[uint32]bool{}, state: "starting"}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := &http.Server{Handler: s.handler(cancel), ReadHeaderTimeout: time.Minute}
