@@ -165,20 +165,26 @@ func TestProviderAddress(t *testing.T) {
 	if err := l.hns.DeleteEndpoint(ctx, id); err != nil {
 		t.Fatal(err)
 	}
-	// kube-proxy.exe makes such an endpoint of a service's backend that is not on the overlay.
+	// kube-proxy.exe makes such endpoints of a service's backends that are not on the overlay:
+	// of an address that it takes for a public one, and of a node's.
 	outside := outsideAddresses[0]
-	_, err = l.hns.CreateEndpoint(ctx, hns.Endpoint{
-		Name: "node", NetworkID: l.network.ID, Remote: true, Addresses: []netip.Prefix{outside}, Policies: []hns.Policy{hns.ProviderAddress{Address: nodeAddresses[0].Addr()}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.apply()
-	if name, _ := ask(p.ns, "tcp", linuxPod, 81, moment); name != "" {
-		t.Error("the way stays when the endpoint is gone")
-	}
-	if name, _ := ask(l.node, "tcp", outside.Addr(), 81, patience); name != "linux" {
-		t.Error("the way to a node leads over the overlay")
+	for _, provider := range []netip.Addr{nodeAddresses[0].Addr(), outside.Addr()} {
+		id, err = l.hns.CreateEndpoint(ctx, hns.Endpoint{
+			Name: "node", NetworkID: l.network.ID, Remote: true, Addresses: []netip.Prefix{outside}, Policies: []hns.Policy{hns.ProviderAddress{Address: provider}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.apply()
+		if name, _ := ask(p.ns, "tcp", linuxPod, 81, moment); name != "" {
+			t.Error("the way stays when the endpoint is gone")
+		}
+		if name, _ := ask(l.node, "tcp", outside.Addr(), 81, patience); name != "linux" {
+			t.Errorf("the way to a node with the provider address %s leads over the overlay", provider)
+		}
+		if err := l.hns.DeleteEndpoint(ctx, id); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -85,15 +85,17 @@ func tunnelOf(n hnsemu.NetworkState) (tunnel, bool) {
 }
 
 // beyond returns the ways to a remote endpoint whose provider address is another than that of
-// its subnet: by the endpoint's own MAC. One with this node's provider address is not on the
-// overlay (Kubernetes, pkg/proxy/winkernel/proxier.go, "assuming it is a public IP").
+// its subnet: by the endpoint's own MAC. One with this node's provider address, or with its own
+// address as that, is not on the overlay (Kubernetes, pkg/proxy/winkernel/proxier.go, "assuming
+// it is a public IP" and "Endpoints are IP addresses of a remote node").
 func (t tunnel) beyond(e hnsemu.EndpointState) []remoteSubnet {
 	var own struct{ ProviderAddress netip.Addr }
 	settingsOf(e.Policies, "ProviderAddress", &own)
 	var out []remoteSubnet
 	for _, a := range e.Addresses {
 		at := slices.IndexFunc(t.remotes, func(r remoteSubnet) bool { return r.prefix.Contains(a.Addr()) })
-		if own.ProviderAddress.IsValid() && own.ProviderAddress != t.provider && (at < 0 || t.remotes[at].provider != own.ProviderAddress) {
+		under := own.ProviderAddress == t.provider || own.ProviderAddress == a.Addr()
+		if own.ProviderAddress.IsValid() && !under && (at < 0 || t.remotes[at].provider != own.ProviderAddress) {
 			out = append(out, remoteSubnet{netip.PrefixFrom(a.Addr(), a.Addr().BitLen()), own.ProviderAddress, e.MAC})
 		}
 	}
