@@ -62,7 +62,7 @@ func (b Builder) root(dir string) error {
 		}
 	}
 	for name, text := range map[string]string{
-		"bin/cmd.exe": cmd, "bin/ipconfig.exe": ipconfig,
+		"bin/cmd.exe": cmd, "bin/powershell.exe": powershell, "bin/ipconfig.exe": ipconfig,
 		"etc/passwd": "root:x:0:0:root:/:/bin/sh\n", "etc/group": "root:x:0:\n", "etc/hosts": "127.0.0.1 localhost\n",
 		"etc/nsswitch.conf": "hosts: files dns\n", "pause": "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 100000 & wait; done\n",
 	} {
@@ -78,13 +78,18 @@ func (b Builder) root(dir string) error {
 	return os.WriteFile(dir+".stamp", []byte(stamp), 0o644)
 }
 
-// cmd runs the line after its option, as Windows' shell does, and ipconfig tells a pod's name
-// servers, as HNS gave them to the pod.
+// cmd runs the line after its option, as Windows' shell does, powershell what of its commands
+// Kubernetes' tests have: sleep -Seconds N. ipconfig tells a pod's name servers, as HNS gave
+// them to the pod.
 const (
 	cmd = `#!/bin/sh
 while :; do case "$1" in /[A-Za-z]) shift ;; *) break ;; esac; done
 [ $# -gt 0 ] || exec sh
 exec sh -c "$*"
+`
+	powershell = `#!/bin/sh
+[ "$1" != -Command ] || shift
+exec sh -c "$(echo "$*" | sed 's/-Seconds //')"
 `
 	ipconfig = `#!/bin/sh
 sed -n 's/^search /   DNS Suffix Search List. . . . . . : /p; s/^nameserver /   DNS Servers . . . . . . . . . . . : /p' /etc/resolv.conf
@@ -92,7 +97,7 @@ sed -n 's/^search /   DNS Suffix Search List. . . . . . : /p; s/^nameserver /   
 )
 
 // layout changes with what root makes beside the two programs.
-const layout = "5"
+const layout = "6"
 
 func (b Builder) rootStamp(programs []string) (string, error) {
 	h := sha256.New()
