@@ -7,6 +7,7 @@
 #   cluster.sh kubectl get pods -o wide
 #   cluster.sh test [NAME]
 #   cluster.sh conformance
+#   cluster.sh mutants
 #   cluster.sh bench
 #   cluster.sh down
 #   cluster.sh --help
@@ -20,7 +21,7 @@ for arg in "$@"; do
   [[ $before != --name ]] || arg=
   before=$arg
   case $arg in
-    up | test | conformance | build | bench | kubectl | down | status | node | logs) command=$arg && break ;;
+    up | test | conformance | mutants | build | bench | kubectl | down | status | node | logs) command=$arg && break ;;
     -h | --help) command=help && break ;;
   esac
 done
@@ -30,8 +31,8 @@ if [[ $EUID != 0 && $command != help ]]; then
 fi
 mkdir -p "$build"
 go -C test/cluster build -o "$PWD/$build/cluster" .
-[[ $command != test ]] || go build -o .build/tally ./test/tally
-case $command in up | test | conformance | build | bench)
+[[ $command != test && $command != mutants ]] || go build -o .build/tally ./test/tally
+case $command in up | test | conformance | mutants | build | bench)
   export BULKHEAD_WINEPREFIX=$PWD/$build/wine
   # shellcheck source=scripts/wine.sh
   source scripts/wine.sh

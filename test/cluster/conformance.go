@@ -26,10 +26,10 @@ import (
 // conformanceFlags are those of conformance.
 type conformanceFlags struct {
 	upFlags
-	driver, focus string
-	procs         int
-	most          time.Duration
-	write         bool
+	driver, peer, focus string
+	procs               int
+	most                time.Duration
+	write, faults, fast bool
 }
 
 func (s *session) conformance() *cobra.Command {
@@ -41,10 +41,16 @@ func (s *session) conformance() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--focus: %w", err)
 			}
+			b := s.builder(f.kubernetes)
+			if f.peer != "" {
+				if err := f.with(f.peer, b.Dir()); err != nil {
+					return err
+				}
+			}
 			if f.driver != "" {
 				f.conf = filepath.Join(s.root, "plugins/bulkhead/conf", f.driver+".conflist")
 			}
-			if err := s.builder(f.kubernetes).Conformance(); err != nil {
+			if err := b.Conformance(); err != nil {
 				return err
 			}
 			return s.withCluster(c.Context(), f.upFlags, func(ctx context.Context) error { return s.conform(ctx, f, focus) })
@@ -56,7 +62,10 @@ func (s *session) conformance() *cobra.Command {
 	c.Flags().IntVar(&f.procs, "procs", 6, "`number` of specs that run at once")
 	c.Flags().DurationVar(&f.most, "timeout", 40*time.Minute, "`time` after which what still runs has failed")
 	c.Flags().BoolVar(&f.write, "write", false, "write test/cluster/CONFORMANCE.md from this run and those of other --names before")
-	c.MarkFlagsMutuallyExclusive("driver", "conf")
+	c.Flags().StringVar(&f.peer, "peer", "", "`name` of another plugin to run instead of Bulkhead: win-bridge or win-overlay")
+	c.Flags().BoolVar(&f.faults, "faults", false, "restart containerd.exe and HNS of the last node in turn while specs run")
+	c.Flags().BoolVar(&f.fast, "fail-fast", false, "end after the first failure")
+	c.MarkFlagsMutuallyExclusive("driver", "conf", "peer")
 	return c
 }
 
@@ -67,24 +76,31 @@ func (s *session) conform(ctx context.Context, f conformanceFlags, focus *regexp
 	if err != nil {
 		return err
 	}
-	network, driver := c.Nodes[0].Network()
-	network = strings.TrimPrefix(network, "pod")
+	_, driver := c.Nodes[0].Network()
+	kind := string(driver)
 	if c.Nodes[0].DualStack() {
-		network += "-dual-stack"
+		kind += "-dual-stack"
 	}
-	if strings.Contains(c.Nodes[0].Conf, `"isolation": "hyperv"`) {
-		network += "-hyperv"
-	}
-	exceptions, err := conformance.Exceptions(network)
+	exceptions, err := conformance.Exceptions(kind)
 	if err != nil {
 		return err
 	}
+	network := kind
+	if strings.Contains(c.Nodes[0].Conf, `"isolation": "hyperv"`) {
+		network += "-hyperv"
+	}
 	if driver.HasVFP() { // else nobody reaches its service
-		if err := s.startDNS(ctx, c); err != nil {
+		if err := startDNS(ctx, c); err != nil {
 			return err
 		}
 	}
-	dir := filepath.Join(s.root, ".build", "cluster", "conformance", s.name)
+	if f.peer != "" {
+		network = f.peer
+		if err := hand(ctx, c, f.peer); err != nil {
+			return err
+		}
+	}
+	dir := s.conformanceDir()
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -92,8 +108,14 @@ func (s *session) conform(ctx context.Context, f conformanceFlags, focus *regexp
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "cluster: running Kubernetes' tests; all they print is in %s\n", filepath.Join(dir, "log"))
-	begun := time.Now()
+	begun, disturbed := time.Now(), func() error { return nil }
+	if f.faults {
+		disturbed = disturb(ctx, c)
+	}
 	ran := s.ginkgo(ctx, c, f, conformance.Skip(exceptions), dir)
+	if err := disturbed(); err != nil {
+		return err
+	}
 	report, err := os.ReadFile(filepath.Join(dir, "report.json"))
 	if err != nil {
 		return errors.Join(fmt.Errorf("the tests left no report: %w", err), ran)
@@ -173,22 +195,6 @@ func (s *session) writeConformance(focus string) error {
 	return os.WriteFile(filepath.Join(s.root, "test/cluster/CONFORMANCE.md"), []byte(b.String()), 0o644)
 }
 
-// startDNS starts the cluster's name server and waits until it answers.
-func (s *session) startDNS(ctx context.Context, c spec.Cluster) error {
-	kubectl := func(args ...string) error {
-		cmd := exec.CommandContext(ctx, c.Program("kubectl"), append([]string{"--kubeconfig", c.In("kubeconfig")}, args...)...)
-		cmd.Stdin = strings.NewReader(conformance.DNS)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("the cluster's name server: %w: %s", err, out)
-		}
-		return nil
-	}
-	if err := kubectl("apply", "-f", "-"); err != nil {
-		return err
-	}
-	return kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=5m")
-}
-
 // ginkgo runs the specs from the network between the nodes. What they say is in the folder.
 func (s *session) ginkgo(ctx context.Context, c spec.Cluster, f conformanceFlags, skip, dir string) error {
 	const afterwards = 2 * time.Minute // in which ginkgo ends what still runs
@@ -199,7 +205,7 @@ func (s *session) ginkgo(ctx context.Context, c spec.Cluster, f conformanceFlags
 		return err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, c.Program("ginkgo"), "run", fmt.Sprintf("--procs=%d", f.procs), "--no-color", "--silence-skips",
+	cmd := exec.CommandContext(ctx, c.Program("ginkgo"), "run", fmt.Sprintf("--procs=%d", f.procs), "--no-color", "--silence-skips", fmt.Sprintf("--fail-fast=%t", f.fast),
 		"--timeout="+f.most.String(), "--json-report=report.json", "--output-dir="+dir, "--focus="+f.focus, "--skip="+skip, c.Program("e2e.test"), "--",
 		"--provider=skeleton", "--kubeconfig="+c.In("control", "kubeconfig"), fmt.Sprintf("--host=https://%s:%d", spec.Outer.Addr(), spec.APIPort),
 		"--kubectl-path="+c.Program("kubectl"), "--node-os-distro=windows", fmt.Sprintf("--num-nodes=%d", len(c.Nodes)),

@@ -68,7 +68,7 @@ func root() *cobra.Command {
 	c.PersistentFlags().StringVar(&s.name, "name", "bulkhead", "name of the cluster; several can be up")
 	_ = c.PersistentFlags().MarkHidden("root") // fails for an unknown flag only
 	c.PersistentPreRunE = func(*cobra.Command, []string) error { return s.check() }
-	c.AddCommand(s.up(), s.down(), s.status(), s.kubectl(), s.node(), s.exec(), s.show(), s.trace(), s.logs(), s.test(), s.conformance(), s.bench(), s.build(), initial(), supervise(), machineNode())
+	c.AddCommand(s.up(), s.down(), s.status(), s.kubectl(), s.node(), s.exec(), s.show(), s.trace(), s.logs(), s.test(), s.conformance(), s.mutants(), s.bench(), s.build(), initial(), supervise(), machineNode())
 	return c
 }
 

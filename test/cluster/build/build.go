@@ -103,12 +103,13 @@ var (
 		{file: "win-bridge.exe", pkg: "github.com/containernetworking/plugins/plugins/main/windows/win-bridge"},
 		{file: "host-local.exe", pkg: "github.com/containernetworking/plugins/plugins/ipam/host-local"},
 	}
+	overlayPeer = program{file: "win-overlay.exe", pkg: "github.com/containernetworking/plugins/plugins/main/windows/win-overlay"}
 )
 
 // All builds what a cluster needs and is not there or not up to date. Kubernetes comes first:
 // its version is the user's choice.
 func (b Builder) All() error {
-	return b.alone(func() error { return b.ofKubernetes(kubernetes) }, b.containerd, b.plugins, b.dlls, b.images)
+	return b.alone(func() error { return b.ofKubernetes(kubernetes) }, b.containerd, func() error { return b.plugins(plugins...) }, b.dlls, b.images)
 }
 
 // Flannel builds flanneld.exe and flannel.exe, which a scenario needs.
@@ -127,6 +128,7 @@ func (b Builder) Conformance() error {
 	}
 	return b.alone(
 		func() error { return b.ofKubernetes(conformance) },
+		func() error { return b.plugins(overlayPeer) },
 		func() error { return b.ofModule(dnsModule, dns) },
 		func() error {
 			return CopyFile(filepath.Join(b.Dir(), dnsProgram), filepath.Join(Root(b.Dir()), dnsProgram), 0o755)
@@ -181,8 +183,8 @@ func (b Builder) module(folder string) string {
 }
 
 // plugins are built from the work tree, which the compiler knows best.
-func (b Builder) plugins() error {
-	for _, p := range plugins {
+func (b Builder) plugins(all ...program) error {
+	for _, p := range all {
 		if err := b.goBuild(b.Root, p, []string{"-trimpath"}, "-s -w"); err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@
 package conformance
 
 import (
-	_ "embed" // the manifest and the list of exceptions
+	"embed"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -18,6 +18,15 @@ import (
 //
 //go:embed dns.yaml
 var DNS string
+
+//go:embed peers/*.conflist
+var peers embed.FS
+
+// Peer returns the conflist of another plugin, win-bridge or win-overlay, for the first node.
+func Peer(name string) string {
+	text, _ := peers.ReadFile("peers/" + name + ".conflist") // none is no JSON
+	return string(text)
+}
 
 //go:embed exceptions.txt
 var exceptions string
@@ -93,6 +102,9 @@ type Spec struct {
 	Ran            bool
 }
 
+// NotRun is how a spec failed that was to run.
+const NotRun = "it was not run"
+
 // Read compares the report of a run of ginkgo, in its JSON, with the exceptions, for the
 // specs in focus.
 func Read(report []byte, focus *regexp.Regexp, all []Exception) ([]Spec, error) {
@@ -142,7 +154,7 @@ func Read(report []byte, focus *regexp.Regexp, all []Exception) ([]Spec, error) 
 			case idle && r.Failure.Message != "":
 				s.Reason = "it says: " + r.Failure.Message // it skipped itself
 			case idle:
-				s.Failed = "it was not run"
+				s.Failed = NotRun
 			default:
 				s.Failed = r.State + ": " + r.Failure.Message
 			}

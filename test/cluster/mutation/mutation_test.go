@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mutation
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Each mutation is about text that is there, and changes it.
+func TestOverlay(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range All {
+		dir := t.TempDir()
+		list, err := m.Overlay(root, dir)
+		if err != nil {
+			t.Errorf("%s: %v", m.Name, err)
+			continue
+		}
+		text, err := os.ReadFile(list)
+		if err != nil || !strings.Contains(string(text), m.File) {
+			t.Errorf("%s: %s, %v", m.Name, text, err)
+		}
+		changed, err := os.ReadFile(filepath.Join(dir, filepath.Base(m.File)))
+		if err != nil || !strings.Contains(string(changed), m.To) || strings.Contains(string(changed), m.From) {
+			t.Errorf("%s: %v; it has still %q", m.Name, err, m.From)
+		}
+	}
+}
