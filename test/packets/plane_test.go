@@ -316,6 +316,15 @@ func TestNamesTaken(t *testing.T) {
 		if err := l.plane.Apply(state); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is taken: %v", name, err)
 		}
+		now, err := h.LinkList()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, port := range now {
+			if port.Attrs().MasterIndex == foreign.Attrs().Index {
+				t.Errorf("%s of somebody else's has %s as a port", name, port.Attrs().Name)
+			}
+		}
 		if err := h.LinkDel(foreign); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

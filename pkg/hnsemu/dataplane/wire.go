@@ -57,8 +57,8 @@ func preparePod() error {
 
 // addSwitch makes a bridge, or gives one that is there other addresses.
 func (w wire) addSwitch(name string, s netSwitch) error {
-	bridge, err := w.h.LinkByName(name)
-	if err != nil {
+	bridge, err := w.switchNamed(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
 		attributes := netlink.LinkAttrs{Name: name, HardwareAddr: switchMAC(name)}
 		if err := w.h.LinkAdd(&netlink.Bridge{LinkAttrs: attributes}); err != nil {
 			return fmt.Errorf("switch %s: %w", name, err)
@@ -66,11 +66,10 @@ func (w wire) addSwitch(name string, s netSwitch) error {
 		if bridge, err = w.h.LinkByName(name); err != nil {
 			return err
 		}
-		if err := w.mark(bridge); err != nil {
-			return err
-		}
-	} else if bridge.Attrs().Alias != alias {
-		return fmt.Errorf("switch %s: a link of that name is somebody else's", name)
+		err = w.mark(bridge)
+	}
+	if err != nil {
+		return err
 	}
 	old, err := w.h.AddrList(bridge, netlink.FAMILY_ALL)
 	if err != nil {
@@ -102,26 +101,49 @@ func (w wire) addSwitch(name string, s netSwitch) error {
 	return nil
 }
 
+// switchNamed returns a switch that is there.
+func (w wire) switchNamed(name string) (netlink.Link, error) {
+	bridge, err := w.h.LinkByName(name)
+	if err == nil && bridge.Attrs().Alias != alias {
+		err = errors.New("a link of that name is somebody else's")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("switch %s: %w", name, err)
+	}
+	return bridge, nil
+}
+
 // source returns the node's address in a family, by the one that HNS knows: that of the other
 // family is beside it. It is nil for none.
 func (w wire) source(known netip.Addr, is4 bool) (net.IP, error) {
 	if !known.IsValid() || known.Is4() == is4 {
 		return known.AsSlice(), nil
 	}
+	adapter, err := w.adapter(known)
+	if err != nil {
+		return nil, err
+	}
 	all, err := w.h.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil, err
 	}
-	at := slices.IndexFunc(all, func(a netlink.Addr) bool { return a.IP.Equal(known.AsSlice()) })
-	if at < 0 {
-		return nil, nil
-	}
 	for _, a := range all {
-		if a.LinkIndex == all[at].LinkIndex && a.Flags&unix.IFA_F_TENTATIVE == 0 && a.IP.IsGlobalUnicast() && (a.IP.To4() != nil) == is4 {
+		if a.LinkIndex == adapter && a.Flags&unix.IFA_F_TENTATIVE == 0 && a.IP.IsGlobalUnicast() && (a.IP.To4() != nil) == is4 {
 			return a.IP, nil
 		}
 	}
 	return nil, nil
+}
+
+// adapter returns the index of the link that has an address, 0 for none.
+func (w wire) adapter(address netip.Addr) (int, error) {
+	all, err := w.h.AddrList(nil, netlink.FAMILY_ALL)
+	for _, a := range all {
+		if a.IP.Equal(address.AsSlice()) {
+			return a.LinkIndex, nil
+		}
+	}
+	return 0, err
 }
 
 // answerBeyond makes a switch answer at once for what the node has a way to.
@@ -138,9 +160,9 @@ func switchMAC(name string) net.HardwareAddr {
 
 // addLink makes the veth pair of an endpoint between its switch and a pod's namespace.
 func (w wire) addLink(name string, l link, ns netns.NsHandle) error {
-	bridge, err := w.h.LinkByName(l.netSwitch)
+	bridge, err := w.switchNamed(l.netSwitch)
 	if err != nil {
-		return fmt.Errorf("switch %s: %w", l.netSwitch, err)
+		return err
 	}
 	mac, err := parseMAC(l.mac)
 	if err != nil {
