@@ -34,13 +34,13 @@ import (
 var counted = regexp.MustCompile(`packets \d+ bytes \d+`)
 
 // madeName is a link's that a plane has made.
-var madeName = regexp.MustCompile(`(ep|sw|vx|v00a)[0-9a-f]{10}`)
+var madeName = regexp.MustCompile(`(ep|sw|vx|[vpt]00a)[0-9a-f]{10}`)
 
 // look describes all that a plane has made, for comparison.
 func look(t *testing.T, l *lab) string {
 	t.Helper()
 	var b strings.Builder
-	describe := func(h *netlink.Handle) {
+	describe := func(ns netns.NsHandle, h *netlink.Handle) {
 		links, err := h.LinkList()
 		if err != nil {
 			t.Fatal(err)
@@ -91,9 +91,12 @@ func look(t *testing.T, l *lab) string {
 					all = append(all, fmt.Sprintf("%d bytes a second, %d queued", limit.Rate, limit.Limit))
 				}
 			}
+			for _, name := range programs(t, ns, a.Name) {
+				all = append(all, "program "+name)
+			}
 			mac := ""
-			if !strings.HasPrefix(a.Name, "ep") || a.Alias == "" {
-				mac = a.HardwareAddr.String() // the host's end has any
+			if _, pair := of.(*netlink.Veth); !pair || a.Alias == "" {
+				mac = a.HardwareAddr.String() // the host's end has any, and so have a trunk's
 			}
 			slices.Sort(all)
 			fmt.Fprintf(&b, "  %s %s %q of %q up %t %v\n", a.Name, mac, a.Alias, names[a.MasterIndex], a.Flags&net.FlagUp != 0, all)
@@ -104,7 +107,7 @@ func look(t *testing.T, l *lab) string {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	describe(h)
+	describe(l.node, h)
 	b.WriteString(tables(t, l.node))
 	files, err := filepath.Glob(l.plane.Namespace("*"))
 	if err != nil {
@@ -120,7 +123,7 @@ func look(t *testing.T, l *lab) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		describe(h)
+		describe(ns, h)
 		h.Close()
 		b.WriteString(tables(t, ns))
 		ns.Close()
@@ -257,7 +260,7 @@ func steps(t *testing.T, l *lab) {
 	got := look(t, l)
 	state := l.state()
 	must(l.plane.Apply(hnsemu.State{}))
-	if empty := look(t, l); madeName.MatchString(empty) {
+	if empty := look(t, l); madeName.MatchString(empty) || strings.Contains(empty, "program") {
 		t.Errorf("left: %s", empty)
 	}
 	must(l.plane.Apply(state))
@@ -267,7 +270,8 @@ func steps(t *testing.T, l *lab) {
 	if switched := strings.Contains(got, "  v00a"); switched != (l.network.Driver == hns.L2Bridge) {
 		t.Errorf("a switch of a VLAN: %t", switched)
 	}
-	if len(madeName.FindAllString(got, -1)) < 10 || !strings.Contains(got, "192.0.2.0/24 via 172.16.9.") || !strings.Contains(got, " dnat ") || !strings.Contains(got, " snat ") || !strings.Contains(got, "bytes a second") {
+	if len(madeName.FindAllString(got, -1)) < 10 || !strings.Contains(got, "192.0.2.0/24 via 172.16.9.") || !strings.Contains(got, " dnat ") || !strings.Contains(got, " snat ") || !strings.Contains(got, "bytes a second") ||
+		(l.network.Driver == hns.L2Bridge) != strings.Contains(got, "program v00a") {
 		t.Errorf("too little was there to prove anything:\n%s", got)
 	}
 }
@@ -286,11 +290,12 @@ func rulesOf(r *rand.Rand) []hns.Policy {
 	return out
 }
 
-// TestNamesTaken: a link of somebody else's that has a pod's or a switch's name is an error
+// TestNamesTaken: a link of somebody else's that has the name of one to be made is an error
 // and stays, and when it is gone the next Apply makes the pod.
 func TestNamesTaken(t *testing.T) {
 	l := newLab(t, hns.L2Bridge)
 	p := l.pod(hns.Process)
+	l.pod(hns.Process, hns.Opaque{Type: "VLAN", Settings: json.RawMessage(`{"IsolationId":10}`)})
 	state := l.state()
 	h, err := netlink.NewHandleAt(l.node)
 	if err != nil {

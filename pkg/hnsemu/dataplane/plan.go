@@ -35,6 +35,8 @@ type netSwitch struct {
 	// answers says that the switch answers for addresses beyond it, though they are in its
 	// subnet: VFP does on an overlay.
 	answers bool
+	// tag is the VLAN that it is on the outer network, 0 for none.
+	tag uint32
 }
 
 // pod is a network namespace: its links by name, and what its switch ports do with the
@@ -80,7 +82,7 @@ func planOf(s hnsemu.State, u Unknowns) node {
 		networks[n.ID] = n
 		for _, vlan := range vlansOf(n) {
 			name := switchName(n.ID, vlan)
-			own := netSwitch{source: n.ManagementIP, answers: n.Driver == hns.Overlay}
+			own := netSwitch{source: n.ManagementIP, answers: n.Driver == hns.Overlay, tag: tagOf(n, vlan)}
 			for _, sub := range n.Subnets {
 				if sub.Gateway.IsValid() && sub.VLAN == vlan {
 					own.gateways = append(own.gateways, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
@@ -114,7 +116,10 @@ func planOf(s hnsemu.State, u Unknowns) node {
 			continue
 		}
 		at := switchOf(e, n)
-		sw := out.switches[at] // a VLAN that no subnet has gets one without a gateway
+		sw, made := out.switches[at]
+		if !made { // a VLAN that no subnet has gets one without a gateway
+			sw = netSwitch{source: n.ManagementIP, tag: tagOf(n, vlanOf(e, n))}
+		}
 		if e.System == "Host" || own[e.NamespaceID] || e.NamespaceID == "" && balancers.answersTo(e) {
 			sw.gateways = append(sw.gateways, e.Addresses...)
 			out.switches[at] = sw

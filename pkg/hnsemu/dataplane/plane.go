@@ -47,6 +47,7 @@ type Plane struct {
 
 	mu       sync.Mutex
 	switches map[string]netSwitch
+	trunks   map[string]*liveTrunk // by the names of their switches
 	tunnels  map[string]tunnel
 	pods     map[string]*livePod
 	// nat is the node's table, and what it holds.
@@ -89,7 +90,7 @@ func Open(dir, netnsPath string, u Unknowns) (*Plane, error) {
 		ns.Close()
 		return nil, err
 	}
-	p := &Plane{unknowns: u, dir: dir, node: ns, wire: wire{h}, switches: map[string]netSwitch{}, tunnels: map[string]tunnel{}, pods: map[string]*livePod{}, nat: translator{nat}}
+	p := &Plane{unknowns: u, dir: dir, node: ns, wire: wire{h}, switches: map[string]netSwitch{}, trunks: map[string]*liveTrunk{}, tunnels: map[string]tunnel{}, pods: map[string]*livePod{}, nat: translator{nat}}
 	if err := errors.Join(p.removeLeavings(), netspace.Do(ns, prepareNode)); err != nil {
 		p.release()
 		return nil, err
@@ -154,7 +155,7 @@ func (p *Plane) Apply(s hnsemu.State) error {
 		}
 		p.switches[name] = want.switches[name]
 	}
-	failed = append(failed, p.applyTunnels(want.tunnels))
+	failed = append(failed, p.applyTrunks(want.switches), p.applyTunnels(want.tunnels))
 	for _, id := range slices.Sorted(maps.Keys(want.pods)) {
 		if err := p.applyPod(id, want.pods[id]); err != nil {
 			// Half of a pod is no pod: the next call makes it anew.
