@@ -81,7 +81,7 @@ func (e Env) root() *cobra.Command {
 	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)
 	root.PersistentFlags().StringVarP(&s.output, "output", "o", "text", "`format` of the answer: text or json")
-	root.AddCommand(s.acl(), s.network())
+	root.AddCommand(s.install(), s.uninstall(), s.acl(), s.network())
 	return root
 }
 

@@ -58,7 +58,8 @@ var mayImport = map[string][]string{
 	"pkg/hnsemu/wire":      {"pkg/hnsemu", "pkg/hns"},
 	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcn"},
 	"pkg/hns/hnstest":      {"pkg/hns"},
-	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/failure", "pkg/hns", "pkg/network", "pkg/node", "pkg/plan"},
+	"pkg/install":          {"pkg/adminonly", "pkg/config"},
+	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/failure", "pkg/hns", "pkg/install", "pkg/network", "pkg/node", "pkg/plan"},
 	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin", "pkg/node", "pkg/nodelock", "pkg/uplink"},
 }
 

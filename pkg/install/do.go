@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containernetworking/cni/libcni"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/adminonly"
+)
+
+// Do carries the step out. It reports whether something changed.
+func (s Step) Do() (changed bool, err error) {
+	switch s.kind {
+	case makeDir, makePrivate:
+		_, err := os.Stat(s.path)
+		missing := errors.Is(err, os.ErrNotExist)
+		if s.kind == makePrivate {
+			return missing, adminonly.MakeDir(s.path)
+		}
+		return missing, os.MkdirAll(s.path, 0o755)
+	case place:
+		return true, placeFile(s.from, s.path)
+	case write:
+		return true, replaceFile(s.path, func(w io.Writer) error {
+			_, err := w.Write(s.text)
+			return err
+		})
+	case move:
+		return true, os.Rename(s.from, s.path)
+	default:
+		return true, discard(s.path)
+	}
+}
+
+// placeFile copies an executable.
+func placeFile(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	return replaceFile(to, func(w io.Writer) error {
+		_, err := io.Copy(w, source)
+		return err
+	})
+}
+
+// replaceFile writes a file beside its place and puts it there when it is whole. Windows
+// does not overwrite an executable that runs: that is put aside.
+func replaceFile(path string, write func(io.Writer) error) (err error) {
+	const mode = 0o755
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if os.Rename(f.Name(), path) == nil {
+		return nil
+	}
+	if err := discard(path); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// discard removes a file. Windows renames an executable that runs, but does not remove it:
+// that is left to the next call for the same file.
+func discard(path string) error {
+	old := strings.TrimSuffix(path, oldSuffix) + oldSuffix
+	if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s still runs: %w", old, err)
+	}
+	if path == old {
+		return nil
+	}
+	if err := os.Rename(path, old); err != nil {
+		return err
+	}
+	_ = os.Remove(old) // it may run
+	return nil
+}
+
+// Verify runs STATUS of all plugins of a configuration as containerd will.
+func Verify(ctx context.Context, d Dirs, name string) error {
+	list, err := libcni.ConfListFromFile(filepath.Join(d.Conf, name))
+	if err != nil {
+		return err
+	}
+	return libcni.NewCNIConfig([]string{d.Bin}, nil).GetStatusNetworkList(ctx, list)
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
+)
+
+// module is Bulkhead's: an executable that was built of it is Bulkhead, whatever it is
+// called.
+const module = "github.com/bulkhead-cni/bulkhead"
+
+// Facts are what is there.
+type Facts struct {
+	Dirs
+	// Programs are the files of Bin by their names.
+	Programs map[string]Program
+	// Conflists are the files of Conf, and of HyperV, that containerd would load, in its
+	// order.
+	Conflists, HyperVConflists []Conflist
+}
+
+// Program is an executable among the plugins.
+type Program struct {
+	// Ours is true for Bulkhead, and sum tells its copies apart.
+	Ours bool
+	sum  [sha256.Size]byte
+}
+
+// Conflist is a configuration that containerd loads.
+type Conflist struct {
+	Name string
+	// Ours is true when one of its plugins is Bulkhead's.
+	Ours bool
+	Text []byte
+}
+
+// Suffixes of what Bulkhead puts aside. containerd loads no file with them.
+const (
+	// savedSuffix is for a program of somebody else's whose name an alias took, and
+	// replacedSuffix for a configuration.
+	savedSuffix    = ".before-bulkhead"
+	replacedSuffix = ".replaced"
+	// oldSuffix is for an executable of Bulkhead's that ran when another took its place.
+	oldSuffix = ".old"
+)
+
+// Read looks into the folders. One that is not there is empty.
+func Read(d Dirs) (Facts, error) {
+	out := Facts{Dirs: d, Programs: map[string]Program{}}
+	files, err := os.ReadDir(d.Bin)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return Facts{}, err
+	}
+	for _, f := range files {
+		if f.IsDir() {
+			continue
+		}
+		p, err := programAt(filepath.Join(d.Bin, f.Name()))
+		if err != nil {
+			return Facts{}, err
+		}
+		out.Programs[f.Name()] = p
+	}
+	if out.Conflists, err = conflistsIn(d.Conf); err != nil {
+		return Facts{}, err
+	}
+	if d.HyperV != "" {
+		out.HyperVConflists, err = conflistsIn(d.HyperV)
+	}
+	return out, err
+}
+
+// programAt looks at a file. What no Go program is is somebody else's.
+func programAt(path string) (Program, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Program{}, err
+	}
+	defer f.Close()
+	info, err := buildinfo.Read(f)
+	out := Program{Ours: err == nil && info.Main.Path == module}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return Program{}, err
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return Program{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	sum.Sum(out.sum[:0])
+	return out, nil
+}
+
+// conflistsIn reads the files of a folder that libcni loads (cni, libcni/conf.go), in the
+// order of their names.
+func conflistsIn(dir string) ([]Conflist, error) {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var out []Conflist
+	for _, f := range files {
+		if f.IsDir() || !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(f.Name())) {
+			continue
+		}
+		c := Conflist{Name: f.Name()}
+		if c.Text, err = os.ReadFile(filepath.Join(dir, f.Name())); err != nil {
+			return nil, err
+		}
+		plugins, err := config.Plugins(c.Text)
+		c.Ours = err == nil && slices.ContainsFunc(plugins, config.Plugin.Ours)
+		out = append(out, c)
+	}
+	return out, err
+}
+
+// foreign reports whether a name among the plugins is somebody else's program.
+func (f Facts) foreign(name string) bool {
+	p, there := f.Programs[name]
+	return there && !p.Ours
+}
+
+// has reports whether a name among the plugins is this very program.
+func (f Facts) has(name string, p Program) bool { return f.Programs[name] == p }
+
+// same reports whether a folder has a configuration with that text under that name.
+func same(all []Conflist, name string, text []byte) bool {
+	return slices.ContainsFunc(all, func(c Conflist) bool { return c.Name == name && bytes.Equal(c.Text, text) })
+}
+
+// exe returns the file name of a plugin: its type with ".exe".
+func exe(typ string) string { return strings.TrimSuffix(typ, ".exe") + ".exe" }
