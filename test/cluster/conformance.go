@@ -135,7 +135,7 @@ func (s *session) conform(ctx context.Context, f conformanceFlags, focus *regexp
 		return err
 	}
 	if f.write {
-		if err := s.writeConformance(f.focus); err != nil {
+		if err := s.writeConformance(); err != nil {
 			return err
 		}
 	}
@@ -155,14 +155,14 @@ func (s *session) conform(ctx context.Context, f conformanceFlags, focus *regexp
 const conformanceText = `# Kubernetes' own tests
 
 ` + "`scripts/cluster.sh conformance --write`" + ` wrote this file: Kubernetes' test program ran against clusters of emulated Windows
-nodes, one for each column, with kubelet.exe, containerd.exe, kube-proxy.exe and bulkhead.exe, and with real packets
-between containers that are Linux processes. No pass proves anything of Windows' kernel or of what is in images. What is not
-run, or fails, has its reason in [exceptions.txt](conformance/exceptions.txt).
+nodes, one for each column, with kubelet.exe, containerd.exe, kube-proxy.exe and bulkhead.exe, or another plugin where the
+column has its name, and with real packets between containers that are Linux processes. No pass proves anything of Windows'
+kernel or of what is in images. What is not run, or fails, has its reason in [exceptions.txt](conformance/exceptions.txt).
 
 `
 
-// writeConformance writes the tables of all runs with a focus that are kept, one a network.
-func (s *session) writeConformance(focus string) error {
+// writeConformance writes the tables of all runs that are kept, one a network.
+func (s *session) writeConformance() error {
 	files, err := filepath.Glob(filepath.Join(s.root, ".build/cluster/conformance/*/specs.json"))
 	if err != nil {
 		return err
@@ -177,9 +177,6 @@ func (s *session) writeConformance(focus string) error {
 		var r conformance.Run
 		if err := json.Unmarshal(text, &r); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
-		}
-		if r.Focus != focus {
-			continue
 		}
 		if other, ok := seen[r.Network]; ok {
 			return fmt.Errorf("%s and %s are both of %s; remove one", other, file, r.Network)

@@ -40,7 +40,11 @@ func hand(ctx context.Context, c spec.Cluster, peer string) error {
 		if err != nil {
 			return err
 		}
-		file := filepath.Join(c.Drive(n), spec.ConfDir, spec.ConfName)
+		machine, err := c.Machine(n)
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(machine, "root", c.Drive(n), spec.ConfDir, spec.ConfName)
 		if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
 			return err
 		}

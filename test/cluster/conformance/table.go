@@ -63,7 +63,10 @@ func Table(w io.Writer, runs []Run) error {
 	}
 	var b strings.Builder
 	var why table.Notes
-	fmt.Fprintf(&b, "| %s\n%s\n%s\n", head, line, counts)
+	for _, r := range runs {
+		fmt.Fprintf(&b, "- %s: specs that match `%s`\n", r.Network, r.Focus)
+	}
+	fmt.Fprintf(&b, "\n| %s\n%s\n%s\n", head, line, counts)
 	for i, g := range groups {
 		if len(rows[i]) == 0 {
 			continue

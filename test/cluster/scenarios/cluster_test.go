@@ -182,30 +182,14 @@ func (c *cluster) usesHostLocal() bool {
 	return strings.Contains(c.Nodes[0].Conf, `"host-local"`) && !c.Nodes[0].DualStack()
 }
 
-// processes returns those of this machine, as folders of proc(5), whose command line, with a
-// zero byte after each word, is the one looked for.
-func processes(is func(line string) bool) []string {
-	var out []string
-	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, file := range files {
-		// One that cannot be read has ended.
-		if text, err := os.ReadFile(file); err == nil && is(string(text)) {
-			out = append(out, filepath.Dir(file))
-		}
-	}
-	return out
-}
-
 // machine returns the process, as a folder of proc(5), in whose namespaces a node is.
 func (c *cluster) machine(n spec.Node) string {
 	c.Helper()
-	agents := processes(func(line string) bool {
-		return strings.HasSuffix(line, "\x00machine\x00--dir\x00"+c.Dir+"\x00"+n.Name+"\x00") && !strings.Contains(line, "\x00init\x00")
-	})
-	if len(agents) != 1 {
-		c.Fatalf("%s has %d agents; is it off?", n.Name, len(agents))
+	agent, err := c.Machine(n)
+	if err != nil {
+		c.Fatal(err)
 	}
-	return agents[0]
+	return agent
 }
 
 // drive returns the folder that is a node's drive C, as the node's own processes see it.

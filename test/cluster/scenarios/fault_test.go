@@ -161,7 +161,7 @@ func TestPluginKilled(t *testing.T) {
 
 // killPlugin kills a bulkhead.exe of the cluster's first node, if one runs.
 func (c *cluster) killPlugin() bool {
-	plugins := processes(func(line string) bool {
+	plugins := spec.Processes(func(line string) bool {
 		return strings.Contains(strings.ReplaceAll(line, `\`, "/"), "cni/bin/bulkhead.exe")
 	})
 	for _, p := range plugins {

@@ -434,7 +434,7 @@ func TestSeenOutside(t *testing.T) {
 // supervisor returns the id of a process in the network between the nodes.
 func (c *cluster) supervisor() string {
 	c.Helper()
-	found := processes(func(line string) bool { return strings.HasSuffix(line, "\x00supervise\x00--dir\x00"+c.Dir+"\x00") })
+	found := spec.Processes(func(line string) bool { return strings.HasSuffix(line, "\x00supervise\x00--dir\x00"+c.Dir+"\x00") })
 	if len(found) == 0 {
 		c.Fatal("the cluster does not run")
 	}
