@@ -82,6 +82,13 @@ type Config struct {
 	prevResult, validAttachments json.RawMessage
 }
 
+// Declares reports whether the configuration declares a capability, without which a
+// runtime sends nothing of it.
+func (c Config) Declares(capability string) bool {
+	doc, err := parseDocument(c.Raw)
+	return err == nil && doc.capable(capability)
+}
+
 // Network is the network section: a network that Bulkhead makes when missing.
 type Network struct {
 	Subnets         []hns.Subnet

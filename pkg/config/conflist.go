@@ -77,6 +77,9 @@ func (p Plugin) Type() string {
 // Ours reports whether the plugin is one of Bulkhead's.
 func (p Plugin) Ours() bool { return ownKeys[p.Type()] != nil }
 
+// Alone reports whether the plugin is the one of an old file, which is no list.
+func (p Plugin) Alone() bool { return p.alone }
+
 // Only returns the plugin with these members alone.
 func (p Plugin) Only(keys ...string) Plugin {
 	out := document{}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/disk"
 
@@ -267,6 +268,8 @@ type Reservation struct {
 	Addr    netip.Addr
 	// Attachment is empty where the file is blank or cannot be read.
 	Attachment config.Attachment
+	// Since is when the file was written, zero where that cannot be read.
+	Since time.Time
 }
 
 // Reservations reads host-local's reservations for the network of a configuration. A
@@ -287,6 +290,9 @@ func Reservations(c config.Config) ([]Reservation, error) {
 		r := Reservation{Network: c.Name, Addr: file.addr}
 		if !blank(content) {
 			r.Attachment = holderIn(content)
+		}
+		if info, err := os.Lstat(file.path); err == nil {
+			r.Since = info.ModTime()
 		}
 		out = append(out, r)
 	}

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -13,12 +14,15 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/kubeproxy"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
 // Inventory is what one look at a node tells. What could not be read is in Failures,
 // and its part is empty.
 type Inventory struct {
+	// At is when the node was looked at.
+	At time.Time
 	// Version is HNS's.
 	Version hns.Version
 	// Networks holds the networks in full, with the node's addresses on them.
@@ -34,7 +38,9 @@ type Inventory struct {
 	// Reservations are host-local's, for the networks of the conflists.
 	Reservations []ipam.Reservation
 	Adapters     []uplink.Adapter
-	Failures     []Failure
+	// KubeProxies are the node's kube-proxy processes, usually one.
+	KubeProxies []kubeproxy.Process
+	Failures    []Failure
 }
 
 // Part is what of an Inventory could not be read.
@@ -49,6 +55,7 @@ const (
 	Conflists    Part = "conflists"
 	Reservations Part = "reservations"
 	Adapters     Part = "adapters"
+	KubeProxies  Part = "kube-proxy"
 )
 
 // Failure says why a part of an Inventory is not whole.
@@ -71,10 +78,40 @@ func (i Inventory) Err(p Part) error {
 // Conflist is a file that a runtime may load.
 type Conflist struct {
 	Path string
+	// Encoding is how the file's text is written.
+	Encoding Encoding
+	// Types are the types of the file's plugins, in their order.
+	Types []string
+	// List is true for a list of plugins, false for the one plugin of an old file.
+	List bool
 	// Plugins are Bulkhead's among the file's plugins.
 	Plugins []config.Config
 	// Err is why the file, or one of Bulkhead's plugins in it, cannot be used.
 	Err error
+}
+
+// Encoding is how the text of a file is written.
+type Encoding string
+
+// Encodings. A runtime reads UTF8 alone.
+const (
+	UTF8 Encoding = "UTF-8"
+	// UTF8BOM is UTF-8 behind a byte order mark, as "-Encoding utf8" of Windows
+	// PowerShell writes it.
+	UTF8BOM Encoding = "UTF-8 with a byte order mark"
+	// UTF16 is what a redirection of Windows PowerShell writes.
+	UTF16 Encoding = "UTF-16"
+)
+
+func encodingOf(text []byte) Encoding {
+	switch {
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		return UTF8BOM
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text[:min(len(text), 2)], 0) >= 0:
+		return UTF16
+	default:
+		return UTF8
+	}
 }
 
 // inventoryCall is how long Inventory waits for one native call.
@@ -82,7 +119,7 @@ const inventoryCall = 30 * time.Second
 
 // Inventory reads all facts of the node once. It goes on after a failure.
 func (n Node) Inventory(ctx context.Context, confDirs ...string) Inventory {
-	var out Inventory
+	out := Inventory{At: time.Now()}
 	note := func(p Part, err error) {
 		if err != nil {
 			out.Failures = append(out.Failures, Failure{p, err})
@@ -96,9 +133,11 @@ func (n Node) Inventory(ctx context.Context, confDirs ...string) Inventory {
 		features, err := client.Features(ctx)
 		note(HNS, err)
 		out.Version = features.Version
+		note(Endpoints, out.readEndpoints(ctx, client))
+		// Last, so that a namespace which an endpoint names and which is not among them
+		// is gone.
 		out.Namespaces, err = client.ListNamespaces(ctx)
 		note(HNS, err)
-		note(Endpoints, out.readEndpoints(ctx, client))
 	}
 	for _, dir := range confDirs {
 		conflists, err := readConflists(dir)
@@ -121,6 +160,10 @@ func (n Node) Inventory(ctx context.Context, confDirs ...string) Inventory {
 	if n.Uplink != nil {
 		out.Adapters, err = n.Uplink.Adapters()
 		note(Adapters, err)
+	}
+	if n.KubeProxies != nil {
+		out.KubeProxies, err = n.KubeProxies()
+		note(KubeProxies, err)
 	}
 	return out
 }
@@ -155,13 +198,14 @@ func readConflists(dir string) ([]Conflist, error) {
 	}
 	var out []Conflist
 	for _, f := range files {
-		if !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(f.Name())) {
+		if f.IsDir() || !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(f.Name())) {
 			continue
 		}
 		list := Conflist{Path: filepath.Join(dir, f.Name())}
 		text, err := os.ReadFile(list.Path)
 		if err == nil {
-			list.Plugins, err = parsePlugins(text)
+			list.Encoding = encodingOf(text)
+			err = list.parse(text)
 		}
 		list.Err = err
 		out = append(out, list)
@@ -169,16 +213,17 @@ func readConflists(dir string) ([]Conflist, error) {
 	return out, nil
 }
 
-// parsePlugins parses Bulkhead's plugins of a file, each as a runtime would hand it
-// over.
-func parsePlugins(text []byte) ([]config.Config, error) {
+// parse reads the plugins of a file, and of Bulkhead's what a runtime would hand over.
+func (l *Conflist) parse(text []byte) error {
 	plugins, err := config.Plugins(text)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []config.Config
+	l.List = true
 	var failures []error
 	for _, p := range plugins {
+		l.Types = append(l.Types, p.Type())
+		l.List = !p.Alone()
 		if !p.Ours() {
 			continue
 		}
@@ -189,7 +234,7 @@ func parsePlugins(text []byte) ([]config.Config, error) {
 				continue
 			}
 		}
-		out = append(out, c)
+		l.Plugins = append(l.Plugins, c)
 	}
-	return out, errors.Join(failures...)
+	return errors.Join(failures...)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/emuclient"
+	"github.com/bulkhead-cni/bulkhead/pkg/kubeproxy"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
@@ -63,6 +64,11 @@ func TestInventory(t *testing.T) {
 	write(t, conf, "10-a.conflist", list)
 	write(t, conf, "20-same-network.conflist", list)
 	write(t, conf, "30-broken.conflist", `{`)
+	write(t, conf, "35-wide.conflist", "\xff\xfe{\x00}\x00")
+	write(t, conf, "36-marked.conf", "\xef\xbb\xbf"+`{"cniVersion": "1.0.0", "name": "net3", "type": "Other.exe"}`)
+	if err := os.Mkdir(filepath.Join(conf, "37-folder.conf"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	write(t, conf, "40-wrong.conf", `{"cniVersion": "1.0.0", "name": "net2", "type": "bulkhead", "driver": "x"}`)
 	write(t, conf, "50-foreign.conflist", `{"cniVersion": "1.0.0", "name": "net3", "plugins": [{"type": "other"}]}`)
 	write(t, conf, "readme.txt", "not a conflist")
@@ -86,7 +92,12 @@ func TestInventory(t *testing.T) {
 	}
 	write(t, filepath.Join(data, "net1"), "10.1.0.99", "") // as a crash leaves it
 
+	n.KubeProxies = func() ([]kubeproxy.Process, error) { return []kubeproxy.Process{{PID: 7}}, nil }
+	before := time.Now()
 	got := n.Inventory(t.Context(), conf)
+	if got.At.Before(before) || len(got.KubeProxies) != 1 {
+		t.Errorf("at %v, kube-proxy %+v", got.At, got.KubeProxies)
+	}
 	if len(got.Failures) > 0 {
 		t.Errorf("failures: %v", got.Failures)
 	}
@@ -109,6 +120,9 @@ func TestInventory(t *testing.T) {
 	}
 	var holders []string
 	for _, r := range got.Reservations {
+		if age := got.At.Sub(r.Since); age < -time.Minute || age > time.Minute {
+			t.Errorf("%s since %v", r.Addr, r.Since)
+		}
 		holders = append(holders, fmt.Sprintf("%s %s %s/%s", r.Network, r.Addr, r.Attachment.ContainerID, r.Attachment.IfName))
 	}
 	if want := "[net1 10.1.0.2 c1/eth0 net1 10.1.0.3 c2/eth0 net1 10.1.0.99 /]"; fmt.Sprint(holders) != want {
@@ -123,9 +137,14 @@ func checkConflists(t *testing.T, got []node.Conflist) {
 		file    string
 		plugins int
 		kind    error
+		types   string
+		list    bool
+		as      node.Encoding
 	}{
-		{"10-a.conflist", 1, nil}, {"20-same-network.conflist", 1, nil}, {"30-broken.conflist", 0, config.ErrSyntax},
-		{"40-wrong.conf", 1, config.ErrInvalid}, {"50-foreign.conflist", 0, nil},
+		{"10-a.conflist", 1, nil, "[other bulkhead]", true, node.UTF8}, {"20-same-network.conflist", 1, nil, "[other bulkhead]", true, node.UTF8},
+		{"30-broken.conflist", 0, config.ErrSyntax, "[]", false, node.UTF8}, {"35-wide.conflist", 0, config.ErrSyntax, "[]", false, node.UTF16},
+		{"36-marked.conf", 0, nil, "[other]", false, node.UTF8BOM}, {"40-wrong.conf", 1, config.ErrInvalid, "[bulkhead]", false, node.UTF8},
+		{"50-foreign.conflist", 0, nil, "[other]", true, node.UTF8},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("conflists %+v", got)
@@ -133,6 +152,9 @@ func checkConflists(t *testing.T, got []node.Conflist) {
 	for i, w := range want {
 		if filepath.Base(got[i].Path) != w.file || len(got[i].Plugins) != w.plugins || !errors.Is(got[i].Err, w.kind) {
 			t.Errorf("got %s with %d plugins, %v; want %+v", got[i].Path, len(got[i].Plugins), got[i].Err, w)
+		}
+		if fmt.Sprint(got[i].Types) != w.types || got[i].List != w.list || got[i].Encoding != w.as {
+			t.Errorf("got %+v, want %+v", got[i], w)
 		}
 	}
 }

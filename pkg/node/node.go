@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/kubeproxy"
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
@@ -29,6 +30,8 @@ type Node struct {
 	NodeAddrs func() ([]netip.Addr, error)
 	// SendsFrom returns the address of the node that it sends from to another.
 	SendsFrom func(to netip.Addr) (netip.Addr, error)
+	// KubeProxies returns the node's kube-proxy processes; nil where nobody can tell.
+	KubeProxies func() ([]kubeproxy.Process, error)
 }
 
 // Verbs connects to HNS and returns the CNI verbs for a configuration.

@@ -17,6 +17,7 @@ type Windows struct{}
 // Adapters returns the adapters, in Windows' order.
 func (Windows) Adapters() ([]Adapter, error) {
 	var out []Adapter
+	forwards := forwarding()
 	err := eachAdapter(func(a *windows.IpAdapterAddresses) {
 		out = append(out, Adapter{
 			Name:         windows.UTF16PtrToString(a.FriendlyName),
@@ -25,9 +26,32 @@ func (Windows) Adapters() ([]Adapter, error) {
 			DefaultRoute: a.FirstGatewayAddress != nil,
 			Metric:       a.Ipv4Metric,
 			Addresses:    addresses(a),
+			IPv6:         setting(a.Flags&ipv6Enabled != 0),
+			Forwarding:   forwards[a.Luid],
 		})
 	})
 	return out, err
+}
+
+// ipv6Enabled is IP_ADAPTER_IPV6_ENABLED of IP_ADAPTER_ADDRESSES.
+const ipv6Enabled = 0x0100
+
+// forwarding returns what each IPv4 interface, by its LUID, does with packets for others.
+// It is empty where Windows does not tell, as Wine.
+func forwarding() map[uint64]Setting {
+	if iphlpapi.NewProc("GetIpInterfaceTable").Find() != nil {
+		return nil
+	}
+	var table *windows.MibIpInterfaceTable
+	if windows.GetIpInterfaceTable(windows.AF_INET, &table) != nil {
+		return nil
+	}
+	defer windows.FreeMibTable(unsafe.Pointer(table))
+	out := map[uint64]Setting{}
+	for _, row := range unsafe.Slice(&table.Table[0], table.NumEntries) {
+		out[row.InterfaceLuid] = setting(row.ForwardingEnabled != 0)
+	}
+	return out
 }
 
 func addresses(a *windows.IpAdapterAddresses) []netip.Addr {

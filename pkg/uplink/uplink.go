@@ -26,6 +26,28 @@ type Adapter struct {
 	Addresses []netip.Addr
 	// Metric is that of the adapter's IPv4 interface: the least is preferred.
 	Metric uint32
+	// IPv6 is whether IPv6 is bound to the adapter.
+	IPv6 Setting
+	// Forwarding is whether the node hands on IPv4 packets that come in by the adapter.
+	Forwarding Setting
+}
+
+// Setting is whether something is on, as far as the node tells.
+type Setting string
+
+// Values of a Setting.
+const (
+	Unknown Setting = ""
+	On      Setting = "on"
+	Off     Setting = "off"
+)
+
+// setting is the Setting of something that the node tells.
+func setting(on bool) Setting {
+	if on {
+		return On
+	}
+	return Off
 }
 
 // Rejection says why an adapter does not carry a network.
@@ -72,6 +94,15 @@ func Choose(adapters []Adapter) (string, []Rejection) {
 		return below, rejected
 	}
 	return best.Name, rejected
+}
+
+// Unusable says why no HNS network can be on an adapter that a configuration names, empty
+// when one can.
+func Unusable(a Adapter) string {
+	if a.Type == ethernet && !a.Up {
+		return "not connected"
+	}
+	return unbridged(a)
 }
 
 // Indirect reports whether an adapter is not named itself, but by an address of the node
@@ -127,15 +158,10 @@ const (
 // unfit says why an adapter cannot carry a network, empty when it can.
 func unfit(a Adapter, all []Adapter) string {
 	below, virtual := physical(a.Name)
+	why := unbridged(a)
 	switch {
-	case a.Type == loopback:
-		return "the loopback"
-	case a.Type == wifi:
-		return "Wi-Fi, which carries no virtual switch for pods"
-	case a.Type == ppp || a.Type == tunnel:
-		return "a VPN or tunnel"
-	case a.Type != ethernet:
-		return "no Ethernet adapter"
+	case why != "":
+		return why
 	case !a.Up:
 		return "not connected"
 	case !a.DefaultRoute:
@@ -144,6 +170,22 @@ func unfit(a Adapter, all []Adapter) string {
 		return fmt.Sprintf("of a virtual switch, and there is no adapter %q below it", below)
 	default:
 		return ""
+	}
+}
+
+// unbridged says why an adapter cannot be part of a virtual switch, empty when it can.
+func unbridged(a Adapter) string {
+	switch a.Type {
+	case ethernet:
+		return ""
+	case loopback:
+		return "the loopback"
+	case wifi:
+		return "Wi-Fi, which carries no virtual switch for pods"
+	case ppp, tunnel:
+		return "a VPN or tunnel"
+	default:
+		return "no Ethernet adapter"
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/cli"
 	"github.com/bulkhead-cni/bulkhead/pkg/cniplugin"
 	"github.com/bulkhead-cni/bulkhead/pkg/hcn/hcnwin"
+	"github.com/bulkhead-cni/bulkhead/pkg/kubeproxy"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
@@ -19,7 +20,10 @@ import (
 var version = "devel"
 
 func main() {
-	this := node.Node{OpenHNS: hcnwin.Open, Lock: nodelock.Acquire, Uplink: uplink.Windows{}, NodeAddrs: node.InterfaceAddrs, SendsFrom: node.SendsFrom}
+	this := node.Node{
+		OpenHNS: hcnwin.Open, Lock: nodelock.Acquire, Uplink: uplink.Windows{},
+		NodeAddrs: node.InterfaceAddrs, SendsFrom: node.SendsFrom, KubeProxies: kubeproxy.Running,
+	}
 	if os.Getenv("CNI_COMMAND") != "" {
 		cniplugin.Main(this, "CNI plugin bulkhead "+version)
 		return

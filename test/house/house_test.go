@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"pkg/hcn/hcnwin":       {"pkg/hcn", "pkg/hns"},
 	"pkg/nodelock":         {"pkg/adminonly"},
 	"pkg/adminonly":        {},
+	"pkg/kubeproxy":        {},
 	"pkg/offspring":        {},
 	"pkg/uplink":           {},
 	"pkg/plan":             {"pkg/problem", "pkg/config", "pkg/hcn", "pkg/hns", "pkg/acl"},
@@ -45,7 +46,7 @@ var mayImport = map[string][]string{
 	"pkg/network":          {"pkg/problem", "pkg/config", "pkg/hns", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/aclsync":          {"pkg/problem", "pkg/acl", "pkg/hns", "pkg/nodelock", "pkg/plan"},
 	"pkg/pod":              {"pkg/problem", "pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
-	"pkg/node":             {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/pod", "pkg/uplink"},
+	"pkg/node":             {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/kubeproxy", "pkg/network", "pkg/nodelock", "pkg/pod", "pkg/uplink"},
 	"pkg/failure":          {"pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/plan", "pkg/pod", "pkg/problem"},
 	"pkg/cniplugin":        {"pkg/config", "pkg/failure", "pkg/ipam", "pkg/hns", "pkg/network", "pkg/node", "pkg/pod"},
 	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
@@ -60,7 +61,7 @@ var mayImport = map[string][]string{
 	"pkg/hns/hnstest":      {"pkg/hns"},
 	"pkg/install":          {"pkg/adminonly", "pkg/config"},
 	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/failure", "pkg/hns", "pkg/install", "pkg/network", "pkg/node", "pkg/plan"},
-	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin", "pkg/node", "pkg/nodelock", "pkg/uplink"},
+	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin", "pkg/kubeproxy", "pkg/node", "pkg/nodelock", "pkg/uplink"},
 }
 
 // pure packages run the same everywhere: no files, no processes, no clock.
@@ -249,7 +250,7 @@ func checkSource(t *testing.T, path string) {
 			t.Errorf("%s does not begin with its licence", rel)
 		}
 		if strings.HasPrefix(line, "//go:build") && !mayHaveBuildTags(rel) {
-			t.Errorf("%s:%d: build tags belong into pkg/adminonly, pkg/hcn/hcnwin, pkg/nodelock, pkg/offspring, pkg/uplink, pkg/hnsemu/dataplane and test", rel, n)
+			t.Errorf("%s:%d: build tags belong into pkg/adminonly, pkg/hcn/hcnwin, pkg/kubeproxy, pkg/nodelock, pkg/offspring, pkg/uplink, pkg/hnsemu/dataplane and test", rel, n)
 		}
 	}
 	if n > limit {
@@ -258,8 +259,9 @@ func checkSource(t *testing.T, path string) {
 }
 
 // tagged are the folders where platform code may live. A lock of the node is the
-// platform's own, not HNS's, so it has its folder beside HNS's client.
-var tagged = []string{"pkg/adminonly/", "pkg/hcn/hcnwin/", "pkg/nodelock/", "pkg/offspring/", "pkg/uplink/", "pkg/hnsemu/dataplane/", "test/"}
+// platform's own, not HNS's, so it has its folder beside HNS's client; so have the
+// arguments of another process.
+var tagged = []string{"pkg/adminonly/", "pkg/hcn/hcnwin/", "pkg/kubeproxy/", "pkg/nodelock/", "pkg/offspring/", "pkg/uplink/", "pkg/hnsemu/dataplane/", "test/"}
 
 func mayHaveBuildTags(rel string) bool {
 	return slices.ContainsFunc(tagged, func(dir string) bool { return strings.HasPrefix(rel, dir) })
