@@ -55,7 +55,7 @@ const (
 	Conflists    Part = "conflists"
 	Reservations Part = "reservations"
 	Adapters     Part = "adapters"
-	KubeProxies  Part = "kube-proxy"
+	KubeProxies  Part = "kube-proxy processes"
 )
 
 // Failure says why a part of an Inventory is not whole.

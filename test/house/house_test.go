@@ -61,6 +61,7 @@ var mayImport = map[string][]string{
 	"pkg/hns/hnstest":      {"pkg/hns"},
 	"pkg/install":          {"pkg/adminonly", "pkg/config"},
 	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/failure", "pkg/hns", "pkg/install", "pkg/network", "pkg/node", "pkg/plan"},
+	"pkg/doctor":           {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/kubeproxy", "pkg/node", "pkg/plan", "pkg/uplink"},
 	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin", "pkg/kubeproxy", "pkg/node", "pkg/nodelock", "pkg/uplink"},
 }
 
@@ -182,6 +183,23 @@ func TestProductHasNoTestCode(t *testing.T) {
 			}
 			for _, d := range p.Deps {
 				if slices.ContainsFunc(testCode, func(prefix string) bool { return strings.HasPrefix(d+"/", prefix) }) {
+					t.Errorf("%s depends on %s", p.path(), d)
+				}
+			}
+		}
+	})
+}
+
+// Every pod's start waits for the verbs, so they do not pay for the command line.
+func TestVerbsDoWithoutCommands(t *testing.T) {
+	commands := []string{module + "pkg/cli", module + "pkg/doctor", "github.com/spf13/cobra"}
+	eachOS(t, func(t *testing.T, pkgs []pkg) {
+		for _, p := range pkgs {
+			if p.path() != "pkg/cniplugin" {
+				continue
+			}
+			for _, d := range commands {
+				if slices.Contains(p.Deps, d) {
 					t.Errorf("%s depends on %s", p.path(), d)
 				}
 			}
