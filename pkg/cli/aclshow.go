@@ -151,7 +151,7 @@ func table(w io.Writer, lines []line) error {
 			priority = strconv.Itoa(int(l.Priority))
 		}
 		fmt.Fprintln(tw, strings.Join([]string{
-			at, string(l.Direction), l.Action, l.Protocol, l.Remote, l.LocalPorts, l.RemotePorts, priority, l.Rule, l.From,
+			at, string(l.Direction), l.Action, l.Protocol, l.Local, l.Remote, l.LocalPorts, l.RemotePorts, priority, l.Rule, l.From,
 		}, "\t"))
 	}
 	return tw.Flush()
