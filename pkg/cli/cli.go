@@ -38,7 +38,7 @@ type Env struct {
 // StatusUsage. No arguments ask for help.
 func (e Env) Run(args []string) int {
 	root := e.root()
-	root.SetArgs(append([]string{}, args...)) // nil would be the process's
+	root.SetArgs(append([]string{}, codesLast(args)...)) // nil would be the process's
 	err := root.Execute()
 	if err == nil {
 		return 0
@@ -81,7 +81,10 @@ func (e Env) root() *cobra.Command {
 	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)
 	root.PersistentFlags().StringVarP(&s.output, "output", "o", "text", "`format` of the answer: text or json")
-	root.AddCommand(s.install(), s.uninstall(), s.acl(), s.network())
+	root.AddCommand(
+		s.install(), s.uninstall(), s.doctor(), s.list(), s.show(), s.explainCode(), s.gc(),
+		s.acl(), s.network(), s.netns(),
+	)
 	return root
 }
 

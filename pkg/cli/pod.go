@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,10 @@ type podFlags struct {
 
 func (p *podFlags) flags(c *cobra.Command) {
 	c.Flags().StringVar(&p.name, "pod", "", "`pod`: NAMESPACE/NAME, or the id of its sandbox or the beginning of it")
+	p.cacheFlag(c)
+}
+
+func (p *podFlags) cacheFlag(c *cobra.Command) {
 	c.Flags().StringVar(&p.cache, "cache-dir", `\var\lib\cni`, "`directory` where the runtime's libcni keeps results, which tells a pod's sandbox")
 }
 
@@ -58,31 +63,63 @@ func endpointsOf(i node.Inventory, pod podFlags) ([]hns.Endpoint, error) {
 	return out, nil
 }
 
-// sandboxes returns the ids of a pod's sandboxes from libcni's cache
-// (containernetworking/cni, libcni/api.go, cachedInfo).
+// sandboxes returns the ids of a pod's sandboxes.
 func sandboxes(cache, namespace, name string) ([]string, error) {
+	known, err := results(cache)
+	if err != nil {
+		return nil, fmt.Errorf("%w, or give the sandbox's id", err)
+	}
+	var ids []string
+	for id, r := range known {
+		if r.Namespace == namespace && r.Name == name {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("%s/%s: %w, as the runtime's results in %s tell", namespace, name, errNoPod, filepath.Join(cache, "results"))
+	}
+	return ids, nil
+}
+
+// result is what the runtime keeps of an ADD.
+type result struct {
+	// Namespace and Name are the pod's, empty where the runtime did not say.
+	Namespace, Name string
+	// Since is when ADD was done.
+	Since time.Time
+}
+
+// results returns what libcni's cache (containernetworking/cni, libcni/api.go, cachedInfo)
+// tells of each sandbox, by its id.
+func results(cache string) (map[string]result, error) {
 	dir := filepath.Join(cache, "results")
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%w; --cache-dir tells where the runtime keeps its results, or give the sandbox's id", err)
+		return nil, fmt.Errorf("%w; --cache-dir tells where the runtime keeps its results", err)
 	}
-	var ids []string
+	out := map[string]result{}
 	for _, f := range files {
 		var info struct {
 			ContainerID string
 			CNIArgs     [][2]string
 		}
 		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
-		if err != nil || json.Unmarshal(text, &info) != nil {
+		if err != nil || json.Unmarshal(text, &info) != nil || info.ContainerID == "" {
 			continue // deleted since the directory was read, or not the runtime's
 		}
-		if slices.Contains(info.CNIArgs, [2]string{"K8S_POD_NAMESPACE", namespace}) &&
-			slices.Contains(info.CNIArgs, [2]string{"K8S_POD_NAME", name}) && info.ContainerID != "" {
-			ids = append(ids, info.ContainerID)
+		var r result
+		for _, arg := range info.CNIArgs {
+			switch arg[0] {
+			case "K8S_POD_NAMESPACE":
+				r.Namespace = arg[1]
+			case "K8S_POD_NAME":
+				r.Name = arg[1]
+			}
 		}
+		if stat, err := f.Info(); err == nil {
+			r.Since = stat.ModTime()
+		}
+		out[info.ContainerID] = r
 	}
-	if len(ids) == 0 {
-		return nil, fmt.Errorf("%s/%s: %w, as the runtime's results in %s tell", namespace, name, errNoPod, dir)
-	}
-	return ids, nil
+	return out, nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +134,36 @@ func TestHealthy(t *testing.T) {
 	for name, i := range map[string]*node.Inventory{"l2bridge": healthy(t), "overlay": overlay, "nat": dev} {
 		if found := doctor.Judge(*i); len(found) > 0 {
 			t.Errorf("%s: %+v", name, found)
+		}
+	}
+}
+
+// Nothing is wrong with the conflists that Bulkhead comes with.
+func TestShippedConflists(t *testing.T) {
+	files, err := filepath.Glob("../../plugins/bulkhead/conf/*.conflist")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, err := config.OurPlugins(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := node.Inventory{At: now, Version: hns.Version{Major: 15}}
+		list := node.Conflist{Path: file, Encoding: node.UTF8, List: true}
+		for _, p := range ours {
+			list.Types = append(list.Types, p.Type())
+			list.Plugins = append(list.Plugins, parsed(t, string(p.Stdin())))
+		}
+		i.Conflists = []node.Conflist{list}
+		for _, f := range doctor.Judge(i) {
+			if !strings.HasPrefix(f.ID, "network.") { // there is none yet
+				t.Errorf("%s: %+v", file, f)
+			}
 		}
 	}
 }

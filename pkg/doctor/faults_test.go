@@ -77,7 +77,7 @@ var faults = []fault{
 		},
 	},
 	{
-		name: "adapters cannot be read", id: "unread", severity: doctor.Warning, want: []string{"adapters", "no table"},
+		name: "adapters cannot be read", id: "node.unread", severity: doctor.Warning, want: []string{"adapters", "no table"},
 		plant: func(_ *testing.T, i *node.Inventory) {
 			i.Adapters, i.Failures = nil, []node.Failure{{Part: node.Adapters, Err: errors.New("no table")}}
 		},

@@ -20,7 +20,7 @@ func (e *exam) service() {
 	case err == nil:
 		e.version()
 	case errors.Is(err, hns.ErrUnsupported):
-		e.add(Error, "hns.old", "this node's HNS does not tell its version, so it is older than Bulkhead needs.", firstLine(err), "install the updates of Windows Server 2019, or a newer Windows")
+		e.add(Error, "hns.old", "this node has no HNS, or one that is older than Bulkhead needs, which is 9.2.", firstLine(err), "Install-WindowsFeature Containers, or install the updates of Windows Server 2019")
 	case errors.Is(err, hns.ErrUnavailable):
 		e.add(Error, "hns.stopped", "HNS does not run, so no pod starts or ends.", firstLine(err), "Start-Service hns")
 	case errors.Is(err, hns.ErrBusy):
@@ -55,7 +55,7 @@ func (e *exam) version() {
 func (e *exam) parts() {
 	for _, p := range []node.Part{node.Reservations, node.Adapters, node.KubeProxies} {
 		if err := e.Err(p); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			e.add(Warning, "unread", fmt.Sprintf("the node's %s could not be read, and are not judged.", p), firstLine(err), "run bulkhead doctor as an administrator")
+			e.add(Warning, "node.unread", fmt.Sprintf("the node's %s could not be read, and are not judged.", p), firstLine(err), "run bulkhead doctor as an administrator")
 		}
 	}
 }

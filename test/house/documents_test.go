@@ -148,6 +148,39 @@ func TestReferenceNamesEveryErrorCode(t *testing.T) {
 	}
 }
 
+// What doctor finds is explained, and nothing else is.
+func TestTroubleshootingNamesEveryFinding(t *testing.T) {
+	const page = "plugins/bulkhead/TROUBLESHOOTING.md"
+	id := regexp.MustCompile(`"((?:hns|node|conflist|capability|network|adapter|gateway|forwarding|ipv6|endpoint|ipam|namespace|address|kubeproxy)\.\w+)"`)
+	files, err := filepath.Glob(filepath.Join(root, "pkg/doctor/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, f := range files {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		for _, m := range id.FindAllStringSubmatch(document(t, strings.TrimPrefix(filepath.ToSlash(f), root+"/")), -1) {
+			found[m[1]] = true
+		}
+	}
+	if len(found) < 35 {
+		t.Fatalf("found only %d ids in the source", len(found))
+	}
+	_, table, _ := strings.Cut(document(t, page), "\n## What doctor finds\n")
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if !strings.Contains(table, "`"+name+"`") {
+			t.Errorf("%s does not explain %s", page, name)
+		}
+	}
+	for _, m := range regexp.MustCompile("`(\\w+\\.\\w+)`").FindAllStringSubmatch(table, -1) {
+		if !found[m[1]] && m[1] != "network.adapter" {
+			t.Errorf("%s explains %s, which doctor does not find", page, m[1])
+		}
+	}
+}
+
 // Every promise of security names tests that there are.
 func TestSecurityNamesItsTests(t *testing.T) {
 	named := regexp.MustCompile("`((?:Test|Benchmark)\\w+)`").FindAllStringSubmatch(document(t, "plugins/bulkhead/SECURITY.md"), -1)

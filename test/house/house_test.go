@@ -60,7 +60,7 @@ var mayImport = map[string][]string{
 	"pkg/hnsemu/emuclient": {"pkg/hnsemu", "pkg/hns", "pkg/hcn"},
 	"pkg/hns/hnstest":      {"pkg/hns"},
 	"pkg/install":          {"pkg/adminonly", "pkg/config"},
-	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/failure", "pkg/hns", "pkg/install", "pkg/network", "pkg/node", "pkg/plan"},
+	"pkg/cli":              {"pkg/acl", "pkg/config", "pkg/doctor", "pkg/failure", "pkg/hns", "pkg/install", "pkg/ipam", "pkg/network", "pkg/node", "pkg/plan"},
 	"pkg/doctor":           {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/kubeproxy", "pkg/node", "pkg/plan", "pkg/uplink"},
 	"plugins/bulkhead":     {"pkg/cli", "pkg/cniplugin", "pkg/hcn/hcnwin", "pkg/kubeproxy", "pkg/node", "pkg/nodelock", "pkg/uplink"},
 }
