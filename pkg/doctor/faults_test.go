@@ -262,8 +262,20 @@ var faults = []fault{
 		plant: func(_ *testing.T, i *node.Inventory) { i.Adapters[2].Forwarding = uplink.Off },
 	},
 	{
-		name: "IPv6 is off", id: "ipv6.off", severity: doctor.Error, want: []string{"DisabledComponents 0", "vEthernet (Ethernet), vEthernet (podnet_ep)"},
-		plant: func(_ *testing.T, i *node.Inventory) { i.Adapters[1].IPv6, i.Adapters[2].IPv6 = uplink.Off, uplink.Off },
+		name: "IPv6 is off", id: "ipv6.off", severity: doctor.Error, want: []string{"DisabledComponents of Tcpip6 is 0xff", "Remove-ItemProperty"},
+		plant: func(_ *testing.T, i *node.Inventory) { i.DisabledComponents = 0xff },
+	},
+	{
+		name: "HNS was restarted", id: "namespace.cutOff", severity: doctor.Error, want: []string{"holds 10.1.0.10 for it", "crictl stopp " + sandbox(1)}, beside: []string{"ipam.leaked"},
+		plant: func(_ *testing.T, i *node.Inventory) {
+			i.Endpoints, i.Namespaces[1].Endpoints = i.Endpoints[:1], nil
+		},
+	},
+	{
+		name: "a container without an interface", id: "namespace.cutOff", severity: doctor.Note, want: []string{"the containers c9"},
+		plant: func(_ *testing.T, i *node.Inventory) {
+			i.Namespaces = append(i.Namespaces, hns.Namespace{ID: "ns9", Containers: []string{"c9"}})
+		},
 	},
 	{
 		name: "IPv6 is off where pods need it", id: "ipv6.adapter", severity: doctor.Error, want: []string{"Enable-NetAdapterBinding -Name 'vEthernet (Ethernet)'"},

@@ -211,24 +211,9 @@ func removeEndpoint(x hns.Endpoint) string {
 // machine judges IPv6, which HNS needs whether pods have it or not (Microsoft, "Advanced
 // network options in Windows").
 func (e *exam) machine() {
-	var off []string
-	all := true
-	for _, a := range e.Adapters {
-		_, switched := e.adapterNamed(uplink.SwitchInterface(a.Name))
-		if uplink.Unusable(a) != "" || switched || a.IPv6 == uplink.Unknown {
-			continue // below a switch an adapter has no protocol of its own
-		}
-		all = all && a.IPv6 == uplink.Off
-		if a.IPv6 == uplink.Off {
-			off = append(off, a.Name)
-		}
-	}
-	if len(off) == 0 {
-		return
-	}
-	if all {
-		e.add(Error, "ipv6.off", "IPv6 is off on this node, and HNS needs it to make containers' interfaces.", "no IPv6 on "+listed(off),
-			`Set-ItemProperty HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip6\Parameters DisabledComponents 0, then Restart-Computer`)
+	if e.DisabledComponents&uplink.NoIPv6 != 0 {
+		e.add(Error, "ipv6.off", "IPv6 is off on this node, and HNS needs it to make containers' interfaces.", fmt.Sprintf("DisabledComponents of Tcpip6 is 0x%x", e.DisabledComponents),
+			`Remove-ItemProperty HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip6\Parameters DisabledComponents, then Restart-Computer`)
 		return
 	}
 	for _, c := range plugins(e.Inventory) {

@@ -28,7 +28,27 @@ func (e *exam) pods() {
 		e.idle(p, again)
 		e.unreserved(p, again)
 	}
+	e.cutOff()
 	e.reservations()
+}
+
+// cutOff judges containers in a namespace that lost its endpoints, as it does when HNS is
+// restarted (microsoft/Windows-Containers#278): nobody attaches new ones.
+func (e *exam) cutOff() {
+	for _, ns := range e.Namespaces {
+		if len(ns.Endpoints) > 0 || len(ns.Containers) == 0 || ns.Compartment == hostCompartment {
+			continue
+		}
+		at := slices.IndexFunc(e.Reservations, func(r ipam.Reservation) bool { return slices.Contains(ns.Containers, r.Attachment.ContainerID) })
+		if at < 0 {
+			e.add(Note, "namespace.cutOff", "a container has no interface, as HNS takes when it is restarted; one that asked for none looks so, too.",
+				fmt.Sprintf("namespace %s has no endpoint, and the containers %s", ns.ID, listed(ns.Containers)), "crictl stopp with the pod's sandbox, and kubelet makes the pod anew")
+			continue
+		}
+		r := e.Reservations[at]
+		e.add(Error, "namespace.cutOff", "a pod has lost its interface, as when HNS is restarted, and gets no other.",
+			fmt.Sprintf("namespace %s of %s has no endpoint, but host-local holds %s for it", ns.ID, r.Attachment.ContainerID, r.Addr), "crictl stopp "+r.Attachment.ContainerID+", and kubelet makes the pod anew")
+	}
 }
 
 // twice judges addresses that two endpoints of a network have. Each pair is told once.

@@ -53,7 +53,7 @@ func (e *exam) version() {
 
 // parts tells what could not be looked at and so is not judged.
 func (e *exam) parts() {
-	for _, p := range []node.Part{node.Reservations, node.Adapters, node.KubeProxies} {
+	for _, p := range []node.Part{node.Reservations, node.Adapters, node.KubeProxies, node.Registry} {
 		if err := e.Err(p); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			e.add(Warning, "node.unread", fmt.Sprintf("the node's %s could not be read, and are not judged.", p), firstLine(err), "run bulkhead doctor as an administrator")
 		}

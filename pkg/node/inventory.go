@@ -40,7 +40,9 @@ type Inventory struct {
 	Adapters     []uplink.Adapter
 	// KubeProxies are the node's kube-proxy processes, usually one.
 	KubeProxies []kubeproxy.Process
-	Failures    []Failure
+	// DisabledComponents are the parts of IPv6 that the registry turns off.
+	DisabledComponents uint32
+	Failures           []Failure
 }
 
 // Part is what of an Inventory could not be read.
@@ -56,6 +58,7 @@ const (
 	Reservations Part = "reservations"
 	Adapters     Part = "adapters"
 	KubeProxies  Part = "kube-proxy processes"
+	Registry     Part = "settings in the registry"
 )
 
 // Failure says why a part of an Inventory is not whole.
@@ -164,6 +167,10 @@ func (n Node) Inventory(ctx context.Context, confDirs ...string) Inventory {
 	if n.KubeProxies != nil {
 		out.KubeProxies, err = n.KubeProxies()
 		note(KubeProxies, err)
+	}
+	if n.DisabledComponents != nil {
+		out.DisabledComponents, err = n.DisabledComponents()
+		note(Registry, err)
 	}
 	return out
 }

@@ -93,10 +93,11 @@ func TestInventory(t *testing.T) {
 	write(t, filepath.Join(data, "net1"), "10.1.0.99", "") // as a crash leaves it
 
 	n.KubeProxies = func() ([]kubeproxy.Process, error) { return []kubeproxy.Process{{PID: 7}}, nil }
+	n.DisabledComponents = func() (uint32, error) { return 0x20, nil }
 	before := time.Now()
 	got := n.Inventory(t.Context(), conf)
-	if got.At.Before(before) || len(got.KubeProxies) != 1 {
-		t.Errorf("at %v, kube-proxy %+v", got.At, got.KubeProxies)
+	if got.At.Before(before) || len(got.KubeProxies) != 1 || got.DisabledComponents != 0x20 {
+		t.Errorf("at %v, kube-proxy %+v, IPv6 %#x", got.At, got.KubeProxies, got.DisabledComponents)
 	}
 	if len(got.Failures) > 0 {
 		t.Errorf("failures: %v", got.Failures)
@@ -163,6 +164,8 @@ func checkConflists(t *testing.T, got []node.Conflist) {
 func TestInventoryOfABrokenNode(t *testing.T) {
 	host, n := onEmulator(t)
 	n.Uplink = machine{errors.New("no table")}
+	n.KubeProxies = func() ([]kubeproxy.Process, error) { return nil, errors.New("no processes") }
+	n.DisabledComponents = func() (uint32, error) { return 0, errors.New("no registry") }
 	if err := host.StopService(); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +175,7 @@ func TestInventoryOfABrokenNode(t *testing.T) {
 			t.Errorf("%s: %v, want %v", part, err, want)
 		}
 	}
-	if got.Err(node.Adapters) == nil || got.Err(node.Reservations) != nil {
+	if got.Err(node.Adapters) == nil || got.Err(node.KubeProxies) == nil || got.Err(node.Registry) == nil || got.Err(node.Reservations) != nil {
 		t.Errorf("failures %v", got.Failures)
 	}
 }

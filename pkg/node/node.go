@@ -32,6 +32,9 @@ type Node struct {
 	SendsFrom func(to netip.Addr) (netip.Addr, error)
 	// KubeProxies returns the node's kube-proxy processes; nil where nobody can tell.
 	KubeProxies func() ([]kubeproxy.Process, error)
+	// DisabledComponents returns which parts of IPv6 the registry turns off; nil where
+	// there is none.
+	DisabledComponents func() (uint32, error)
 }
 
 // Verbs connects to HNS and returns the CNI verbs for a configuration.

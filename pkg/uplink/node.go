@@ -18,6 +18,10 @@ type Node interface {
 	AddRoute(r Route, name string) error
 }
 
+// NoIPv6 is the bit of DisabledComponents that turns IPv6 off on all interfaces but
+// tunnels and the loopback.
+const NoIPv6 = 0x10
+
 // Route is a route of the node itself.
 type Route struct {
 	Destination netip.Prefix

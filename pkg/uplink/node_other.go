@@ -15,6 +15,9 @@ type Windows struct{}
 
 var errElsewhere = fmt.Errorf("this is not Windows: %w", errors.ErrUnsupported)
 
+// DisabledComponents fails.
+func DisabledComponents() (uint32, error) { return 0, errElsewhere }
+
 // Adapters fails.
 func (Windows) Adapters() ([]Adapter, error) { return nil, errElsewhere }
 

@@ -33,6 +33,14 @@ func (Windows) Adapters() ([]Adapter, error) {
 	return out, err
 }
 
+// setting is the Setting of something that Windows tells.
+func setting(on bool) Setting {
+	if on {
+		return On
+	}
+	return Off
+}
+
 // ipv6Enabled is IP_ADAPTER_IPV6_ENABLED of IP_ADAPTER_ADDRESSES.
 const ipv6Enabled = 0x0100
 

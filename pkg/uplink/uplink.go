@@ -42,14 +42,6 @@ const (
 	Off     Setting = "off"
 )
 
-// setting is the Setting of something that the node tells.
-func setting(on bool) Setting {
-	if on {
-		return On
-	}
-	return Off
-}
-
 // Rejection says why an adapter does not carry a network.
 type Rejection struct {
 	Name, Why string

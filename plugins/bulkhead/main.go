@@ -23,6 +23,7 @@ func main() {
 	this := node.Node{
 		OpenHNS: hcnwin.Open, Lock: nodelock.Acquire, Uplink: uplink.Windows{},
 		NodeAddrs: node.InterfaceAddrs, SendsFrom: node.SendsFrom, KubeProxies: kubeproxy.Running,
+		DisabledComponents: uplink.DisabledComponents,
 	}
 	if os.Getenv("CNI_COMMAND") != "" {
 		cniplugin.Main(this, "CNI plugin bulkhead "+version)
