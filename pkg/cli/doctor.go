@@ -12,10 +12,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/doctor"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 )
@@ -138,7 +138,7 @@ func rewrite(file string) error {
 	if err != nil {
 		return err
 	}
-	text = plain(text)
+	text = config.Decoded(text)
 	if !json.Valid(text) {
 		return errors.New("its text is not JSON")
 	}
@@ -156,26 +156,4 @@ func rewrite(file string) error {
 		return errors.Join(err, os.Remove(next.Name()))
 	}
 	return nil
-}
-
-// plain returns text as UTF-8 without a byte order mark.
-func plain(text []byte) []byte {
-	const unit, byteBits = 2, 8
-	switch {
-	case len(text) < unit:
-		return text
-	case text[0] == 0xef && text[1] == 0xbb:
-		return []byte(strings.TrimPrefix(string(text), "\ufeff"))
-	case text[0] != 0xff && text[0] != 0xfe && text[0] != 0 && text[1] != 0:
-		return text
-	}
-	high, low := 1, 0 // little endian, which Windows writes
-	if text[0] == 0xfe || text[0] == 0 {
-		high, low = 0, 1
-	}
-	var units []uint16
-	for ; len(text) >= unit; text = text[unit:] {
-		units = append(units, uint16(text[high])<<byteBits|uint16(text[low]))
-	}
-	return []byte(strings.TrimPrefix(string(utf16.Decode(units)), "\ufeff"))
 }

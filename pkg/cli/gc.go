@@ -24,7 +24,7 @@ func (s *session) gc() *cobra.Command {
 		Short: "Show what pods left behind on this node, and remove what is surely stale",
 		Long: "Show the endpoints of Bulkhead's own that are in no namespace, the addresses that host-local holds for no endpoint,\n" +
 			"and the empty namespaces. --yes removes what is surely stale, as DEL does: the endpoint first, then its address.\n" +
-			"Sure is what nothing that lives needs and what no ADD can be making. Of a namespace that is never sure:\n" +
+			"Sure is what nothing that lives needs and what no ADD can be making. An empty namespace never is:\n" +
 			"bulkhead netns delete removes one.",
 		Example: "  bulkhead gc\n  bulkhead gc --yes",
 		Args:    cobra.NoArgs,

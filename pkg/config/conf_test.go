@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"unicode/utf16"
 )
 
 // TestShippedConflists parses the examples that ship beside the plugin, each
@@ -67,4 +68,34 @@ func parseConflist(t *testing.T, file string) int {
 		}
 	}
 	return n
+}
+
+// Whatever Windows wrote, the text is the same.
+func TestDecoded(t *testing.T) {
+	const want = `{"name": "n\u00e4"}`
+	wide := func(big bool) []byte {
+		var out []byte
+		for _, u := range utf16.Encode([]rune(want)) {
+			if big {
+				out = append(out, byte(u>>8), byte(u))
+			} else {
+				out = append(out, byte(u), byte(u>>8))
+			}
+		}
+		return out
+	}
+	for name, text := range map[string][]byte{
+		"UTF-8": []byte(want), "marked": []byte("\xef\xbb\xbf" + want),
+		"little": append([]byte{0xff, 0xfe}, wide(false)...), "big": append([]byte{0xfe, 0xff}, wide(true)...),
+		"little without a mark": wide(false), "big without a mark": wide(true),
+	} {
+		if got := string(Decoded(text)); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for text, want := range map[string]string{"": "", "{": "{", "\xff\xfe": "", "\xff\xfe{": "", "\x00": "\x00"} {
+		if got := string(Decoded([]byte(text))); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
 }

@@ -4,12 +4,14 @@ package config
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/containernetworking/cni/pkg/utils"
 )
@@ -69,13 +71,35 @@ func position(stdin []byte, offset int64) (line, column int) {
 // redirection and Out-File write UTF-16, and its "-Encoding utf8" a mark: json's own
 // error about them shows only an odd character. UTF-16 is an ErrSyntax.
 func plainText(text []byte) ([]byte, error) {
-	const unit = 2 // bytes of one UTF-16 code unit; ASCII has a zero in it
-	utf16 := bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
-		len(text) >= unit && (text[0] == 0 || text[1] == 0)
-	if utf16 {
+	if isUTF16(text) {
 		return nil, &Error{Problem: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark, in PowerShell by [IO.File]::WriteAllText", Err: ErrSyntax}
 	}
 	return bytes.TrimPrefix(text, byteOrderMark), nil
+}
+
+// unit is how many bytes UTF-16 has for most characters. One of ASCII's has a zero in it.
+const unit = 2
+
+func isUTF16(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
+		len(text) >= unit && (text[0] == 0 || text[1] == 0)
+}
+
+// Decoded returns a text as UTF-8 without a byte order mark, whichever way Windows wrote
+// it. A runtime does not do that for a file: it is for telling what the file means.
+func Decoded(text []byte) []byte {
+	if !isUTF16(text) {
+		return bytes.TrimPrefix(text, byteOrderMark)
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if text[0] == 0xfe || text[0] == 0 {
+		order = binary.BigEndian
+	}
+	var units []uint16
+	for ; len(text) >= unit; text = text[unit:] {
+		units = append(units, order.Uint16(text))
+	}
+	return bytes.TrimPrefix([]byte(string(utf16.Decode(units))), byteOrderMark)
 }
 
 // byteOrderMark is that of UTF-8.

@@ -70,7 +70,7 @@ func Leftovers(i node.Inventory) []Leftover {
 	}
 	for _, ns := range i.Namespaces {
 		if len(ns.Endpoints) == 0 && len(ns.Containers) == 0 && ns.Compartment != hostCompartment {
-			out = append(out, Leftover{Kind: LeftNamespace, ID: ns.ID, Why: "it has neither an endpoint nor a container, as long as a pod just begins"})
+			out = append(out, Leftover{Kind: LeftNamespace, ID: ns.ID, Why: "it has neither an endpoint nor a container; that of a pod that just begins looks so, too"})
 		}
 	}
 	return out

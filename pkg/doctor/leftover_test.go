@@ -73,7 +73,7 @@ func TestLeftovers(t *testing.T) {
 			leaked(i, sandbox(3), time.Hour)
 			i.Reservations[1].Attachment.IfName = ""
 		}, doctor.LeftAddress, false, "names no interface"},
-		{"namespace", func(i *node.Inventory) { i.Namespaces = append(i.Namespaces, hns.Namespace{ID: "ns9"}) }, doctor.LeftNamespace, false, "as long as a pod just begins"},
+		{"namespace", func(i *node.Inventory) { i.Namespaces = append(i.Namespaces, hns.Namespace{ID: "ns9"}) }, doctor.LeftNamespace, false, "just begins"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -212,7 +212,7 @@ func readConflists(dir string) ([]Conflist, error) {
 		text, err := os.ReadFile(list.Path)
 		if err == nil {
 			list.Encoding = encodingOf(text)
-			err = list.parse(text)
+			err = list.parse(config.Decoded(text)) // what it means, though a runtime cannot read it
 		}
 		list.Err = err
 		out = append(out, list)
