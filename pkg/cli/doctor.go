@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,6 +53,20 @@ func (s *session) doctor() *cobra.Command {
 	return c
 }
 
+const (
+	// lookTime bounds a look at the node: an HNS that hangs does so at each call.
+	lookTime = time.Minute
+	// moment is longer than an ADD or a DEL takes between two of its changes.
+	moment = time.Second
+)
+
+// look reads all facts of the node once.
+func (s *session) look(ctx context.Context, dirs []string) node.Inventory {
+	limited, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	return s.Node.Inventory(limited, dirs...)
+}
+
 // diagnosis is what doctor prints.
 type diagnosis struct {
 	Findings []doctor.Finding `json:"findings"`
@@ -61,12 +77,21 @@ type diagnosis struct {
 }
 
 func (s *session) examine(ctx context.Context, dirs []string, fix bool) error {
-	i := s.Node.Inventory(ctx, dirs...)
-	d := diagnosis{Findings: doctor.Judge(i)}
+	d := diagnosis{}
+	i := s.look(ctx, dirs)
+	d.Findings = doctor.Judge(i)
 	if fix {
 		s.fix(ctx, i, &d)
-		i = s.Node.Inventory(ctx, dirs...)
+		i = s.look(ctx, dirs)
 		d.Findings = doctor.Judge(i)
+	}
+	if slices.ContainsFunc(d.Findings, doctor.Finding.Momentary) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(moment):
+		}
+		i = s.look(ctx, dirs)
+		d.Findings = doctor.Lasting(d.Findings, doctor.Judge(i))
 	}
 	if d.Findings == nil {
 		d.Findings = []doctor.Finding{}

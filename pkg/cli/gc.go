@@ -36,7 +36,7 @@ func (s *session) gc() *cobra.Command {
 }
 
 func (s *session) sweep(ctx context.Context, dirs []string, yes bool) error {
-	i := s.Node.Inventory(ctx, dirs...)
+	i := s.look(ctx, dirs)
 	if err := errors.Join(i.Err(node.HNS), i.Err(node.Endpoints), i.Err(node.Conflists), i.Err(node.Reservations)); err != nil {
 		return failed{fmt.Errorf("not all is known of this node, so nothing is stale for sure (--conf-dir tells where the conflists are): %w", err)}
 	}

@@ -90,7 +90,7 @@ func (a aclSummary) String() string {
 }
 
 func (s *session) listPods(ctx context.Context, pods podFlags, dirs []string) error {
-	i := s.Node.Inventory(ctx, dirs...)
+	i := s.look(ctx, dirs)
 	if err := errors.Join(i.Err(node.HNS), i.Err(node.Endpoints)); err != nil {
 		return failed{err}
 	}

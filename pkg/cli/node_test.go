@@ -173,6 +173,15 @@ func TestDoctor(t *testing.T) {
 	m.wants(0, "doctor -o json", `"findings": []`)
 	m.lose(2, m.pod(2))
 	m.wants(0, "doctor", "WARNING endpoint.stale", "bulkhead gc --yes")
+	if err := os.Rename(filepath.Join(m.data, "podnet", "10.1.0.10"), filepath.Join(m.data, "kept")); err != nil {
+		t.Fatal(err)
+	}
+	m.wants(1, "doctor", "ERROR endpoint.unreserved", "10.1.0.10")
+	back := time.AfterFunc(100*time.Millisecond, func() {
+		_ = os.Rename(filepath.Join(m.data, "kept"), filepath.Join(m.data, "podnet", "10.1.0.10"))
+	})
+	defer back.Stop()
+	m.wants(0, "doctor", "WARNING endpoint.stale") // it was at work
 	if err := m.host.StopService(); err != nil {
 		t.Fatal(err)
 	}

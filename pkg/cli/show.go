@@ -39,7 +39,7 @@ func (s *session) show() *cobra.Command {
 		}
 		known, _ := results(pod.cache) // without it the sandboxes' ids are left
 		var out []string
-		for _, r := range rowsOf(s.Node.Inventory(c.Context()), known) {
+		for _, r := range rowsOf(s.look(c.Context(), nil), known) {
 			if out = append(out, r.ContainerID); r.Name != "" {
 				out[len(out)-1] = r.label()
 			}
@@ -66,7 +66,7 @@ type details struct {
 }
 
 func (s *session) describe(ctx context.Context, pod podFlags, dirs []string) error {
-	i := s.Node.Inventory(ctx, dirs...)
+	i := s.look(ctx, dirs)
 	if err := errors.Join(i.Err(node.HNS), i.Err(node.Endpoints)); err != nil {
 		return failed{err}
 	}

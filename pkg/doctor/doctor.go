@@ -74,6 +74,21 @@ func Judge(i node.Inventory) []Finding {
 	return e.found
 }
 
+// momentary are the ids of what can also be seen in the middle of an ADD or a DEL, which
+// change HNS and host-local one after the other.
+var momentary = []string{"endpoint.noAddress", "endpoint.idle", "endpoint.unreserved", "address.twice", "address.remote", "namespace.cutOff"}
+
+// Momentary reports whether a second look may not find it any more, though nobody cured it.
+func (f Finding) Momentary() bool { return slices.Contains(momentary, f.ID) }
+
+// Lasting returns the findings of the second of two looks at a node without those of the
+// moment alone.
+func Lasting(first, second []Finding) []Finding {
+	return slices.DeleteFunc(slices.Clone(second), func(f Finding) bool {
+		return f.Momentary() && !slices.ContainsFunc(first, func(was Finding) bool { return was.ID == f.ID && was.Evidence == f.Evidence })
+	})
+}
+
 func (s Severity) rank() int { return slices.Index([]Severity{Error, Warning, Note}, s) }
 
 // exam is one look at a node and what was found so far.

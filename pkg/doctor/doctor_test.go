@@ -219,3 +219,35 @@ func TestOrder(t *testing.T) {
 		t.Errorf("got  %v\nwant %s", got, want)
 	}
 }
+
+// What is seen of one pod in one look alone was an ADD or a DEL at work.
+func TestLasting(t *testing.T) {
+	find := func(plant func(i *node.Inventory)) []doctor.Finding {
+		i := healthy(t)
+		plant(i)
+		return doctor.Judge(*i)
+	}
+	nothing := find(func(*node.Inventory) {})
+	unreserved := find(func(i *node.Inventory) { i.Reservations = nil })
+	another := find(func(i *node.Inventory) { pod2(i); i.Reservations = i.Reservations[:1] })
+	off := find(func(i *node.Inventory) { i.DisabledComponents = 0xff })
+	for _, tt := range []struct {
+		name          string
+		first, second []doctor.Finding
+		want          int
+	}{
+		{"nothing", nothing, nothing, 0},
+		{"it began", nothing, unreserved, 0},
+		{"it ended", unreserved, nothing, 0},
+		{"it lasts", unreserved, unreserved, 1},
+		{"another pod", unreserved, another, 0},
+		{"no verb does that", nothing, off, 1},
+	} {
+		if got := doctor.Lasting(tt.first, tt.second); len(got) != tt.want {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+	}
+	if len(unreserved) != 1 || len(another) != 1 || !unreserved[0].Momentary() || off[0].Momentary() {
+		t.Errorf("found %v, %v, %v", unreserved, another, off)
+	}
+}
