@@ -5,8 +5,8 @@ package cli
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -33,8 +33,12 @@ func (s *session) explainCode() *cobra.Command {
 	return c
 }
 
-// negative is a code as .NET prints it, which would be taken for flags.
-var negative = regexp.MustCompile(`^-\d{2,}$`)
+// isNegative reports whether an argument is a code as .NET prints it, which would be taken
+// for flags.
+func isNegative(arg string) bool {
+	n, err := strconv.Atoi(arg)
+	return err == nil && n < 0
+}
 
 // codesLast moves negative codes behind "--", where no flags are.
 func codesLast(args []string) []string {
@@ -43,7 +47,7 @@ func codesLast(args []string) []string {
 	}
 	var out, codes []string
 	for _, a := range args {
-		if negative.MatchString(a) {
+		if isNegative(a) {
 			codes = append(codes, a)
 			continue
 		}

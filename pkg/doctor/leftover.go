@@ -5,7 +5,6 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -150,9 +149,13 @@ func doubted(i node.Inventory, all []pod, left Leftover) Leftover {
 	return left
 }
 
-// sandboxID is what containerd and CRI-O call sandboxes. Others reserve addresses by names,
-// such as kube-proxy's source VIP (rancher/rke2, kubernetes-sigs/sig-windows-tools).
-var sandboxID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+// isSandbox reports whether an id is one that containerd and CRI-O give to sandboxes, 64
+// digits of hex. Others reserve addresses by names, such as kube-proxy's source VIP
+// (rancher/rke2, kubernetes-sigs/sig-windows-tools).
+func isSandbox(id string) bool {
+	const digits = 64
+	return len(id) == digits && strings.Trim(id, "0123456789abcdef") == ""
+}
 
 func leftAddresses(i node.Inventory, all []pod) []Leftover {
 	var out []Leftover
@@ -167,7 +170,7 @@ func leftAddresses(i node.Inventory, all []pod) []Leftover {
 		switch {
 		case !isOld(i, r):
 			left.Why = "it is reserved for no endpoint, but so lately that an ADD may be making it"
-		case !sandboxID.MatchString(a.ContainerID):
+		case !isSandbox(a.ContainerID):
 			left.Why = "it is reserved for " + a.ContainerID + ", which is no sandbox's id: another program may have it, such as for kube-proxy's source VIP"
 		case a.IfName == "":
 			left.Why = "it is reserved for no endpoint, but its file names no interface"
