@@ -13,6 +13,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/doctor"
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
 )
@@ -92,7 +93,7 @@ func (s *session) collect(ctx context.Context, i node.Inventory) []removal {
 		r := removal{Leftover: l}
 		c, known := doctor.ForNetwork(i, l.Network)
 		if known {
-			r.err = s.del(ctx, c, l.Attachment())
+			r.err = s.del(ctx, c, l)
 		} else {
 			r.err = fmt.Errorf("no conflist is of the network %q", l.Network)
 		}
@@ -105,16 +106,34 @@ func (s *session) collect(ctx context.Context, i node.Inventory) []removal {
 	return out
 }
 
-// del carries out DEL of an attachment whose runtime does not.
-func (s *session) del(ctx context.Context, c config.Config, a config.Attachment) error {
+// del carries out DEL of an attachment whose runtime does not. It looks once more at what
+// is to go: a list that HNS gave while it was changing is no proof.
+func (s *session) del(ctx context.Context, c config.Config, l doctor.Leftover) error {
 	verbs, err := s.Node.Verbs(c)
 	if err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, c.Timeouts.Del)
 	defer cancel()
-	c.Attachment, c.NetNS = a, ""
+	if l.Kind == doctor.LeftEndpoint {
+		if err := unused(limited, verbs.HNS, l.ID); err != nil {
+			return err
+		}
+	}
+	c.Attachment, c.NetNS = l.Attachment(), ""
 	return verbs.Del(limited, c)
+}
+
+// unused fails when an endpoint is in a namespace that HNS has.
+func unused(ctx context.Context, client hns.Client, id string) error {
+	e, err := client.Endpoint(ctx, id)
+	if err != nil || e.NamespaceID == "" {
+		return hns.IgnoreNotFound(err)
+	}
+	if _, err = client.Namespace(ctx, e.NamespaceID); err == nil {
+		return fmt.Errorf("it is in namespace %s after all", e.NamespaceID)
+	}
+	return hns.IgnoreNotFound(err)
 }
 
 func leftoverTable(w io.Writer, all []removal, yes bool) error {

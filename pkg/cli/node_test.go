@@ -3,6 +3,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/cli"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
@@ -308,6 +310,25 @@ func TestGCKeepsWhatBegins(t *testing.T) {
 	m.wants(0, "gc --yes", "not sure", "an ADD may be making it")
 	if len(m.endpoints()) != 1 || len(m.reserved()) != 1 {
 		t.Errorf("left %v, %v", m.endpoints(), m.reserved())
+	}
+}
+
+// forgetful lists no namespaces, although it has them.
+type forgetful struct{ hns.Client }
+
+func (forgetful) ListNamespaces(context.Context) ([]hns.Namespace, error) { return nil, nil }
+
+// A pod that a list of HNS makes look stale keeps its endpoint.
+func TestGCLooksAgain(t *testing.T) {
+	m := start(t)
+	m.pod(1)
+	var out bytes.Buffer
+	env := cli.Env{Stdout: &out, Stderr: &out, Node: node.Node{
+		OpenHNS: func(time.Duration) (hns.Client, error) { return forgetful{m.hns}, nil }, Lock: nodelock.Acquire,
+	}}
+	status := env.Run([]string{"gc", "--yes", "--conf-dir", m.conf})
+	if status != 1 || !strings.Contains(out.String(), "after all") || len(m.endpoints()) != 1 || len(m.reserved()) != 1 {
+		t.Errorf("status %d, left %v and %v: %s", status, m.endpoints(), m.reserved(), &out)
 	}
 }
 
