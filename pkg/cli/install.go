@@ -27,8 +27,7 @@ type installFlags struct {
 }
 
 func (f *installFlags) add(c *cobra.Command) {
-	programs := cmp.Or(os.Getenv("ProgramFiles"), `C:\Program Files`)
-	c.Flags().StringVar(&f.containerd, "containerd-config", filepath.Join(programs, "containerd", "config.toml"), "containerd's configuration `file`, which names its folders")
+	c.Flags().StringVar(&f.containerd, "containerd-config", filepath.Join(os.Getenv("ProgramFiles"), "containerd", "config.toml"), "containerd's configuration `file`, which names its folders")
 	c.Flags().StringVar(&f.bin, "bin-dir", "", "`folder` of CNI plugins, instead of containerd's")
 	c.Flags().StringVar(&f.conf, "conf-dir", "", "`folder` of CNI configurations, instead of containerd's")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be done, and do nothing")
@@ -36,8 +35,7 @@ func (f *installFlags) add(c *cobra.Command) {
 
 // facts looks at what is there.
 func (f *installFlags) facts() (install.Facts, error) {
-	cni := filepath.Join(cmp.Or(os.Getenv("ProgramFiles"), `C:\Program Files`), "containerd", "cni") // containerd's own default
-	d := install.Dirs{Bin: filepath.Join(cni, "bin"), Conf: filepath.Join(cni, "conf")}
+	d := install.Dirs{Bin: filepath.Join(filepath.Dir(defaultConfDir()), "bin"), Conf: defaultConfDir()}
 	if f.bin == "" || f.conf == "" {
 		var err error
 		if d, err = install.DirsOf(f.containerd, d); err != nil {
@@ -218,7 +216,7 @@ func (s *session) uninstall() *cobra.Command {
 				case unknown != nil:
 					fmt.Fprintf(w, "Warning: whether pods of Bulkhead's still live is not known: %v\n", unknown)
 				case len(living) > 0:
-					fmt.Fprintf(w, "Warning: %d endpoints of pods are still there; install Bulkhead again to have them removed: %v\n", len(living), living)
+					fmt.Fprintf(w, "Warning: %d interfaces of pods are still there; install Bulkhead again to have them removed: %v\n", len(living), living)
 				}
 				if len(changed) == 0 {
 					fmt.Fprintln(w, "Nothing of Bulkhead's was there.")
@@ -231,14 +229,12 @@ func (s *session) uninstall() *cobra.Command {
 	return c
 }
 
-// living returns the names of the endpoints of pods that are in a namespace.
+// living returns the sandboxes that have an interface of Bulkhead's.
 func (s *session) living(ctx context.Context) ([]string, error) {
 	facts := s.Node.Inventory(ctx)
 	var out []string
-	for _, e := range facts.Endpoints {
-		if !e.Remote && e.NamespaceID != "" {
-			out = append(out, e.Name)
-		}
+	for _, r := range rowsOf(facts, nil) {
+		out = append(out, r.ContainerID)
 	}
 	return out, facts.Err(node.Endpoints)
 }
