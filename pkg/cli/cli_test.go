@@ -178,7 +178,7 @@ func TestRefusals(t *testing.T) {
 		{"acl show --conf " + conf + " --pod default/web", "none of the others can be", 2},
 		{"acl show --conf missing.conflist", "missing.conflist", 2},
 		{"acl show --conf " + file(t, "{"), "malformed JSON", 2},
-		{"acl show --conf " + file(t, `{"plugins": [{"type": "win-bridge"}]}`), `none is of type "bulkhead"`, 2},
+		{"acl show --conf " + file(t, `{"plugins": [{"type": "azure-vnet"}]}`), `none is of type "bulkhead"`, 2},
 		{"acl show --conf " + file(t, `{"name": "n", "type": "bulkhead"}`), "driver: missing", 2},
 		{"acl show --conf " + conf + " --driver nat", "IPv6, which nat networks do not have", 2},
 		{"acl show --conf " + conf + " --driver bridge", `driver: "bridge"`, 2},

@@ -56,6 +56,7 @@ func readACL(doc document, c *Config) error {
 		return invalid("acl.mappedPorts", "%q is not one of allow, rules", *w.MappedPorts)
 	}
 	a := ACL{Program: w.Program == nil || *w.Program, Spec: spec, SpoofGuard: w.SpoofGuard}
+	a.OpenMapped = !a.Program && w.MappedPorts != nil
 	a.Asked = firstSet([]key{
 		{"acl.rules", len(w.Rules) > 0},
 		{"acl.inbound.default", spec.DenyInbound},

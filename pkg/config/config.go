@@ -55,6 +55,10 @@ type Config struct {
 	Routes      []hns.SDNRoute
 	Policies    []hns.Opaque
 	DNS         hns.DNS
+	Gateways    Gateways
+	// MACPrefix begins the MAC address, whose rest is the pod's IPv4 address: "0e:2a".
+	// Empty leaves it to HNS.
+	MACPrefix string
 	// EncapOverhead is what encapsulation on the way takes of a packet, in bytes; 0
 	// is HNS's choice.
 	EncapOverhead uint16
@@ -71,12 +75,17 @@ type Config struct {
 	MAC      hns.MAC
 	Timeouts Timeouts
 	Pod      Pod
+	// Replaces is true for the file of another plugin: endpoints on the node can be that
+	// plugin's, which named them for the container alone.
+	Replaces bool
 	// Annotations are the pod's, from runtimeConfig; nil without the capability.
 	Annotations map[string]string
 	// Raw is the configuration as it came in, for an IPAM plugin that is executed.
 	Raw []byte
 
 	args cniArgs
+	// origins is nil but for files of other plugins.
+	origins origins
 	// nameservers are those of the file, whatever the runtime puts in their place.
 	nameservers                  []string
 	prevResult, validAttachments json.RawMessage
@@ -100,14 +109,19 @@ type Network struct {
 	// GatewayEndpoint gives the node an endpoint of its own, by which pods leave
 	// their subnet.
 	GatewayEndpoint bool
-	HostRoute       bool
-	RemoteSubnets   []hns.RemoteSubnet
+	// TakeExisting uses a network of that name as it is. The rest is for making one.
+	TakeExisting  bool
+	HostRoute     bool
+	RemoteSubnets []hns.RemoteSubnet
 }
 
 // ACL is the acl section.
 type ACL struct {
 	// Program is false when another agent owns the ACLs.
 	Program bool
+	// OpenMapped lets in what a port of the node leads to, although Program is false:
+	// where policies hold ACLs, which drop what they do not name.
+	OpenMapped bool
 	// Asked is the JSON path of the first key that asks for ACLs, and so for a
 	// network on which they can be reconfigured; empty when none does.
 	Asked string
@@ -122,6 +136,9 @@ type ACL struct {
 // OutboundNAT is the outboundNAT section.
 type OutboundNAT struct {
 	Exceptions []netip.Prefix
+	// ExceptNetwork excepts the network's own subnets, too, and nothing that is not
+	// named.
+	ExceptNetwork bool
 }
 
 // PortMapping is a port of the node that leads to a port of the pod.

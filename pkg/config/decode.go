@@ -4,7 +4,9 @@ package config
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,6 +21,9 @@ type decoder struct {
 	// encoding/json does. The runtime's own part needs it: go-cni sends
 	// "HostPort" where CNI's conventions say "hostPort" (go-cni types.go).
 	lax bool
+	// fold takes keys in any letter case and refuses unknown ones. Paths have the keys as
+	// they are written.
+	fold bool
 	// full refuses null, which elsewhere is as good as nothing: a rule must not come to
 	// mean anything by what is left out of it.
 	full bool
@@ -66,6 +71,9 @@ func (d decoder) object(path string, raw json.RawMessage, v reflect.Value) error
 		return wrongType(path, "an object", raw)
 	}
 	keys := keysOf(v.Type())
+	if d.fold {
+		return d.folded(path, members, keys, v)
+	}
 	if !d.lax {
 		if err := members.unknown(path, keys); err != nil {
 			return err
@@ -80,6 +88,28 @@ func (d decoder) object(path string, raw json.RawMessage, v reflect.Value) error
 			return invalid(join(path, key), "null says nothing; remove the key, or write what is meant")
 		}
 		if err := d.value(join(path, key), member, v.Field(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folded is object for keys in any letter case.
+func (d decoder) folded(path string, members document, keys []string, v reflect.Value) error {
+	done := map[int]string{}
+	for _, as := range slices.Sorted(maps.Keys(members)) {
+		i := slices.IndexFunc(keys, func(k string) bool { return strings.EqualFold(k, as) })
+		switch {
+		case i < 0:
+			return document{as: nil}.unknown(path, keys)
+		case done[i] != "":
+			return invalid(join(path, as), "given twice, as %s, too; remove one of the two", done[i])
+		}
+		done[i] = as
+		if isNull(members[as]) {
+			continue
+		}
+		if err := d.value(join(path, as), members[as], v.Field(i)); err != nil {
 			return err
 		}
 	}

@@ -122,13 +122,16 @@ func (d document) identity() (name, typ string, err error) {
 	if typ, err = d.text("type"); err != nil {
 		return "", "", err
 	}
+	if _, _, ok := dialectOf(canonicalType(typ)); ok {
+		return name, canonicalType(typ), nil
+	}
 	if own := canonicalType(typ); own != typ && ownKeys[own] != nil {
 		return "", "", invalid("type", "%q is not the plugin's name; write %q", typ, own)
 	}
 	if ownKeys[typ] == nil {
 		return "", "", &Error{
 			Path:    "type",
-			Problem: show(d["type"]) + ` is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`,
+			Problem: show(d["type"]) + ` is not supported by this version of bulkhead, which speaks "bulkhead", "bulkhead-acl", ` + dialectNames(),
 			Err:     ErrUnsupported,
 		}
 	}

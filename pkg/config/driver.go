@@ -13,7 +13,12 @@ import (
 // what such a network cannot do. Parse has called it when the configuration
 // names a driver; call it once HNS has told the network's when it does not.
 func (c Config) WithDriver(d hns.Driver) (Config, error) {
-	if c.Driver != "" && c.Driver != d {
+	out, err := c.withDriver(d)
+	return out, c.origins.inFile(err)
+}
+
+func (c Config) withDriver(d hns.Driver) (Config, error) {
+	if c.Driver != "" && c.Driver != d && (c.Network == nil || !c.Network.TakeExisting) {
 		return Config{}, invalid("driver", "%q is configured, but the network is of type %q", c.Driver, d)
 	}
 	if !slices.Contains(hns.Drivers(), d) {
@@ -33,6 +38,9 @@ func (c Config) WithDriver(d hns.Driver) (Config, error) {
 			"the pod has an address of its own on the physical network")
 	}
 	if err := c.checkVFP(d); err != nil {
+		return Config{}, err
+	}
+	if err := c.checkGateways(d); err != nil {
 		return Config{}, err
 	}
 	c.Driver = d

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,11 @@ import (
 func FuzzParse(f *testing.F) {
 	for _, tc := range slices.Concat(accepted, aclCases, ipamCases) {
 		f.Add([]byte(tc.conf), tc.args)
+	}
+	for _, k := range dialectKeys {
+		for typ := range strings.FieldsSeq(k.of) {
+			f.Add([]byte(peerFile(typ, k.conf)), "")
+		}
 	}
 	for _, group := range refusals {
 		for _, tc := range group.cases {
@@ -148,7 +154,7 @@ func policyProblem(c Config, v6 bool) string {
 		if json.Unmarshal(p.Settings, &settings) != nil || settings == nil {
 			return "settings are no object"
 		}
-		if slices.Contains([]string{"", "ACL", "PortMapping", "ROUTE", "NAT", "PA", "ELB"}, p.Type) {
+		if p.Type == "ACL" && c.ACL.Program || slices.Contains([]string{"", "PortMapping", "ROUTE", "NAT", "PA", "ELB"}, p.Type) {
 			return "a policy is ours"
 		}
 	}

@@ -118,7 +118,7 @@ func readIPAMPlugin(doc document, c *Config) error {
 	if strings.ContainsAny(*w.Type, `/\:`) {
 		return invalid("ipam.type", "%q is a path, not the name of a plugin", *w.Type)
 	}
-	if ownKeys[canonicalType(*w.Type)] != nil {
+	if _, _, dialect := dialectOf(canonicalType(*w.Type)); dialect || ownKeys[canonicalType(*w.Type)] != nil {
 		return invalid("ipam.type", "%q is this plugin itself, which gives no addresses; write %q or %q", *w.Type, HostLocal, Static)
 	}
 	if *w.Type == HostLocal {

@@ -51,8 +51,8 @@ func TestParseLenient(t *testing.T) {
 		},
 		{
 			name: "another plugin's configuration",
-			want: with(func(c *Config) { c.Type, c.IPAM.Type = "win-bridge", "host-local" }),
-			conf: `{"cniVersion": "1.1.0", "name": "podnet", "type": "win-bridge", "ipMasqNetwork": "10.0.0.0/8", "ipam": {"type": "host-local"}}`,
+			want: with(func(c *Config) { c.Type, c.IPAM.Type = "azure-vnet", "host-local" }),
+			conf: `{"cniVersion": "1.1.0", "name": "podnet", "type": "azure-vnet", "ipMasqNetwork": "10.0.0.0/8", "ipam": {"type": "host-local"}}`,
 		},
 		{
 			name: "no type and an odd name",

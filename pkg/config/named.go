@@ -22,7 +22,8 @@ func (c Config) Named() []NamedAddr {
 	var out []NamedAddr
 	add := func(a netip.Addr, format string, args ...any) {
 		if a.IsValid() && !a.IsUnspecified() {
-			out = append(out, NamedAddr{fmt.Sprintf(format, args...), a})
+			path := nativePath.ReplaceAllStringFunc(fmt.Sprintf(format, args...), c.origins.path)
+			out = append(out, NamedAddr{path, a})
 		}
 	}
 	if c.Network != nil {
@@ -55,6 +56,8 @@ func (c Config) Named() []NamedAddr {
 	for i, r := range c.Routes {
 		add(r.NextHop, "routes[%d].nextHop", i)
 	}
+	add(c.Gateways.IPv4.Addr, "gateway.ipv4")
+	add(c.Gateways.IPv6.Addr, "gateway.ipv6")
 	for i, s := range c.nameservers {
 		a, _ := netip.ParseAddr(s) // parsed before
 		add(a, "dns.nameservers[%d]", i)

@@ -16,6 +16,7 @@ type wireNetwork struct {
 	MACPool         []wireMACRange `json:"macPool"`
 	NonPersistent   bool           `json:"nonPersistent"`
 	GatewayEndpoint bool           `json:"gatewayEndpoint"`
+	TakeExisting    bool           `json:"takeExisting"`
 	HostRoute       bool           `json:"hostRoute"`
 	RemoteSubnets   []wireRemote   `json:"remoteSubnets"`
 }
@@ -41,7 +42,7 @@ func readNetwork(doc document, c *Config) error {
 	if c.Driver == "" {
 		return invalid("driver", "missing; a network section needs it")
 	}
-	n := Network{Adapter: w.Adapter, NonPersistent: w.NonPersistent}
+	n := Network{Adapter: w.Adapter, NonPersistent: w.NonPersistent, TakeExisting: w.TakeExisting}
 	var err error
 	if n.Subnets, err = w.subnets(c.Driver); err != nil {
 		return err
@@ -67,6 +68,9 @@ func readNetwork(doc document, c *Config) error {
 	}
 	if err := w.gatewayEndpoint(c.Driver, &n); err != nil {
 		return err
+	}
+	if n.TakeExisting && n.GatewayEndpoint {
+		return invalid("network.takeExisting", "the node's endpoint, which network.gatewayEndpoint asks for, needs a network of these subnets; remove one of the two")
 	}
 	c.Network = &n
 	return nil

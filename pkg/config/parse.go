@@ -27,9 +27,9 @@ type step func(document, *Config) error
 // Later ones may read what earlier ones set.
 func steps() []step {
 	return []step{
-		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readIPAMPlugin, readAnnotations, readACL,
+		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readGateways, readIPAMPlugin, readAnnotations, readACL,
 		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readHostPorts, readPortMappings,
-		readBandwidth, readMAC, readRequested, readEncapOverhead, readIPAM,
+		readBandwidth, readMAC, readRequested, readMACPrefix, readEncapOverhead, readIPAM,
 	}
 }
 
@@ -43,8 +43,8 @@ var runtimeKeys = []string{
 // ownKeys are the keys of each dialect.
 var ownKeys = map[string][]string{
 	Type: {
-		"driver", "isolation", "network", "acl", "outboundNAT", "ipMasq", "ipMasqNetwork", "loopbackDSR", "encapOverhead",
-		"hostPorts", "routes", "policies", "timeouts",
+		"driver", "isolation", "network", "gateway", "macPrefix", "acl", "outboundNAT", "ipMasq", "ipMasqNetwork", "loopbackDSR",
+		"encapOverhead", "hostPorts", "routes", "policies", "timeouts",
 	},
 	TypeACL: {"driver", "isolation", "acl", "timeouts"},
 }
@@ -71,8 +71,12 @@ func Parse(stdin []byte, env Env) (Config, error) {
 	if c.Name, c.Type, err = doc.identity(); err != nil {
 		return Config{}, err
 	}
+	doc, faults := c.native(doc)
+	if len(faults) > 0 {
+		return Config{}, faults[0]
+	}
 	if err := doc.checkKeys(c.Type); err != nil {
-		return Config{}, err
+		return Config{}, c.origins.inFile(err)
 	}
 	if c.args, err = parseArgs(env.Args); err != nil {
 		return Config{}, err
@@ -80,7 +84,7 @@ func Parse(stdin []byte, env Env) (Config, error) {
 	c.Pod = c.args.pod
 	for _, read := range steps() {
 		if err := read(doc, &c); err != nil {
-			return Config{}, err
+			return Config{}, c.origins.inFile(err)
 		}
 	}
 	qualifyDNS(doc, &c)
@@ -88,6 +92,17 @@ func Parse(stdin []byte, env Env) (Config, error) {
 		return c, nil
 	}
 	return c.WithDriver(c.Driver)
+}
+
+// native returns the document in the native dialect, and what is wrong with one of another
+// plugin's.
+func (c *Config) native(doc document) (document, []error) {
+	if _, _, ok := dialectOf(c.Type); !ok {
+		return doc, nil
+	}
+	out, origins, faults := translate(doc, c.Type)
+	c.Type, c.origins, c.Replaces = Type, origins, true
+	return out, faults
 }
 
 // ParseLenient reads what a runtime sends for the verbs that must work with whatever
@@ -103,9 +118,10 @@ func ParseLenient(stdin []byte, env Env) (Config, error) {
 	if c.Name, err = doc.text("name"); err != nil {
 		return Config{}, err
 	}
-	c.IPAMError = readIPAMPlugin(doc, &c)
 	c.Type, _ = doc.text("type")
 	c.Type = canonicalType(c.Type)
+	doc, _ = c.native(doc)
+	c.IPAMError = c.origins.inFile(readIPAMPlugin(doc, &c))
 	c.args, _ = parseArgs(env.Args)
 	c.Pod = c.args.pod
 	for _, read := range steps() {

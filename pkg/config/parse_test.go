@@ -295,6 +295,31 @@ var accepted = []acceptance{
 			{"Type": "sdnRoute", "Settings": {"DestinationPrefix": "10.96.0.0/12", "NeedEncap": true}}]`),
 	},
 	{
+		name: "another program's network and gateways",
+		want: with(func(c *Config) {
+			c.Driver, c.IPAM.Type, c.MACPrefix = hns.L2Bridge, "azure-ipam", "0e:2a"
+			c.Network = &Network{Subnets: []hns.Subnet{subnet("10.10.0.0/24", "10.10.0.1")}, TakeExisting: true}
+			c.Gateways = Gateways{IPv4: Gateway{Node: true}, IPv6: Gateway{Addr: netip.MustParseAddr("fe80::1")}}
+			c.OutboundNAT = &OutboundNAT{Exceptions: prefixes("10.96.0.0/12"), ExceptNetwork: true}
+		}),
+		conf: native(`"driver": "l2bridge", "network": {"subnets": [{"prefix": "10.10.0.0/24"}], "takeExisting": true}, "ipam": {"type": "azure-ipam"},
+			"gateway": {"ipv4": "node", "ipv6": "fe80::1"}, "macPrefix": "0e-2A", "outboundNAT": {"exceptions": ["10.96.0.0/12"], "exceptNetwork": true}`),
+	},
+	{
+		name: "the network's gateway",
+		want: with(func(c *Config) { c.Driver, c.Gateways = hns.Overlay, Gateways{IPv4: Gateway{Network: true}} }),
+		conf: native(`"driver": "overlay", "gateway": {"ipv4": "network"}`),
+	},
+	{
+		name: "another's ACLs, that of mapped ports among them",
+		want: with(func(c *Config) {
+			c.ACL.Program, c.ACL.OpenMapped = false, true
+			c.Policies = []hns.Opaque{{Type: "ACL", Settings: json.RawMessage(`{"Action":"Block","Direction":"Out","RemoteAddresses":"10.0.0.0/8, fd00::1","Priority":200}`)}}
+		}),
+		conf: native(`"acl": {"program": false, "mappedPorts": "allow"},
+			"policies": [{"Type": "acl", "Settings": {"Action": "Block", "Direction": "Out", "RemoteAddresses": "10.0.0.0/8, fd00::1", "Priority": 200}}]`),
+	},
+	{
 		name: "arguments for an IPAM plugin",
 		want: with(func(c *Config) {
 			c.Pod.Name, c.IPAM.Type, c.Requested = "x", "azure-ipam", []RequestedAddr{{"CNI_ARGS IP", netip.MustParseAddr("10.0.0.5")}}
@@ -353,10 +378,14 @@ func TestParseCopiesStdin(t *testing.T) {
 // case sets.
 func TestTableIsComplete(t *testing.T) {
 	t.Parallel()
-	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, RangeSet{}, Range{}, IPAMAddress{}, RequestedAddr{}, acl.Spec{}, acl.Rule{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.RemoteSubnet{}, hns.SDNRoute{}} {
+	for _, of := range []any{Config{}, Network{}, OutboundNAT{}, PortMapping{}, Pod{}, ACL{}, Gateways{}, Gateway{}, RangeSet{}, Range{}, IPAMAddress{}, RequestedAddr{}, acl.Spec{}, acl.Rule{}, IPAM{}, Timeouts{}, hns.Subnet{}, hns.RemoteSubnet{}, hns.SDNRoute{}} {
 		typ := reflect.TypeOf(of)
 		for i := range typ.NumField() {
-			set := typ.Field(i).Name == "IPAMError" // ParseLenient's
+			if typ.Field(i).Name == "origins" {
+				continue // a dialect's, too
+			}
+			name := typ.Field(i).Name
+			set := name == "IPAMError" || name == "Replaces" // ParseLenient's, and a dialect's
 			for _, tc := range slices.Concat(accepted, aclCases, ipamCases) {
 				got, _ := Parse([]byte(tc.conf), testEnv(tc.args))
 				set = set || anySet(reflect.ValueOf(got), typ, i)

@@ -32,6 +32,9 @@ var peersFlags = map[string]string{
 	"gatewayfromadditionalroutes": "write the default route into ipam.routes",
 }
 
+// orUnchanged is the other cure.
+const orUnchanged = "; or keep the type of that plugin's file, which bulkhead.exe reads as it is when it stands under that plugin's name"
+
 // checkPeers refuses the keys of the plugins that people come from with what is
 // written for them here.
 func (d document) checkPeers() error {
@@ -39,7 +42,7 @@ func (d document) checkPeers() error {
 		instead, ok := peersKeys[strings.ToLower(key)]
 		switch {
 		case ok && instead != "":
-			return invalid(key, "this is another plugin's key: %s", instead)
+			return invalid(key, "this is another plugin's key: %s%s", instead, orUnchanged)
 		case ok:
 			return d.checkPeersFlags(key)
 		}
@@ -58,7 +61,7 @@ func (d document) checkPeersFlags(path string) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(flags)) {
 		if instead := peersFlags[strings.ToLower(key)]; instead != "" {
-			return invalid(join(path, key), "this is another plugin's key: %s", instead)
+			return invalid(join(path, key), "this is another plugin's key: %s%s", instead, orUnchanged)
 		}
 	}
 	return invalid(path, "this is another plugin's key; remove it")

@@ -13,7 +13,8 @@ import (
 )
 
 type wireOutboundNAT struct {
-	Exceptions []string `json:"exceptions"`
+	Exceptions    []string `json:"exceptions"`
+	ExceptNetwork bool     `json:"exceptNetwork"`
 }
 
 func readOutboundNAT(doc document, c *Config) error {
@@ -29,18 +30,16 @@ func readOutboundNAT(doc document, c *Config) error {
 		c.OutboundNAT = masq
 		return nil
 	}
-	out := OutboundNAT{}
+	out := OutboundNAT{ExceptNetwork: w.ExceptNetwork}
 	if out.Exceptions, err = parsePrefixes("outboundNAT.exceptions", w.Exceptions); err != nil {
 		return err
 	}
-	if masq != nil && len(out.Exceptions) > 0 {
+	if masq != nil {
 		for _, p := range masq.Exceptions {
 			if !slices.Contains(out.Exceptions, p) {
 				out.Exceptions = append(out.Exceptions, p)
 			}
 		}
-	} else if masq != nil {
-		out = *masq
 	}
 	c.OutboundNAT = &out
 	return nil
@@ -122,7 +121,7 @@ type wirePolicy struct {
 // passed through: Bulkhead has a key for them, or they are names of the v1 schema
 // that HNS's v2 calls do not know (hcsshim internal/hns/hnspolicy.go).
 var taken = map[string]string{
-	"acl":         "use the acl section",
+	"acl":         "use the acl section; only with acl.program false ACLs are passed through",
 	"portmapping": "port mappings come from runtimeConfig.portMappings; declare the portMappings capability",
 	"nat":         "this is the v1 name of PortMapping; port mappings come from runtimeConfig.portMappings",
 	"route":       "this is the v1 name of SDNRoute; use the routes key",
@@ -156,7 +155,7 @@ func readPolicies(doc document, c *Config) error {
 	}
 	var out []hns.Opaque
 	for i, raw := range raws {
-		p, err := parsePolicy(index("policies", i), raw)
+		p, err := parsePolicy(index("policies", i), raw, !c.ACL.Program)
 		if err != nil {
 			return err
 		}
@@ -186,8 +185,11 @@ func (c *Config) twice(path string, p hns.Opaque, before []hns.Opaque) error {
 // NATExceptions returns what pods reach by their own address although they leave by the
 // node's, and whether they leave by the node's at all: what outboundNAT, flannel's ipMasq
 // and policies say. With own the network's own ranges are excepted where no exception is of
-// their family.
+// their family, or wherever outboundNAT.exceptNetwork says so.
 func (c Config) NATExceptions() (exceptions []netip.Prefix, own, asked bool) {
+	if c.OutboundNAT != nil && c.OutboundNAT.ExceptNetwork {
+		return nil, true, true
+	}
 	if c.OutboundNAT != nil {
 		return c.OutboundNAT.Exceptions, true, true
 	}
@@ -206,9 +208,10 @@ func (c Config) NATExceptions() (exceptions []netip.Prefix, own, asked bool) {
 	return exceptions, false, asked
 }
 
-func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
+// parsePolicy takes ACLs where acls is set.
+func parsePolicy(path string, raw json.RawMessage, acls bool) (hns.Opaque, error) {
 	var w wirePolicy
-	if err := refuseTaken(path, raw); err != nil {
+	if err := refuseTaken(path, raw, acls); err != nil {
 		return hns.Opaque{}, err
 	}
 	if err := refusePeersPolicy(path, raw); err != nil {
@@ -220,7 +223,10 @@ func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
 	if w.Type == "" {
 		return hns.Opaque{}, invalid(path+".Type", "missing")
 	}
-	typ, err := knownType(path+".Type", w.Type)
+	typ, err := typeACL, error(nil)
+	if !strings.EqualFold(w.Type, typeACL) {
+		typ, err = knownType(path+".Type", w.Type)
+	}
 	if err != nil {
 		return hns.Opaque{}, err
 	}
@@ -236,10 +242,13 @@ func parsePolicy(path string, raw json.RawMessage) (hns.Opaque, error) {
 
 // refuseTaken comes before the other keys are looked at: a policy of the v1 schema
 // has its settings beside its type, and its name is the better reason.
-func refuseTaken(path string, raw json.RawMessage) error {
+func refuseTaken(path string, raw json.RawMessage, acls bool) error {
 	var w wirePolicy
 	if err := decodeLax(path, raw, &w); err != nil {
 		return err
+	}
+	if acls && strings.EqualFold(w.Type, typeACL) {
+		return nil
 	}
 	if instead, ok := taken[strings.ToLower(w.Type)]; ok {
 		return invalid(path+".Type", "%q is not passed through: %s", w.Type, instead)
@@ -269,6 +278,8 @@ func checkSettings(path, typ string, raw json.RawMessage) error {
 			return err
 		}
 		return w.check(path)
+	case typeACL:
+		return checkACLSettings(path, raw)
 	case "SDNRoute":
 		var w wireSDNRouteSettings
 		if err := decodeLax(path, raw, &w); err != nil {

@@ -35,7 +35,8 @@ func (c Config) Promise() (Promise, error) {
 	for i, iface := range prev.Interfaces {
 		if iface.Name == c.IfName {
 			own = i
-			if out.MAC, err = hns.ParseMAC(iface.Mac); err != nil {
+			// sdnbridge writes the bytes of the address themselves, which JSON garbles.
+			if out.MAC, err = hns.ParseMAC(iface.Mac); err != nil && !c.Replaces {
 				return Promise{}, invalid(index("prevResult.interfaces", i)+".mac", "%s", err)
 			}
 		}

@@ -206,7 +206,7 @@ var invalidPolicies = []refusal{
 	{want: "policies[0].Settings: want an object, got a list", conf: policy(`"Type": "L2Driver", "Settings": []`)},
 	{want: `policies[0].Type: HNS has no policy "L4WFPProx"; did you mean "L4WFPPROXY"?`, conf: policy(`"Type": "L4WFPProx", "Settings": {}`)},
 	{want: `policies[0].Type: HNS has no policy "SDNRoutes"; did you mean "SDNRoute"?`, conf: policy(`"Type": "SDNRoutes", "Settings": {}`)},
-	{want: `policies[0].Type: "acl" is not passed through: use the acl section`, conf: policy(`"Type": "acl", "Settings": {}`)},
+	{want: `policies[0].Type: "acl" is not passed through: use the acl section; only with acl.program false ACLs are passed through`, conf: policy(`"Type": "acl", "Settings": {}`)},
 	{
 		want: `policies[0].Type: "PortMapping" is not passed through: port mappings come from runtimeConfig.portMappings; declare the portMappings capability`,
 		conf: policy(`"Type": "PortMapping", "Settings": {}`),
@@ -352,8 +352,33 @@ var invalidRuntime = []refusal{
 	},
 }
 
+var invalidGateways = []refusal{
+	{want: `gateway.ipv4: "nodes" is not one of node, network, nor an IP address`, conf: native(`"gateway": {"ipv4": "nodes"}`)},
+	{want: "gateway.ipv4: fd00::1 is of the other family", conf: native(`"gateway": {"ipv4": "fd00::1"}`)},
+	{want: `gateway.ipv6: "fe80::1%4" has a zone; write fe80::1`, conf: native(`"gateway": {"ipv6": "fe80::1%4"}`)},
+	{want: `gateway.IPv4: unknown key; did you mean "ipv4"?`, conf: native(`"gateway": {"IPv4": "node"}`)},
+	{want: "gateway.ipv6: only on l2bridge and l2tunnel networks pods leave by an endpoint of the node, not on transparent", conf: native(`"driver": "transparent", "gateway": {"ipv6": "node"}`)},
+	{
+		want: "gateway: network.gatewayEndpoint makes the node's endpoint the gateway; remove one of the two",
+		conf: native(`"driver": "l2bridge", "network": {"subnets": [{"prefix": "10.1.0.0/24"}], "gatewayEndpoint": true}, "gateway": {"ipv4": "network"}`),
+	},
+	{
+		want: "network.takeExisting: the node's endpoint, which network.gatewayEndpoint asks for, needs a network of these subnets; remove one of the two",
+		conf: native(`"driver": "l2bridge", "network": {"subnets": [{"prefix": "10.1.0.0/24"}], "gatewayEndpoint": true, "takeExisting": true}`),
+	},
+	{want: `macPrefix: "0E:2A:00" is not the beginning of a MAC address such as 0E-2A`, conf: native(`"macPrefix": "0E:2A:00"`)},
+	{want: `macPrefix: "0F-2A" is not the beginning of a MAC address such as 0E-2A`, conf: native(`"macPrefix": "0F-2A"`)},
+	{want: "macPrefix: the rest is the pod's IPv4 address, which HNS chooses; add an ipam section", conf: native(`"macPrefix": "0E-2A"`)},
+	{want: `policies[0].Settings.Action: "allow" is not one of Allow, Block, Pass`, conf: native(`"acl": {"program": false}, "policies": [{"Type": "ACL", "Settings": {"Action": "allow", "Direction": "In"}}]`)},
+	{want: `policies[0].Settings.Direction: "" is not one of In, Out`, conf: native(`"acl": {"program": false}, "policies": [{"Type": "ACL", "Settings": {"Action": "Allow"}}]`)},
+	{want: `policies[0].Settings.Protocols: want a string, got 6`, conf: native(`"acl": {"program": false}, "policies": [{"Type": "ACL", "Settings": {"Protocols": 6}}]`)},
+	{want: `policies[0].Settings.LocalAddresses: "10.0.0.1/8" is neither an address nor a CIDR without host bits`, conf: native(`"acl": {"program": false}, "policies": [{"Type": "ACL", "Settings": {"Action": "Allow", "Direction": "In", "LocalAddresses": "10.0.0.1/8"}}]`)},
+	{want: `policies[0].Settings.RuleType: "Guest" is not one of Host, Switch`, conf: native(`"acl": {"program": false}, "policies": [{"Type": "ACL", "Settings": {"Action": "Allow", "Direction": "In", "RuleType": "Guest"}}]`)},
+	{want: `policies[0].Settings.Priority: 70000 is not in 0 to 65535`, conf: native(`"acl": {"program": false}, "policies": [{"Type": "ACL", "Settings": {"Action": "Allow", "Direction": "In", "Priority": 70000}}]`)},
+}
+
 var unsupportedYet = []refusal{
-	{want: `type: "win-bridge" is not supported by this version of bulkhead, which speaks "bulkhead" and "bulkhead-acl"`, conf: `{"name": "n", "type": "win-bridge", "apiVersion": 2}`},
+	{want: `type: "azure-vnet" is not supported by this version of bulkhead, which speaks "bulkhead", "bulkhead-acl", "nat", "sdnbridge", "sdnoverlay", "win-bridge" and "win-overlay"`, conf: `{"name": "n", "type": "azure-vnet"}`},
 }
 
 // refusals are all of the above, by kind.
@@ -367,6 +392,7 @@ var refusals = []struct {
 	{ErrInvalid, invalidPolicies},
 	{ErrInvalid, invalidRuntime},
 	{ErrInvalid, refusedACLs},
+	{ErrInvalid, invalidGateways},
 	{ErrAnnotation, refusedAnnotations},
 	{ErrUnsupported, unsupportedYet},
 }

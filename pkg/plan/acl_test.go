@@ -140,6 +140,10 @@ func TestFinding10SeenAsNode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.Config.OutboundNAT.ExceptNetwork = true
+		if got := SeenAsNode(f.Config, f.Network); got != nil {
+			t.Errorf("%s, and the network: got %v", tt.name, got)
+		}
 		c := f.Config
 		c.OutboundNAT = nil
 		c.Policies = []hns.Opaque{{Type: "OutBoundNAT", Settings: settings}}

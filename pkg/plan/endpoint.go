@@ -83,6 +83,9 @@ func Endpoint(f Facts) (hns.Endpoint, error) {
 	if err := addAddresses(&want, f); err != nil {
 		return hns.Endpoint{}, err
 	}
+	if err := addMAC(&want, f.Config); err != nil {
+		return hns.Endpoint{}, err
+	}
 	policies, err := policies(f)
 	if err != nil {
 		return hns.Endpoint{}, err
@@ -102,6 +105,11 @@ func (f Facts) forDriver() (Facts, error) {
 // addAddresses sets addresses and default routes: at most one of each family,
 // which is all that an endpoint takes.
 func addAddresses(want *hns.Endpoint, f Facts) error {
+	if len(f.Addresses) == 0 {
+		for _, gw := range f.Config.Gateways.Fixed() {
+			want.Routes = append(want.Routes, defaultRoute(gw))
+		}
+	}
 	seen := map[bool]netip.Addr{}
 	for _, a := range f.Addresses {
 		if first, twice := seen[a.Addr.Is6()]; twice {
@@ -118,6 +126,9 @@ func addAddresses(want *hns.Endpoint, f Facts) error {
 		want.Addresses = append(want.Addresses, netip.PrefixFrom(a.Addr, subnet.Prefix.Bits()))
 		if hasNodeEndpoint(f.Config) && a.Addr == subnet.NodeAddress() {
 			return problem.New(ErrConflict, nil, "IPAM gave %s, which network.gatewayEndpoint makes the node's", a.Addr)
+		}
+		if f.Config.Gateways.Of(a.Addr.Is6()).Node && a.Addr == subnet.NodeAddress() {
+			return problem.New(ErrConflict, nil, "IPAM gave %s, which is the gateway of the pods of %s", a.Addr, subnet.Prefix)
 		}
 		gw := gatewayOf(a, subnet, f.Config)
 		if err := checkGateway(a.Addr, gw, subnet); err != nil {
@@ -170,12 +181,35 @@ func subnetOf(n hns.Network, a netip.Addr) (hns.Subnet, error) {
 	return hns.Subnet{}, problem.New(ErrConflict, nil, "the pod's address %s is outside of the network %q (%s)", a, n.Name, strings.Join(known, ", "))
 }
 
+// addMAC derives the MAC address where the runtime asks for none and a prefix of it is
+// configured.
+func addMAC(want *hns.Endpoint, c config.Config) error {
+	if want.MAC != "" || c.MACPrefix == "" {
+		return nil
+	}
+	for _, a := range want.Addrs() {
+		if a.Is4() {
+			var err error
+			want.MAC, err = c.DerivedMAC(a)
+			return err
+		}
+	}
+	return problem.New(ErrConflict, nil, "macPrefix needs an IPv4 address, and IPAM gave none")
+}
+
 // gatewayOf prefers IPAM's gateway, which knows of other agents' endpoints of the
-// node.
+// node, unless the configuration says who it is.
 func gatewayOf(a Address, s hns.Subnet, c config.Config) netip.Addr {
+	rule := c.Gateways.Of(a.Addr.Is6())
 	switch {
+	case rule.Node:
+		return s.NodeAddress()
+	case rule.Network:
+		return s.Gateway
 	case a.Gateway.IsValid():
 		return a.Gateway
+	case rule.Addr.IsValid():
+		return rule.Addr
 	case hasNodeEndpoint(c):
 		return s.NodeAddress()
 	default:

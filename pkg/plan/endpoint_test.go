@@ -147,6 +147,53 @@ func TestEndpoint(t *testing.T) {
 			want:   func(e *hns.Endpoint) { e.MAC = "00:15:5d:00:00:01" },
 		},
 		{
+			name: "the node's endpoint whatever IPAM says", driver: hns.L2Bridge,
+			change: func(f *Facts) {
+				f.Addresses[0].Gateway, f.Config.Gateways.IPv4.Node = addr("10.1.0.254"), true
+			},
+			want: func(e *hns.Endpoint) { e.Routes[0].NextHop = addr("10.1.0.2") },
+		},
+		{
+			name: "the network's gateway whatever IPAM says", driver: hns.Overlay,
+			change: func(f *Facts) {
+				f.Addresses[0].Gateway, f.Config.Gateways.IPv4.Network = addr("10.1.0.254"), true
+			},
+		},
+		{
+			name: "a gateway where IPAM names none", driver: hns.L2Bridge,
+			change: func(f *Facts) {
+				dualStack(f)
+				f.Addresses[0].Gateway = addr("10.1.0.254")
+				f.Config.Gateways.IPv4.Addr, f.Config.Gateways.IPv6.Addr = addr("10.1.0.9"), addr("fe80::1")
+			},
+			want: func(e *hns.Endpoint) {
+				e.Addresses = append(e.Addresses, prefix("fd00:1::5/64"))
+				e.Routes = []hns.Route{{Destination: prefix("0.0.0.0/0"), NextHop: addr("10.1.0.254")}, {Destination: prefix("::/0"), NextHop: addr("fe80::1")}}
+			},
+		},
+		{
+			name: "a gateway where HNS chooses the address", driver: hns.L2Bridge,
+			change: func(f *Facts) {
+				f.Addresses = nil
+				f.Config.Gateways.IPv6.Addr = addr("fe80::1")
+			},
+			want: func(e *hns.Endpoint) {
+				e.Addresses, e.Routes = nil, []hns.Route{{Destination: prefix("::/0"), NextHop: addr("fe80::1")}}
+			},
+		},
+		{
+			name: "a MAC address of the IPv4 address", driver: hns.Overlay,
+			change: func(f *Facts) { f.Config.MACPrefix, f.Addresses[0].Addr = "0e:2a", addr("10.1.0.171") },
+			want: func(e *hns.Endpoint) {
+				e.Addresses[0], e.MAC = prefix("10.1.0.171/24"), "0e:2a:0a:01:00:ab"
+			},
+		},
+		{
+			name: "the runtime's MAC address before that", driver: hns.Overlay,
+			change: func(f *Facts) { f.Config.MACPrefix, f.Config.MAC = "0e:2a", "00:15:5d:00:00:01" },
+			want:   func(e *hns.Endpoint) { e.MAC = "00:15:5d:00:00:01" },
+		},
+		{
 			name: "another interface", driver: hns.L2Bridge,
 			change: func(f *Facts) { f.Config.IfName = "eth1" },
 			want:   func(e *hns.Endpoint) { e.Name = "c1_net1#eth1" },
@@ -188,6 +235,7 @@ func TestEndpointPolicies(t *testing.T) {
 	nat := hns.OutboundNAT{Exceptions: []netip.Prefix{prefix("10.0.0.0/8")}}
 	dsr := hns.OutboundNAT{Destinations: []string{"10.1.0.5"}}
 	route := hns.SDNRoute{Destination: prefix("10.96.0.0/12"), NeedEncap: true}
+	block := hns.Opaque{Type: "ACL", Settings: json.RawMessage(`{"Action":"Block","Direction":"Out","Priority":200}`)}
 	mapped := func(flags uint32) hns.Policy {
 		return hns.PortMapping{Protocol: 6, InternalPort: 80, ExternalPort: 8080, Flags: flags}
 	}
@@ -249,6 +297,41 @@ func TestEndpointPolicies(t *testing.T) {
 		{
 			"everything on overlay", hns.Overlay, all,
 			[]hns.Policy{mapped(hns.LocalRoutedVIP), nat, dsr, route, hns.ProviderAddress{Address: addr("192.168.1.5")}, opaque},
+		},
+		{
+			"the file's provider address alone", hns.Overlay,
+			func(f *Facts) {
+				f.Network.ProviderAddress = addr("192.168.1.5")
+				f.Config.Policies = []hns.Opaque{{Type: "ProviderAddress", Settings: json.RawMessage(`{"ProviderAddress":"192.168.1.6"}`)}}
+			},
+			[]hns.Policy{hns.Opaque{Type: "ProviderAddress", Settings: json.RawMessage(`{"ProviderAddress":"192.168.1.6"}`)}},
+		},
+		{
+			"the network beside what is listed, and no routes", hns.L2Bridge,
+			func(f *Facts) {
+				f.Config.OutboundNAT = &config.OutboundNAT{Exceptions: []netip.Prefix{prefix("10.96.0.0/12")}, ExceptNetwork: true}
+				f.Config.Routes = []hns.SDNRoute{route}
+			},
+			[]hns.Policy{hns.OutboundNAT{Exceptions: []netip.Prefix{prefix("10.96.0.0/12"), prefix("10.1.0.0/24")}}, route},
+		},
+		{
+			"mapped ports beside another's ACLs", hns.L2Bridge,
+			func(f *Facts) {
+				dualStack(f)
+				f.Config.ACL.OpenMapped = true
+				f.Config.Policies = []hns.Opaque{block}
+				f.Config.PortMappings = []config.PortMapping{web, {Protocol: 6, HostPort: 8081, ContainerPort: 80, HostIP: addr("10.9.0.1")}}
+			},
+			[]hns.Policy{
+				mapped(hns.LocalRoutedVIP), mapped(hns.LocalRoutedVIP | hns.IPv6),
+				hns.PortMapping{Protocol: 6, InternalPort: 80, ExternalPort: 8081, VIP: addr("10.9.0.1"), Flags: hns.LocalRoutedVIP},
+				block, hns.ACL{Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: 6, LocalPorts: []hns.PortRange{{First: 80, Last: 80}}, Priority: 1000},
+			},
+		},
+		{
+			"mapped ports where no ACL keeps them closed", hns.NAT,
+			func(f *Facts) { f.Config.ACL.OpenMapped, f.Config.PortMappings = true, []config.PortMapping{web} },
+			[]hns.Policy{mapped(0)},
 		},
 		{
 			"a mapping of one IPv6 address", hns.L2Bridge,
@@ -352,6 +435,24 @@ func TestEndpointRefusals(t *testing.T) {
 			"loopback DSR without an address", hns.L2Bridge,
 			func(f *Facts) { f.Config.LoopbackDSR, f.Addresses = new(true), nil },
 			ErrConflict, "loopbackDSR needs an address from IPAM",
+		},
+		{
+			"the gateway's own address", hns.L2Bridge,
+			func(f *Facts) { f.Config.Gateways.IPv4.Node, f.Addresses[0].Addr = true, addr("10.1.0.2") },
+			ErrConflict, "IPAM gave 10.1.0.2, which is the gateway of the pods of 10.1.0.0/24",
+		},
+		{
+			"a node's endpoint on overlay", hns.Overlay,
+			func(f *Facts) { f.Config.Gateways.IPv4.Node = true },
+			config.ErrInvalid, "gateway.ipv4: only on l2bridge and l2tunnel",
+		},
+		{
+			"a MAC address without IPv4", hns.L2Bridge,
+			func(f *Facts) {
+				dualStack(f)
+				f.Addresses, f.Config.MACPrefix = f.Addresses[1:], "0e:2a"
+			},
+			ErrConflict, "macPrefix needs an IPv4 address, and IPAM gave none",
 		},
 	}
 	for _, tt := range tests {

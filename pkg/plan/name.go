@@ -10,8 +10,9 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 )
 
-// firstInterface is the interface that endpoint names leave out.
-const firstInterface = "eth0"
+// FirstInterface is the interface that endpoint names leave out. Other plugins leave out
+// every one.
+const FirstInterface = "eth0"
 
 // ifSign stands before the interface in an endpoint's name. Neither a container's id nor
 // a network's name can have it (CNI specification, "Parameters"; cni pkg/utils).
@@ -24,7 +25,7 @@ const ifSign = "#"
 // an attachment's only if its network is, too.
 func EndpointName(containerID, network, ifName string) string {
 	name := containerID + "_" + network
-	if ifName != firstInterface {
+	if ifName != FirstInterface {
 		name += ifSign + ifName
 	}
 	return name
@@ -33,13 +34,13 @@ func EndpointName(containerID, network, ifName string) string {
 // NamesOne reports whether no other attachment, of whatever network, and no node's own
 // endpoint can have the present or an older name of the attachment's.
 func NamesOne(containerID, network, ifName string) bool {
-	return ifName == firstInterface && !strings.Contains(containerID+network, "_") && !strings.EqualFold(network, "ep")
+	return ifName == FirstInterface && !strings.Contains(containerID+network, "_") && !strings.EqualFold(network, "ep")
 }
 
 // OlderEndpointName returns the name that versions before ifSign gave to the endpoint of
 // an interface, and whether it is another one.
 func OlderEndpointName(containerID, network, ifName string) (string, bool) {
-	return containerID + "_" + network + "_" + ifName, ifName != firstInterface
+	return containerID + "_" + network + "_" + ifName, ifName != FirstInterface
 }
 
 // NodeEndpointName returns the name of the node's own endpoint on a network, which
@@ -64,7 +65,7 @@ func ParseEndpointName(name, network string) (containerID, ifName string, ok boo
 		return "", "", false
 	}
 	if id, found := strings.CutSuffix(name, "_"+network); found {
-		return id, firstInterface, id != ""
+		return id, FirstInterface, id != ""
 	}
 	for _, sign := range []string{ifSign, "_"} {
 		between := "_" + network + sign

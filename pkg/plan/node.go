@@ -35,6 +35,18 @@ func unspecified(a netip.Addr) netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
+// GatewaysOf returns the addresses of a network that the configuration makes its pods'
+// gateways: the second of each subnet of a family that it says so of.
+func GatewaysOf(c config.Config, n hns.Network) []netip.Addr {
+	var out []netip.Addr
+	for _, s := range n.Subnets {
+		if a := s.NodeAddress(); a.IsValid() && c.Gateways.Of(a.Is6()).Node {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
 // ReservedByHNS returns the addresses of a network that HNS or the node has: of each
 // subnet the gateway (hcsshim hcn/hcnnetwork.go, DoNotReserveGatewayAddress), the first
 // address and, in IPv4, the last; and the node's address under an overlay.

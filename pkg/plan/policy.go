@@ -5,6 +5,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
@@ -38,7 +39,8 @@ func policies(f Facts) ([]hns.Policy, error) {
 		return nil, err
 	}
 	out = append(out, routes...)
-	if f.Config.Driver == hns.Overlay && f.Network.ProviderAddress.IsValid() {
+	given := slices.ContainsFunc(f.Config.Policies, func(p hns.Opaque) bool { return p.Type == "ProviderAddress" })
+	if f.Config.Driver == hns.Overlay && f.Network.ProviderAddress.IsValid() && !given {
 		out = append(out, hns.ProviderAddress{Address: f.Network.ProviderAddress})
 	}
 	if f.Config.EncapOverhead > 0 {
@@ -50,6 +52,7 @@ func policies(f Facts) ([]hns.Policy, error) {
 	for _, p := range f.Config.Policies {
 		out = append(out, passed(p, f.families())...)
 	}
+	out = append(out, openMapped(f)...)
 	set, err := acls(f)
 	if err != nil {
 		return nil, err
@@ -134,13 +137,44 @@ func outboundNAT(f Facts) []hns.Policy {
 			own = append(own, r.Destination)
 		}
 	}
+	asked := f.Config.OutboundNAT.Exceptions
+	if f.Config.OutboundNAT.ExceptNetwork {
+		asked = slices.Clone(asked)
+		for _, s := range f.Network.Subnets {
+			if !slices.Contains(asked, s.Prefix) {
+				asked = append(asked, s.Prefix)
+			}
+		}
+	}
 	var out []hns.Policy
 	for _, six := range f.families() {
-		exceptions := ofFamily(f.Config.OutboundNAT.Exceptions, six)
+		exceptions := ofFamily(asked, six)
 		if len(exceptions) == 0 {
 			exceptions = ofFamily(own, six)
 		}
 		out = append(out, hns.OutboundNAT{Exceptions: exceptions})
+	}
+	return out
+}
+
+// openMapped lets in what a port of the node leads to, where the configuration's policies
+// hold ACLs: with any, HNS drops what none lets in. The priority is that of the rules of a
+// configuration.
+func openMapped(f Facts) []hns.Policy {
+	const priority = 1000
+	acls := slices.ContainsFunc(f.Config.Policies, func(p hns.Opaque) bool { return p.Type == "ACL" })
+	if !acls || !f.Config.ACL.OpenMapped {
+		return nil
+	}
+	var out []hns.Policy
+	for _, m := range f.Config.PortMappings {
+		rule := hns.ACL{
+			Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: m.Protocol,
+			LocalPorts: []hns.PortRange{{First: m.ContainerPort, Last: m.ContainerPort}}, Priority: priority,
+		}
+		if !slices.ContainsFunc(out, func(p hns.Policy) bool { return reflect.DeepEqual(p, rule) }) {
+			out = append(out, rule)
+		}
 	}
 	return out
 }

@@ -36,7 +36,7 @@ func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Networ
 		if err := checkGiven(c, own, given); err != nil {
 			return hns.Endpoint{}, notices, err
 		}
-		leadBy(given, gateways, n)
+		leadBy(c, given, gateways, n)
 		if want, err = v.wanted(ctx, c, n, given); err != nil {
 			return hns.Endpoint{}, notices, err
 		}
@@ -216,7 +216,7 @@ func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) (re
 	if !c.HasAddresses() {
 		return nil, nil, nil // HNS chooses
 	}
-	reserved = plan.ReservedByHNS(n)
+	reserved = append(plan.ReservedByHNS(n), plan.GatewaysOf(c, n)...)
 	if node, asked := plan.NodeEndpoint(c, n); asked {
 		return append(reserved, node.Addrs()...), nil, nil
 	}
@@ -236,10 +236,13 @@ func (v Verbs) reserved(ctx context.Context, c config.Config, n hns.Network) (re
 	return reserved, gateways, nil
 }
 
-// leadBy makes gateways those of the addresses in their subnets that IPAM named none
-// for.
-func leadBy(given ipam.Result, gateways []netip.Addr, n hns.Network) {
+// leadBy makes gateways those of the addresses in their subnets that neither IPAM nor the
+// configuration names one for.
+func leadBy(c config.Config, given ipam.Result, gateways []netip.Addr, n hns.Network) {
 	for i, a := range given.Addresses {
+		if c.Gateways.Of(a.Prefix.Addr().Is6()) != (config.Gateway{}) {
+			continue
+		}
 		for _, s := range n.Subnets {
 			gw := slices.IndexFunc(gateways, s.Prefix.Contains)
 			if !a.Gateway.IsValid() && s.Prefix.Contains(a.Prefix.Addr()) && gw >= 0 {

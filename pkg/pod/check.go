@@ -31,7 +31,7 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 	if err != nil {
 		return err
 	}
-	found, err := v.endpoints(ctx, c, n)
+	found, err := v.attached(ctx, c, n)
 	switch {
 	case err != nil:
 		return err
@@ -41,6 +41,7 @@ func (v Verbs) Check(ctx context.Context, c config.Config, promised config.Promi
 		return problem.New(ErrDiffers, nil, "there are %d endpoints %s instead of one", len(found), endpointName(c))
 	}
 	got := found[0]
+	c.MACPrefix = "" // the result of ADD tells the MAC address
 	want, err := v.wanted(ctx, c, n, ipam.Result{Addresses: promised.Addresses})
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ func (v Verbs) takeDown(ctx context.Context, c config.Config) error {
 // removeAll deletes the attachment's endpoints, makes sure that they are gone, and
 // returns them.
 func (v Verbs) removeAll(ctx context.Context, c config.Config) ([]hns.Endpoint, error) {
-	found, err := v.endpoints(ctx, c, hns.Network{})
+	found, err := v.attached(ctx, c, hns.Network{})
 	if err != nil {
 		return nil, err
 	}

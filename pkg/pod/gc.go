@@ -34,7 +34,7 @@ func (v Verbs) GC(ctx context.Context, c config.Config, valid []config.Attachmen
 	for _, e := range endpoints {
 		// Names are made of HNS's own spelling of the network's name.
 		containerID, ifName, ours := plan.ParseEndpointName(e.Name, n.Name)
-		if !ours || e.Remote || slices.ContainsFunc(valid, func(a config.Attachment) bool { return isNamedFor(e, a, n) }) {
+		if !ours || e.Remote || slices.ContainsFunc(valid, func(a config.Attachment) bool { return isNamedFor(e, a, n, c.Replaces) }) {
 			continue
 		}
 		if err := v.remove(ctx, e); err != nil {
@@ -61,8 +61,9 @@ func (v Verbs) GC(ctx context.Context, c config.Config, valid []config.Attachmen
 }
 
 // isNamedFor reports whether an endpoint of a network has the attachment's name, or that
-// of older versions.
-func isNamedFor(e hns.Endpoint, a config.Attachment, n hns.Network) bool {
+// of older versions, or, where another plugin was there before, that plugin's.
+func isNamedFor(e hns.Endpoint, a config.Attachment, n hns.Network, replaces bool) bool {
 	older, has := plan.OlderEndpointName(a.ContainerID, n.Name, a.IfName)
-	return e.Name == plan.EndpointName(a.ContainerID, n.Name, a.IfName) || has && e.Name == older
+	return e.Name == plan.EndpointName(a.ContainerID, n.Name, a.IfName) || has && e.Name == older ||
+		replaces && e.Name == plan.EndpointName(a.ContainerID, n.Name, plan.FirstInterface)
 }

@@ -107,6 +107,17 @@ func (v Verbs) endpoints(ctx context.Context, c config.Config, n hns.Network) ([
 	}), nil
 }
 
+// attached is endpoints for what needs no new one: where the attachment has none of its own
+// name, those count that the plugin made whose file this is.
+func (v Verbs) attached(ctx context.Context, c config.Config, n hns.Network) ([]hns.Endpoint, error) {
+	found, err := v.endpoints(ctx, c, n)
+	if err != nil || len(found) > 0 || !c.Replaces || c.IfName == plan.FirstInterface {
+		return found, err
+	}
+	c.IfName = plan.FirstInterface
+	return v.endpoints(ctx, c, n)
+}
+
 // wanted gathers the facts and returns the wanted endpoint.
 func (v Verbs) wanted(ctx context.Context, c config.Config, n hns.Network, given ipam.Result) (hns.Endpoint, error) {
 	var err error

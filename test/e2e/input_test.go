@@ -42,7 +42,7 @@ func TestBadInput(t *testing.T) {
 		{"bad name", call{conf: without(`"net1"`, `"net 1"`)}, 7, "invalid characters found in network name"},
 		{"unknown version", call{conf: without(`"1.0.0"`, `"7.0.0"`)}, 1, "incompatible CNI versions"},
 		{"whole conflist", call{conf: `{"cniVersion":"1.0.0","name":"net1","plugins":[` + good + `]}`}, 7, "plugins"},
-		{"another plugin's", call{conf: without(`"bulkhead"`, `"win-bridge"`)}, 2, `type: "win-bridge" is not supported`},
+		{"another plugin's", call{conf: without(`"bulkhead"`, `"azure-vnet"`)}, 2, `type: "azure-vnet" is not supported`},
 		{"unknown driver", call{conf: without(`"l2bridge"`, `"bridge"`)}, 7, `driver: "bridge" is not one of nat, transparent, l2bridge, l2tunnel, overlay`},
 		{"unknown isolation", call{conf: with(`"isolation":"vm"`)}, 7, `isolation: "vm" is not one of process, hyperv`},
 		{"unknown key", call{conf: with(`"isolatoin":"hyperv"`)}, 7, "isolatoin: unknown key"},
