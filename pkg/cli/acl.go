@@ -65,7 +65,8 @@ func (s *session) compile(f set) ([]acl.Set, error) {
 func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
 	network := hns.Network{}
 	var nodes hns.Endpoint
-	if plugin.Ours() {
+	plugin = plugin.WithFlannel()
+	if plugin.Ours() || plugin.Replaced() {
 		// ADD refuses the whole for a mistake in another part.
 		whole, err := config.Parse(plugin.Stdin(), config.Env{})
 		if err != nil {
@@ -75,6 +76,10 @@ func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
 			network.Name, network.Subnets = whole.Name, whole.Network.Subnets
 			nodes, _ = plan.NodeEndpoint(whole, network)
 		}
+	}
+	plugin, err := plugin.Native()
+	if err != nil {
+		return acl.Set{}, err
 	}
 	part := plugin.Only("name", "cniVersion", "driver", "isolation", "acl", "capabilities").With("type", config.TypeACL)
 	if f.driver != "" {
@@ -95,8 +100,11 @@ func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
 	if err != nil {
 		return acl.Set{}, err
 	}
+	if c.Driver == "" && !c.ACL.Program {
+		return acl.Set{Target: acl.Target{Isolation: c.Isolation}}, nil
+	}
 	if c.Driver == "" {
-		return acl.Set{}, errors.New("driver: missing; on a node the network tells, here --driver must")
+		return acl.Set{}, errNoDriver
 	}
 	// The rules bear the name of whoever the file says programs them.
 	if plugin.Ours() {
@@ -112,6 +120,8 @@ func (s *session) compilePlugin(f set, plugin config.Plugin) (acl.Set, error) {
 	}
 	return plan.ACLs(plan.Facts{Config: c, Network: network, Host: host, Addresses: families(c.Driver)})
 }
+
+var errNoDriver = errors.New("driver: missing; on a node the network tells, here --driver must")
 
 // families stands for a pod that has addresses of every family of the driver.
 func families(d hns.Driver) []plan.Address {
@@ -195,6 +205,11 @@ func (s *session) explain(f set, p packet) error {
 	sets, err := s.compile(f)
 	if err != nil {
 		return err
+	}
+	for _, set := range sets {
+		if set.Target.Driver == "" {
+			return errNoDriver
+		}
 	}
 	// A packet must pass them all.
 	v := sets[0].Verdict(packet)

@@ -78,6 +78,10 @@ func (s *session) showSet(f set) error {
 	return s.print(lines, func(w io.Writer) error {
 		if len(lines) == 0 {
 			t := sets[0].Target
+			if t.Driver == "" {
+				_, err := fmt.Fprintln(w, "No ACL is sent: acl.program is false.")
+				return err
+			}
 			_, err := fmt.Fprintf(w, "No ACL is sent for a %s pod on a %s network.\n", t.Isolation, t.Driver)
 			return err
 		}

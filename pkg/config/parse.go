@@ -21,15 +21,41 @@ const (
 
 // step reads one part of a document into a Config, which it leaves as it is
 // when it fails.
-type step func(document, *Config) error
+type step struct {
+	part string
+	read func(document, *Config) error
+	// needs are the parts, with blanks between, whose faults leave this one unread
+	// where every fault is told.
+	needs string
+}
 
 // steps are taken in this order, which decides which of several errors is told.
 // Later ones may read what earlier ones set.
 func steps() []step {
 	return []step{
-		readVersion, readTimeouts, readDriver, readIsolation, readNetwork, readGateways, readIPAMPlugin, readAnnotations, readACL,
-		readOutboundNAT, readLoopbackDSR, readRoutes, readPolicies, readDNS, readRuntimeDNS, readHostPorts, readPortMappings,
-		readBandwidth, readMAC, readRequested, readMACPrefix, readEncapOverhead, readIPAM,
+		{"cniVersion", readVersion, ""},
+		{"timeouts", readTimeouts, ""},
+		{"driver", readDriver, ""},
+		{"isolation", readIsolation, ""},
+		{"network", readNetwork, "driver"},
+		{"gateway", readGateways, "network"},
+		{"ipam.type", readIPAMPlugin, ""},
+		{"annotations", readAnnotations, ""},
+		{"acl", readACL, "driver isolation annotations"},
+		{"outboundNAT", readOutboundNAT, ""},
+		{"loopbackDSR", readLoopbackDSR, ""},
+		{"routes", readRoutes, ""},
+		{"policies", readPolicies, "acl outboundNAT"},
+		{"dns", readDNS, ""},
+		{"runtimeConfig.dns", readRuntimeDNS, "dns"},
+		{"hostPorts", readHostPorts, ""},
+		{"portMappings", readPortMappings, "hostPorts"},
+		{"bandwidth", readBandwidth, "policies"},
+		{"mac", readMAC, ""},
+		{"ips", readRequested, ""},
+		{"macPrefix", readMACPrefix, "ips ipam.type"},
+		{"encapOverhead", readEncapOverhead, "policies"},
+		{"ipam", readIPAM, "driver network ips portMappings ipam.type"},
 	}
 }
 
@@ -82,8 +108,8 @@ func Parse(stdin []byte, env Env) (Config, error) {
 		return Config{}, err
 	}
 	c.Pod = c.args.pod
-	for _, read := range steps() {
-		if err := read(doc, &c); err != nil {
+	for _, s := range steps() {
+		if err := s.read(doc, &c); err != nil {
 			return Config{}, c.origins.inFile(err)
 		}
 	}
@@ -124,8 +150,8 @@ func ParseLenient(stdin []byte, env Env) (Config, error) {
 	c.IPAMError = c.origins.inFile(readIPAMPlugin(doc, &c))
 	c.args, _ = parseArgs(env.Args)
 	c.Pod = c.args.pod
-	for _, read := range steps() {
-		_ = read(doc, &c)
+	for _, s := range steps() {
+		_ = s.read(doc, &c)
 	}
 	qualifyDNS(doc, &c)
 	return c, nil

@@ -17,7 +17,7 @@ import (
 var (
 	sdnKeys = []string{"master", "optionalFlags", "AdditionalArgs", "additionalRoutes", "ipMasq", "ipMasqNetwork"}
 
-	sdnSteps = []func(*translation) error{sdnFlags, sdnIPAM, sdnMaster, sdnPolicies, sdnNAT, sdnRoutes}
+	sdnSteps = []func(*translation) error{sdnFlags, sdnIPAM, sdnDSR, sdnMaster, sdnPolicies, sdnNAT, sdnRoutes}
 )
 
 // wireFlags is optionalFlags.
@@ -120,6 +120,16 @@ func (t *translation) hostLocalGateways(section document, typ string) error {
 	}
 	section["ranges"], err = json.Marshal(sets)
 	return err
+}
+
+// sdnDSR refuses loopbackDSR without an IPAM plugin: these plugins then send HNS an address
+// that is none.
+func sdnDSR(t *translation) error {
+	_, typ, err := t.pluginIPAM()
+	if err == nil && typ == "" && t.flags.LoopbackDSR && t.typ != "nat" {
+		return invalid(t.origins.path("loopbackDSR"), "HNS chooses the pod's address, so no policy can name it; write ipam.type, or remove the key")
+	}
+	return nil //nolint:nilerr // sdnIPAM has told it
 }
 
 // azureKeys are for the IPAM plugin azure-vnet-ipam, which reads them itself. The

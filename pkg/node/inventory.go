@@ -231,9 +231,8 @@ func (l *Conflist) parse(text []byte) error {
 	for _, p := range plugins {
 		l.Types = append(l.Types, p.Type())
 		l.List = !p.Alone()
-		if !p.Ours() {
-			continue
-		}
+	}
+	for _, p := range config.Ours(plugins) {
 		c, err := config.Parse(p.Stdin(), config.Env{})
 		if err != nil {
 			failures = append(failures, err)

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -228,6 +229,14 @@ func policyText(p hns.Policy) string {
 		return err.Error() // HNS would not take it
 	}
 	return kind + " " + canonicalJSON(settings)
+}
+
+// Document returns a policy as HNS has it: its type and its settings.
+func Document(p hns.Policy) (kind string, settings json.RawMessage, err error) {
+	if o, ok := p.(hns.Opaque); ok {
+		return o.Type, o.Settings, nil
+	}
+	return hcn.PolicyDocument(p)
 }
 
 // List joins values as a person would: "10.1.0.5, fd00::5", or "none".
