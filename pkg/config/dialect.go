@@ -285,7 +285,14 @@ func (o origins) inFile(err error) error {
 	if o == nil || !errors.As(err, &e) {
 		return err
 	}
-	e.Path = o.path(e.Path)
-	e.Problem = nativePath.ReplaceAllStringFunc(e.Problem, o.path)
+	e.Path, e.Problem = o.path(e.Path), o.text(e.Problem)
 	return err
+}
+
+// text makes the paths in a text those of the file.
+func (o origins) text(text string) string {
+	if o == nil {
+		return text
+	}
+	return nativePath.ReplaceAllStringFunc(text, o.path)
 }

@@ -349,3 +349,26 @@ func code(text string) string {
 	}
 	return "`" + text + "`"
 }
+
+// CHECK can read what the other plugins' ADD printed: sdnbridge writes the bytes of a MAC
+// address into the JSON, and win-bridge calls the interface as its endpoint.
+func TestDialectPromise(t *testing.T) {
+	t.Parallel()
+	for typ, result := range map[string]string{
+		"sdnbridge":  `"interfaces": [{"name": "eth0", "mac": "\u0000\u0015]\u0001\u0002\u0003"}], "ips": [{"interface": 0, "address": "10.0.0.5/24", "gateway": "10.0.0.1"}]`,
+		"win-bridge": `"interfaces": [{"name": "c1_net1", "mac": "00-15-5D-01-02-03"}], "ips": [{"address": "10.0.0.5/24", "gateway": "10.0.0.1"}]`,
+	} {
+		c, err := Parse([]byte(peerFile(typ, `"prevResult": {"cniVersion": "1.0.0", `+result+`}`)), testEnv(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Promise()
+		if err != nil || got.MAC != "" || len(got.Addresses) != 1 || got.Addresses[0].Prefix.String() != "10.0.0.5/24" {
+			t.Errorf("%s: %+v, %v", typ, got, err)
+		}
+		c.Replaces = false
+		if _, err := c.Promise(); (err == nil) != (typ == "win-bridge") {
+			t.Errorf("%s, of a native file: %v", typ, err)
+		}
+	}
+}

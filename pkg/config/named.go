@@ -22,8 +22,7 @@ func (c Config) Named() []NamedAddr {
 	var out []NamedAddr
 	add := func(a netip.Addr, format string, args ...any) {
 		if a.IsValid() && !a.IsUnspecified() {
-			path := nativePath.ReplaceAllStringFunc(fmt.Sprintf(format, args...), c.origins.path)
-			out = append(out, NamedAddr{path, a})
+			out = append(out, NamedAddr{c.origins.text(fmt.Sprintf(format, args...)), a})
 		}
 	}
 	if c.Network != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 )
 
@@ -179,4 +180,32 @@ func TestTakeExisting(t *testing.T) {
 			t.Errorf("on %q: address %s, want one of %s", driver, r.Endpoint.Addresses[0], want)
 		}
 	}
+}
+
+// DEL removes the endpoint that win-bridge made by HNS's v1 schema, for a runtime that makes
+// no namespace, and leaves it alone where a worker ends.
+func TestSwappedDelOfV1(t *testing.T) {
+	swappedNodes(t, func(t *testing.T, s swapped) {
+		if s.typ != "win-bridge" && s.typ != "win-overlay" {
+			return
+		}
+		s.members = strings.Replace(s.members, `"apiVersion":2,`, "", 1)
+		c := s.attachment("c1", "eth0", "none")
+		given, err := ipam.Open(c.IPAM.Type).Add(t.Context(), c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.host.Call(t.Context(), hnsemu.Call{Client: s.typ, Proc: "HNSCall", Args: []string{
+			"POST", "/endpoints/", fmt.Sprintf(`{"Name":"c1_net1","VirtualNetwork":%q,"IPAddress":%q}`, s.network.ID, given.Addresses[0].Prefix.Addr()),
+		}})
+		if err != nil || r.Code.Failed() {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		s.mustDel(s.attachment("c2", "eth0", "container:c1"))
+		if got := s.names(); !slices.Equal(got, []string{"c1_net1"}) {
+			t.Errorf("after the worker's DEL: %v", got)
+		}
+		s.mustDel(c)
+		s.nothingLeft("after DEL")
+	})
 }

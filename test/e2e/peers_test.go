@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,10 @@ var peerNetworks = map[string]func(*testing.T, *verbs.Node){
 		}})
 	},
 }
+
+// peersOnWindows are the files that bulkhead.exe runs, too: one of each program. TestSwapped
+// has the others.
+var peersOnWindows = []string{"nat", "win-overlay-v1", "sdnbridge-dual-stack"}
 
 // The files of other plugins send HNS the same documents as their translations, from the
 // Linux build as from bulkhead.exe.
@@ -69,7 +74,9 @@ func TestPeersDocuments(t *testing.T) {
 			}
 			t.Run("linux", func(t *testing.T) { sameDocuments(t, "peers/"+name, here(text)) })
 			t.Run("suggested", func(t *testing.T) { sameDocuments(t, "peers/"+name, here(suggested)) })
-			t.Run("windows", func(t *testing.T) { sameDocuments(t, "peers/"+name, sentByPeersFile(t, text)) })
+			if slices.Contains(peersOnWindows, name) {
+				t.Run("windows", func(t *testing.T) { sameDocuments(t, "peers/"+name, sentByPeersFile(t, text)) })
+			}
 		})
 	}
 }
