@@ -139,7 +139,10 @@ func TestInstallTwiceAndUninstall(t *testing.T) {
 func TestAlias(t *testing.T) {
 	w := newWorld(t)
 	writeFile(t, filepath.Join(w.Bin, "win-bridge.exe"), "the old one")
-	want := Want{Aliases: []string{"win-bridge", "nat.exe"}}
+	old := `{"cniVersion": "1.0.0", "name": "old", "plugins": [{"type": "win-bridge"}]}`
+	writeFile(t, filepath.Join(w.Conf, "10-old.conflist"), old)
+	// The file stays as it is: Bulkhead reads it, too.
+	want := Want{Aliases: []string{"win-bridge", "nat.exe"}, Conflist: Conflist{Name: "10-old.conflist", Text: []byte(old)}}
 	if _, err := w.install(want); err != nil {
 		t.Fatal(err)
 	}
@@ -157,6 +160,7 @@ func TestAlias(t *testing.T) {
 	}
 	w.do(PlanRemoval(facts))
 	w.want(w.Bin, map[string]string{"win-bridge.exe": "the old one"})
+	w.want(w.Conf, map[string]string{"10-old.conflist": old})
 }
 
 // A configuration with another name takes the place of the older one.

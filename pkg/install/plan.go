@@ -113,10 +113,11 @@ func conflist(dir string, have []Conflist, want Conflist) ([]Step, error) {
 	if want.Name == "" {
 		return nil, nil
 	}
+	there := same(have, want.Name, want.Text)
 	var out []Step
 	for _, c := range have {
 		switch {
-		case c.Name == want.Name && !c.Ours:
+		case c.Name == want.Name && !c.Ours && !there:
 			return nil, fmt.Errorf("%w: %s is somebody else's; give --conf-name", ErrForeign, filepath.Join(dir, c.Name))
 		case c.Name == want.Name:
 		case c.Ours:
@@ -126,7 +127,7 @@ func conflist(dir string, have []Conflist, want Conflist) ([]Step, error) {
 				ErrForeign, filepath.Join(dir, c.Name), want.Name, want.Name)
 		}
 	}
-	if same(have, want.Name, want.Text) {
+	if there {
 		return out, nil
 	}
 	first := []Step{{kind: makeDir, path: dir}, {kind: write, path: filepath.Join(dir, want.Name), text: want.Text}}
