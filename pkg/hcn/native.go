@@ -74,69 +74,72 @@ type timed struct {
 	perCall time.Duration
 }
 
-// inTime makes a native call and waits for it until perCall or ctx is over.
-func inTime[T any](ctx context.Context, perCall time.Duration, call func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, perCall)
-	defer cancel()
-	return bounded.Do(ctx, func() (T, error) { return call(ctx) })
+// inTime makes a native call, of which it tells the context's Trace, and waits for it
+// until perCall or ctx is over.
+func inTime[T any](ctx context.Context, perCall time.Duration, verb, about string, call func(context.Context) (T, error)) (T, error) {
+	return traced(ctx, verb, about, func() (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, perCall)
+		defer cancel()
+		return bounded.Do(ctx, func() (T, error) { return call(ctx) })
+	})
 }
 
 // inTimeErr is inTime for a call that returns nothing but an error.
-func inTimeErr(ctx context.Context, perCall time.Duration, call func(context.Context) error) error {
-	_, err := inTime(ctx, perCall, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+func inTimeErr(ctx context.Context, perCall time.Duration, verb, about string, call func(context.Context) error) error {
+	_, err := inTime(ctx, perCall, verb, about, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	return err
 }
 
 func (t timed) Call(ctx context.Context, method, path string, document []byte) ([]byte, error) {
-	return inTime(ctx, t.perCall, func(ctx context.Context) ([]byte, error) {
+	return inTime(ctx, t.perCall, "Call", method+" "+path, func(ctx context.Context) ([]byte, error) {
 		return t.native.Call(ctx, method, path, document)
 	})
 }
 
 func (t timed) Enumerate(ctx context.Context, kind Kind, query []byte) ([]byte, error) {
-	return inTime(ctx, t.perCall, func(ctx context.Context) ([]byte, error) {
+	return inTime(ctx, t.perCall, "Enumerate", string(kind), func(ctx context.Context) ([]byte, error) {
 		return t.native.Enumerate(ctx, kind, query)
 	})
 }
 
 func (t timed) Open(ctx context.Context, kind Kind, id string) (Handle, error) {
-	return inTime(ctx, t.perCall, func(ctx context.Context) (Handle, error) {
+	return inTime(ctx, t.perCall, "Open", string(kind), func(ctx context.Context) (Handle, error) {
 		return t.native.Open(ctx, kind, id)
 	})
 }
 
 func (t timed) Query(ctx context.Context, kind Kind, object Handle, query []byte) ([]byte, error) {
-	return inTime(ctx, t.perCall, func(ctx context.Context) ([]byte, error) {
+	return inTime(ctx, t.perCall, "Query", string(kind), func(ctx context.Context) ([]byte, error) {
 		return t.native.Query(ctx, kind, object, query)
 	})
 }
 
 func (t timed) Modify(ctx context.Context, kind Kind, object Handle, document []byte) error {
-	return inTimeErr(ctx, t.perCall, func(ctx context.Context) error {
+	return inTimeErr(ctx, t.perCall, "Modify", string(kind), func(ctx context.Context) error {
 		return t.native.Modify(ctx, kind, object, document)
 	})
 }
 
 func (t timed) CreateEndpoint(ctx context.Context, network Handle, id string, document []byte) (Handle, error) {
-	return inTime(ctx, t.perCall, func(ctx context.Context) (Handle, error) {
+	return inTime(ctx, t.perCall, "Create", string(Endpoints), func(ctx context.Context) (Handle, error) {
 		return t.native.CreateEndpoint(ctx, network, id, document)
 	})
 }
 
 func (t timed) Create(ctx context.Context, kind Kind, document []byte) ([]byte, error) {
-	return inTime(ctx, t.perCall, func(ctx context.Context) ([]byte, error) {
+	return inTime(ctx, t.perCall, "Create", string(kind), func(ctx context.Context) ([]byte, error) {
 		return t.native.Create(ctx, kind, document)
 	})
 }
 
 func (t timed) Delete(ctx context.Context, kind Kind, id string) error {
-	return inTimeErr(ctx, t.perCall, func(ctx context.Context) error {
+	return inTimeErr(ctx, t.perCall, "Delete", string(kind), func(ctx context.Context) error {
 		return t.native.Delete(ctx, kind, id)
 	})
 }
 
 func (t timed) Close(ctx context.Context, kind Kind, object Handle) error {
-	return inTimeErr(ctx, t.perCall, func(ctx context.Context) error {
+	return inTimeErr(ctx, t.perCall, "Close", string(kind), func(ctx context.Context) error {
 		return t.native.Close(ctx, kind, object)
 	})
 }
