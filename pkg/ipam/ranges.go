@@ -95,14 +95,7 @@ func (p pool) address(c config.Config, ip net.IPNet) (Address, error) {
 // taken. It counts what is taken, never what is free: an IPv6 range has more
 // addresses than can be counted.
 func (p pool) exhausted(taken map[netip.Addr]bool) error {
-	var held []netip.Addr
-	for addr := range taken {
-		r, err := p.set.RangeFor(addr.AsSlice())
-		if err == nil && !r.Gateway.Equal(addr.AsSlice()) {
-			held = append(held, addr)
-		}
-	}
-	size := count(p.set)
+	held, size := p.held(taken), count(p.set)
 	if size.Cmp(big.NewInt(int64(len(held)))) > 0 {
 		return nil
 	}
