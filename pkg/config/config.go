@@ -74,6 +74,7 @@ type Config struct {
 	// MAC is the runtime's wish, empty for none.
 	MAC      hns.MAC
 	Timeouts Timeouts
+	Journal  Journal
 	Pod      Pod
 	// Replaces is true for the file of another plugin: endpoints on the node can be that
 	// plugin's, which named them for the container alone.

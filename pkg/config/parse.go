@@ -35,6 +35,8 @@ func steps() []step {
 	return []step{
 		{"cniVersion", readVersion, ""},
 		{"timeouts", readTimeouts, ""},
+		{"log", readLog, ""},
+		{"metrics", readMetrics, ""},
 		{"driver", readDriver, ""},
 		{"isolation", readIsolation, ""},
 		{"network", readNetwork, "driver"},
@@ -70,9 +72,9 @@ var runtimeKeys = []string{
 var ownKeys = map[string][]string{
 	Type: {
 		"driver", "isolation", "network", "gateway", "macPrefix", "acl", "outboundNAT", "ipMasq", "ipMasqNetwork", "loopbackDSR",
-		"encapOverhead", "hostPorts", "routes", "policies", "timeouts",
+		"encapOverhead", "hostPorts", "routes", "policies", "timeouts", "log", "metrics",
 	},
-	TypeACL: {"driver", "isolation", "acl", "timeouts"},
+	TypeACL: {"driver", "isolation", "acl", "timeouts", "log", "metrics"},
 }
 
 // Parse reads what a runtime sends, for the verbs that make or compare something. It

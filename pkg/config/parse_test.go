@@ -156,6 +156,23 @@ var accepted = []acceptance{
 				{"hostPort": 65535, "containerPort": 1, "protocol": "Udp", "hostIP": "fd00::1"}]}`),
 	},
 	{
+		name: "log and metrics",
+		want: with(func(c *Config) {
+			c.Journal = Journal{Log: LogDebug, LogFile: `D:\logs\b.log`, MetricsFile: "C:/metrics/bulkhead.prom"}
+		}),
+		conf: native(`"log": {"level": "debug", "file": "D:\\logs\\b.log"}, "metrics": {"file": "C:/metrics/bulkhead.prom"}`),
+	},
+	{
+		name: "a log with the defaults",
+		want: with(func(c *Config) { c.Journal.Log = LogInfo }),
+		conf: native(`"log": {}, "metrics": null`),
+	},
+	{
+		name: "a log that is off",
+		want: with(func(c *Config) { c.Journal.LogFile = "/var/log/b.log" }),
+		conf: native(`"log": {"level": "off", "file": "/var/log/b.log"}`),
+	},
+	{
 		name: "what is the runtime's passes",
 		want: with(func(c *Config) { c.Annotations = map[string]string{"a": "b"} }),
 		conf: native(`"disableCheck": true, "disableGC": true, "loadOnlyInlinedPlugins": false, "cniVersions": ["1.0.0"],

@@ -79,6 +79,16 @@ var invalidDocuments = []refusal{
 	{want: "timeouts.status: 0s is not above 0 and up to 10m0s", conf: native(`"timeouts": {"status": "0s"}`)},
 	{want: "timeouts.call: 10m0.001s is not above 0 and up to 10m0s", conf: native(`"timeouts": {"call": "10m1ms"}`)},
 	{want: "timeouts.ADD: unknown key; did you mean \"add\"?", conf: native(`"timeouts": {"ADD": "1s"}`)},
+	{want: `log: want an object, got "debug"`, conf: native(`"log": "debug"`)},
+	{want: `log.level: "trace" is not one of off, info, debug`, conf: native(`"log": {"level": "trace"}`)},
+	{want: `log.level: want a string, got 1`, conf: native(`"log": {"level": 1}`)},
+	{want: `log.files: unknown key; did you mean "file"?`, conf: native(`"log": {"files": "C:/x"}`)},
+	{want: `log.file: "x.log" is not the whole path of a file on a drive of the node, such as C:/ProgramData/bulkhead/logs/bulkhead.log`, conf: native(`"log": {"file": "x.log"}`)},
+	{want: `log.file: "" is not the whole path of a file on a drive of the node, such as C:/ProgramData/bulkhead/logs/bulkhead.log`, conf: native(`"log": {"file": ""}`)},
+	{want: `metrics.file: missing; write the file that windows_exporter's textfile collector is to read`, conf: native(`"metrics": {}`)},
+	{want: `metrics.file: "\\\\server\\x.prom" is not the whole path of a file on a drive of the node`, conf: native(`"metrics": {"file": "\\\\server\\x.prom"}`)},
+	{want: `metrics.file: "C:x.prom" is not the whole path of a file on a drive of the node`, conf: native(`"metrics": {"file": "C:x.prom"}`)},
+	{want: `metrics.file: "C:/x.txt" does not end in .prom, and windows_exporter's textfile collector reads no other file`, conf: native(`"metrics": {"file": "C:/x.txt"}`)},
 }
 
 var invalidNetworks = []refusal{
