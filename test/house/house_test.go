@@ -48,7 +48,8 @@ var mayImport = map[string][]string{
 	"pkg/pod":              {"pkg/problem", "pkg/acl", "pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/nodelock", "pkg/plan", "pkg/uplink"},
 	"pkg/node":             {"pkg/config", "pkg/hns", "pkg/ipam", "pkg/kubeproxy", "pkg/network", "pkg/nodelock", "pkg/pod", "pkg/uplink"},
 	"pkg/failure":          {"pkg/aclsync", "pkg/config", "pkg/hns", "pkg/ipam", "pkg/network", "pkg/plan", "pkg/pod", "pkg/problem"},
-	"pkg/cniplugin":        {"pkg/config", "pkg/failure", "pkg/ipam", "pkg/hns", "pkg/network", "pkg/node", "pkg/pod"},
+	"pkg/journal":          {"pkg/adminonly", "pkg/nodelock"},
+	"pkg/cniplugin":        {"pkg/bounded", "pkg/config", "pkg/failure", "pkg/hcn", "pkg/hns", "pkg/ipam", "pkg/journal", "pkg/network", "pkg/node", "pkg/nodelock", "pkg/pod"},
 	"pkg/hnsemu":           {"pkg/hns", "pkg/hnsemu/packet", "pkg/hnsemu/schema"},
 	"pkg/hnsemu/dataplane": {"pkg/hnsemu", "pkg/hnsemu/dataplane/netspace", "pkg/hnsemu/packet", "pkg/hnsemu/schema", "pkg/hns"},
 
