@@ -80,16 +80,21 @@ func subject(verb string, args *skel.CmdArgs) string {
 // attachmentOf names the interface, the container, and the pod where CNI_ARGS tell
 // it: they may be what is wrong.
 func attachmentOf(args *skel.CmdArgs) string {
+	if namespace, name := podOf(args.Args); name != "" {
+		return fmt.Sprintf("%s of pod %s/%s (container %s)", args.IfName, namespace, name, args.ContainerID)
+	}
+	return fmt.Sprintf("%s of container %s", args.IfName, args.ContainerID)
+}
+
+// podOf returns the pod in CNI_ARGS, whatever else is in them.
+func podOf(args string) (namespace, name string) {
 	pod := map[string]string{}
-	for _, arg := range strings.Split(args.Args, ";") {
+	for _, arg := range strings.Split(args, ";") {
 		if key, value, ok := strings.Cut(arg, "="); ok {
 			pod[key] = value
 		}
 	}
-	if name := pod["K8S_POD_NAME"]; name != "" {
-		return fmt.Sprintf("%s of pod %s/%s (container %s)", args.IfName, pod["K8S_POD_NAMESPACE"], name, args.ContainerID)
-	}
-	return fmt.Sprintf("%s of container %s", args.IfName, args.ContainerID)
+	return pod["K8S_POD_NAMESPACE"], pod["K8S_POD_NAME"]
 }
 
 // withoutNotFound keeps an error of DEL from being swallowed: containerd's

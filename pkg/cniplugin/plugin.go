@@ -19,6 +19,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/failure"
+	"github.com/bulkhead-cni/bulkhead/pkg/hcn"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 	"github.com/bulkhead-cni/bulkhead/pkg/pod"
@@ -31,49 +32,71 @@ import (
 func Main(n node.Node, about string) {
 	verb := os.Getenv("CNI_COMMAND")
 	if caller := os.Getenv(ipam.Running); caller != "" {
-		_ = types.NewError(types.ErrInvalidNetworkConfig, fmt.Sprintf("the IPAM plugin %q calls bulkhead, which called it: correct ipam.type", caller), "").Print() // nobody is left to tell
-		os.Exit(1)
+		fail(types.NewError(types.ErrInvalidNetworkConfig, fmt.Sprintf("the IPAM plugin %q calls bulkhead, which called it: correct ipam.type", caller), ""))
 	}
 	if (verb == "ADD" || verb == "CHECK") && os.Getenv("CNI_NETNS") == "" {
 		// skel takes an empty one for a mistake of the runtime, and so does that of
 		// a delegated IPAM plugin. This Setenv cannot fail.
 		_ = os.Setenv("CNI_NETNS", "none")
 	}
-	if verb != "VERSION" {
-		if e := readStdin(verb); e != nil {
-			_ = e.Print() // nobody is left to tell
-			os.Exit(1)
-		}
+	if verb == "VERSION" {
+		skel.PluginMainFuncs(Funcs(n), version.All, about)
+		return
 	}
-	skel.PluginMainFuncs(Funcs(n), version.All, about)
+	args := &skel.CmdArgs{ContainerID: os.Getenv("CNI_CONTAINERID"), IfName: os.Getenv("CNI_IFNAME"), Args: os.Getenv("CNI_ARGS")}
+	text, e := readStdin(verb, args)
+	if e != nil {
+		fail(e)
+	}
+	r := begin(verb, args, text, n.Lock)
+	e = skel.PluginMainFuncsWithError(plugin{n, r}.funcs(), version.All, about)
+	if e != nil {
+		_ = e.Print() // nobody is left to tell
+	}
+	r.end(e)
+	if e != nil {
+		os.Exit(1)
+	}
+}
+
+// fail ends the process as the specification has it.
+func fail(e *types.Error) {
+	_ = e.Print() // nobody is left to tell
+	os.Exit(1)
 }
 
 // readStdin looks at the configuration before skel does, whose errors about a text that
 // is not what it should be name types of Go, and gives it skel without a byte order mark.
-func readStdin(verb string) *types.Error {
-	args := &skel.CmdArgs{ContainerID: os.Getenv("CNI_CONTAINERID"), IfName: os.Getenv("CNI_IFNAME"), Args: os.Getenv("CNI_ARGS")}
+func readStdin(verb string, args *skel.CmdArgs) ([]byte, *types.Error) {
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil {
-		return types.NewError(types.ErrIOFailure, subject(verb, args)+": the configuration cannot be read from standard input", err.Error())
+		return nil, types.NewError(types.ErrIOFailure, subject(verb, args)+": the configuration cannot be read from standard input", err.Error())
 	}
 	if text, err = config.Plain(text); err != nil {
-		return cniError(verb, args, err)
+		return nil, cniError(verb, args, err)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return types.NewError(types.ErrIOFailure, subject(verb, args)+": no pipe for the configuration", err.Error())
+		return nil, types.NewError(types.ErrIOFailure, subject(verb, args)+": no pipe for the configuration", err.Error())
 	}
 	os.Stdin = r
 	go func() {
 		_, _ = w.Write(text) // skel reads it all, or the process ends
 		_ = w.Close()
 	}()
-	return nil
+	return text, nil
 }
 
-// Funcs returns the verbs of the plugin.
-func Funcs(n node.Node) skel.CNIFuncs {
-	p := plugin{n}
+// Funcs returns the verbs of the plugin, which write no log.
+func Funcs(n node.Node) skel.CNIFuncs { return plugin{node: n}.funcs() }
+
+type plugin struct {
+	node node.Node
+	// record is nil where nobody writes what the verb did.
+	record *record
+}
+
+func (p plugin) funcs() skel.CNIFuncs {
 	return skel.CNIFuncs{
 		Add:    guarded("ADD", p.add),
 		Del:    guarded("DEL", p.del),
@@ -82,8 +105,6 @@ func Funcs(n node.Node) skel.CNIFuncs {
 		GC:     guarded("GC", p.gc),
 	}
 }
-
-type plugin struct{ node node.Node }
 
 func (p plugin) add(args *skel.CmdArgs) error {
 	c, err := config.Parse(args.StdinData, envOf(args))
@@ -96,8 +117,7 @@ func (p plugin) add(args *skel.CmdArgs) error {
 	return p.within(c, c.Timeouts.Add, func(ctx context.Context, v pod.Verbs) error {
 		res, err := v.Add(ctx, c)
 		for _, n := range res.Notices {
-			line := strings.ReplaceAll(attachmentOf(args)+": "+n, "\n", "; ")
-			fmt.Fprintf(os.Stderr, "bulkhead: ADD %s\n", failure.Printable(line))
+			notice("ADD", attachmentOf(args)+": "+n)
 		}
 		if err != nil {
 			return err
@@ -171,15 +191,22 @@ func (p plugin) status(args *skel.CmdArgs) error {
 	})
 }
 
+// notice writes a line on stderr.
+func notice(verb, text string) {
+	line := strings.ReplaceAll(verb+" "+text, "\n", "; ")
+	fmt.Fprintf(os.Stderr, "bulkhead: %s\n", failure.Printable(line))
+}
+
 // within connects to HNS and carries out a verb in its time.
 func (p plugin) within(c config.Config, limit time.Duration, verb func(context.Context, pod.Verbs) error) error {
+	p.record.reached(c)
 	verbs, err := p.node.Verbs(c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return verb(ctx, verbs)
+	return verb(hcn.WithTrace(ctx, p.record.trace()), verbs)
 }
 
 func envOf(args *skel.CmdArgs) config.Env {
