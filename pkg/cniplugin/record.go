@@ -60,8 +60,9 @@ func (r *record) trace() hcn.Trace {
 	return r.entry.Calls.Trace
 }
 
-// patience is how long a verb, whose result is out, waits for a disk that hangs.
-const patience = 500 * time.Millisecond
+// patience is how long a verb, whose result is out, waits for a disk that hangs. On a node
+// that is short of CPU, which is when its log is wanted, half a second is not enough.
+const patience = 2 * time.Second
 
 // end writes the record. A verb neither fails nor waits because it cannot be written: a
 // line on stderr tells.

@@ -131,7 +131,7 @@ func TestRecordCannotBeWritten(t *testing.T) {
 		if !strings.HasPrefix(stderr, "bulkhead: ADD the log or the metrics cannot be written: ") || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%s: stderr %q, want one line with %q", where, stderr, want)
 		}
-		if took := time.Since(begin); took > 10*patience {
+		if took := time.Since(begin); took > 5*patience {
 			t.Errorf("%s: it took %s", where, took)
 		}
 	}

@@ -258,6 +258,13 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+func TestDefaultLog(t *testing.T) {
+	t.Setenv("ProgramData", "/data")
+	if got, want := DefaultLog(), "/data/bulkhead/logs/bulkhead.log"; filepath.ToSlash(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
