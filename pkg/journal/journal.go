@@ -32,7 +32,8 @@ var errFull = errors.New("the file has reached its bound")
 
 // add appends to a file by one write, unless the file is larger than most, and returns its
 // size. The system chooses the place, the file's end, as it writes (POSIX open, O_APPEND;
-// Microsoft, "File Access Rights Constants", FILE_APPEND_DATA).
+// Microsoft, "File Access Rights Constants", FILE_APPEND_DATA, for local files). Wine does
+// that in two steps, in which another process can come.
 func add(path string, text []byte, most int64) (size int64, err error) {
 	if err := adminonly.MakeDir(filepath.Dir(path)); err != nil {
 		return 0, err

@@ -3,10 +3,12 @@
 package e2e_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -127,45 +129,42 @@ func TestJournal(t *testing.T) {
 	p.nothingLeft("after DEL")
 }
 
-// Pods that start at once are all in the log and all counted. On a machine that is short of
-// CPU a verb may give up instead, and says so.
+// Pods that start at once all start, and the next verb adds up what they counted. Whether
+// every line is there only Linux and Windows tell (pkg/journal's TestManyProcesses): to
+// append, Wine asks for the size of a file and then writes there (dlls/ntdll/unix/file.c,
+// NtWriteFile).
 func TestJournalOfManyAtOnce(t *testing.T) {
 	const pods = 8
 	p := newPlugin(t, "2022")
 	dir := t.TempDir()
 	log, metrics := filepath.Join(dir, "bulkhead.log"), filepath.Join(dir, "bulkhead.prom")
 	conf := p.conf(hns.L2Bridge, fmt.Sprintf(`"log":{"file":%q},"metrics":{"file":%q}`, wine.WindowsPath(log), wine.WindowsPath(metrics)))
-	results := make([]wine.Result, pods)
 	var wg sync.WaitGroup
 	for i := range pods {
 		c := call{verb: "ADD", id: fmt.Sprintf("c%d", i), netns: p.namespace(), conf: conf}
 		wg.Go(func() {
-			var err error
-			if results[i], err = p.invoke(c); err != nil || results[i].Code != 0 {
-				t.Errorf("%v: %+v", err, results[i])
+			// On a machine that is short of CPU a verb may give its log up, and says so.
+			r, err := p.invoke(c)
+			if err != nil || r.Code != 0 || r.Stderr != "" && !strings.Contains(r.Stderr, "cannot be written: context deadline exceeded") {
+				t.Errorf("%v: %+v", err, r)
 			}
 		})
 	}
 	wg.Wait()
-	seen := map[string]bool{}
-	for _, l := range readLog(t, log) {
-		seen[l.ContainerID] = true
-	}
-	gaveUp := 0
-	for i, r := range results {
-		if r.Stderr != "" {
-			gaveUp++
-		}
-		if id := fmt.Sprintf("c%d", i); !seen[id] && !strings.Contains(r.Stderr, "cannot be written: context deadline exceeded") {
-			t.Errorf("%s is not in the log: %+v", id, r)
-		}
-	}
-	// The next verb shows what a burst left.
-	if r := p.run(call{verb: "STATUS", conf: strings.Replace(conf, `"1.0.0"`, `"1.1.0"`, 1)}); r.Code != 0 || r.Stderr != "" {
+	if r := p.run(call{verb: "STATUS", conf: strings.Replace(conf, `"1.0.0"`, `"1.1.0"`, 1)}); r.Code != 0 {
 		t.Errorf("%+v", r)
 	}
-	if gaveUp == 0 {
-		wantMetrics(t, metrics, fmt.Sprintf(`bulkhead_verb_duration_seconds_count{network="net1",verb="ADD"} %d`, pods))
+	text, err := os.ReadFile(metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted, ok := strings.CutPrefix(string(text[max(0, bytes.Index(text, []byte("_count{"))):]), `_count{network="net1",verb="ADD"} `)
+	counted, _, _ = strings.Cut(counted, "\n")
+	if n, err := strconv.Atoi(counted); !ok || err != nil || n < 1 || n > pods {
+		t.Errorf("%q ADDs are counted, %v, want up to %d:\n%s", counted, err, pods, text)
+	}
+	if info, err := os.Stat(log); err != nil || info.Size() == 0 {
+		t.Errorf("the log: %v, %v", info, err)
 	}
 }
 
