@@ -59,7 +59,7 @@ func dialectNames() string {
 
 // sharedKeys are Bulkhead's own keys that files of every dialect may have, for what the
 // other plugin has no word for.
-var sharedKeys = []string{"acl", "isolation", "hostPorts", "timeouts"}
+var sharedKeys = []string{"acl", "isolation", "hostPorts", "timeouts", "log", "metrics"}
 
 // translation rewrites the file of another plugin as a native document. What is wrong
 // with one part keeps none of the others from being rewritten: DEL needs them.
