@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,11 @@ func TestRecord(t *testing.T) {
 	t.Setenv("TRACEPARENT", "00-1-2-01")
 	t.Setenv("TRACESTATE", "a=b")
 	t.Setenv("BAGGAGE", "user=\x1bx")
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "record-") // Wine cannot do what t.TempDir does at the end
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	log, metrics := filepath.Join(dir, "b.log"), filepath.Join(dir, "b.prom")
 	conf := func(level, more string) string {
 		return fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "net1", "type": "bulkhead", "log": {"level": %q, "file": %q}, "metrics": {"file": %q}%s}`, level, log, metrics, more)
@@ -117,6 +122,9 @@ func TestRecord(t *testing.T) {
 
 // Where the record cannot be written, or writing hangs, the verb goes on and stderr tells.
 func TestRecordCannotBeWritten(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("SKIPPED: Windows has no file whose opening hangs")
+	}
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe")
 	if out, err := exec.Command("mkfifo", pipe).CombinedOutput(); err != nil {
