@@ -30,7 +30,7 @@ var All = []Mutation{
 	{Name: "pods have no inbound default", File: "pkg/acl/clause.go", From: "return append(out, usual()...)", To: "return out"},
 	{Name: "pods have no outbound default", File: "pkg/acl/clause.go", From: "if !s.DenyOutbound {", To: "if false {"},
 	{Name: "the last rule of VFP is forgotten", File: "pkg/acl/compile.go", From: "s.addClause(hns.Switch, d, tail, tailLevel)", To: "_ = tail"},
-	{Name: "pods have another gateway", File: "pkg/plan/endpoint.go", From: "defaultRoute(gw))", To: "defaultRoute(gw.Next().Next()))"},
+	{Name: "pods have another gateway", File: "pkg/plan/endpoint.go", From: "gw := gatewayOf(a, subnet, f.Config)\n", To: "gw := gatewayOf(a, subnet, f.Config).Next().Next()\n"},
 	{Name: "outbound NAT has no exceptions", File: "pkg/plan/policy.go", From: "hns.OutboundNAT{Exceptions: exceptions}", To: "hns.OutboundNAT{Exceptions: exceptions[:0]}"},
 	{Name: "there is no outbound NAT", File: "pkg/plan/policy.go", From: "out = append(out, outboundNAT(f)...)", To: "_ = outboundNAT(f)"},
 	{Name: "port mappings are dropped", File: "pkg/plan/policy.go", From: "out = append(out, portMapping(m, f.Config.Driver, six))", To: "_ = portMapping(m, f.Config.Driver, six)"},
