@@ -82,7 +82,7 @@ func (e Env) root() *cobra.Command {
 	root.SetErr(e.Stderr)
 	root.PersistentFlags().StringVarP(&s.output, "output", "o", "text", "`format` of the answer: text or json")
 	root.AddCommand(
-		s.install(), s.uninstall(), s.validate(), s.doctor(), s.list(), s.show(), s.explainCode(), s.gc(),
+		s.install(), s.uninstall(), s.validate(), s.doctor(), s.list(), s.show(), s.report(), s.explainCode(), s.gc(),
 		s.acl(), s.network(), s.netns(),
 	)
 	return root

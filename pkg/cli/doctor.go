@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -78,21 +77,13 @@ type diagnosis struct {
 
 func (s *session) examine(ctx context.Context, dirs []string, fix bool) error {
 	d := diagnosis{}
-	i := s.look(ctx, dirs)
-	d.Findings = doctor.Judge(i)
 	if fix {
-		s.fix(ctx, i, &d)
-		i = s.look(ctx, dirs)
+		i := s.look(ctx, dirs)
 		d.Findings = doctor.Judge(i)
+		s.fix(ctx, i, &d)
 	}
-	if slices.ContainsFunc(d.Findings, doctor.Finding.Momentary) {
-		select {
-		case <-ctx.Done():
-		case <-time.After(moment):
-		}
-		i = s.look(ctx, dirs)
-		d.Findings = doctor.Lasting(d.Findings, doctor.Judge(i))
-	}
+	i, found := s.judged(ctx, dirs)
+	d.Findings = found
 	if d.Findings == nil {
 		d.Findings = []doctor.Finding{}
 	}

@@ -158,7 +158,7 @@ func (m machine) flags(args string) []string {
 	switch verb {
 	case "doctor", "gc":
 		return []string{"--conf-dir", m.conf}
-	case "list", "show":
+	case "list", "show", "report":
 		return []string{"--conf-dir", m.conf, "--cache-dir", m.cache}
 	default:
 		return nil
