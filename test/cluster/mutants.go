@@ -185,7 +185,7 @@ func (s *session) failedSpecs(run error) ([]string, error) {
 	}
 	var out []string
 	for _, of := range r.Specs {
-		if of.Failed != "" && of.Failed != conformance.NotRun && !strings.HasPrefix(of.Failed, "interrupted") {
+		if of.Failed != "" && of.Name != conformance.Whole && of.Failed != conformance.NotRun && !strings.HasPrefix(of.Failed, "interrupted") {
 			out = append(out, of.Name)
 		}
 	}

@@ -105,6 +105,9 @@ type Spec struct {
 // NotRun is how a spec failed that was to run.
 const NotRun = "it was not run"
 
+// Whole is the name under which a run fails as such, as one that was broken off.
+const Whole = "the run as a whole"
+
 // Read compares the report of a run of ginkgo, in its JSON, with the exceptions, for the
 // specs in focus.
 func Read(report []byte, focus *regexp.Regexp, all []Exception) ([]Spec, error) {
@@ -124,7 +127,7 @@ func Read(report []byte, focus *regexp.Regexp, all []Exception) ([]Spec, error) 
 	var out []Spec
 	for _, suite := range suites {
 		for _, reason := range suite.SpecialSuiteFailureReasons {
-			out = append(out, Spec{Name: "the run as a whole", Failed: reason, Ran: true})
+			out = append(out, Spec{Name: Whole, Failed: reason, Ran: true})
 		}
 		for _, r := range suite.SpecReports {
 			s := Spec{Name: strings.Join(append(r.ContainerHierarchyTexts, r.LeafNodeText), " "), Took: r.RunTime}
