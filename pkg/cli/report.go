@@ -45,6 +45,9 @@ func (s *session) report() *cobra.Command {
 		i, findings := s.judged(c.Context(), *dirs)
 		page := pageOf(i, findings, known)
 		page.Version = s.Version
+		if page.Node, _ = os.Hostname(); page.Node == "" { // Windows has one
+			page.Node = "this node"
+		}
 		if cacheErr != nil {
 			page.Failures = append(page.Failures, "pods' names: "+cacheErr.Error())
 		}
@@ -100,11 +103,7 @@ type pageReservation struct {
 
 // pageOf tells what one look at the node told.
 func pageOf(i node.Inventory, findings []doctor.Finding, known map[string]result) page {
-	name, err := os.Hostname()
-	if err != nil {
-		name = "this node"
-	}
-	out := page{Node: name, At: i.At.UTC().Format(time.RFC1123), HNS: i.Version.String(), Findings: findings, Namespaces: i.Namespaces}
+	out := page{At: i.At.UTC().Format(time.RFC1123), HNS: i.Version.String(), Findings: findings, Namespaces: i.Namespaces}
 	for _, a := range i.Adapters {
 		out.Adapters = append(out.Adapters, a.Name)
 	}

@@ -239,11 +239,8 @@ func sdnPolicies(t *translation) error { return t.readPolicies("AdditionalArgs")
 
 // sdnNAT reads what flannel adds to every delegate, which these plugins pass over.
 func sdnNAT(t *translation) error {
-	on, network := false, ""
-	if err := t.section("ipMasq", &on); err != nil {
-		return err
-	}
-	if err := t.section("ipMasqNetwork", &network); err != nil {
+	on, network, err := t.masquerade()
+	if err != nil {
 		return err
 	}
 	if on && network != "" {

@@ -39,14 +39,20 @@ func winIPAM(t *translation) error {
 	return err
 }
 
+// masquerade reads ipMasq and ipMasqNetwork, which flannel adds to every delegate.
+func (t *translation) masquerade() (on bool, network string, err error) {
+	if err := t.section("ipMasq", &on); err != nil {
+		return false, "", err
+	}
+	err = t.section("ipMasqNetwork", &network)
+	return on, network, err
+}
+
 // winBridgeNAT reads ipMasqNetwork, which asks for outbound NAT by itself, whatever
 // ipMasq says. flannel sends both.
 func winBridgeNAT(t *translation) error {
-	on, network := false, ""
-	if err := t.section("ipMasq", &on); err != nil {
-		return err
-	}
-	if err := t.section("ipMasqNetwork", &network); err != nil {
+	on, network, err := t.masquerade()
+	if err != nil {
 		return err
 	}
 	if network != "" {
@@ -67,11 +73,8 @@ func winBridgeGateway(t *translation) error {
 
 // winOverlayNAT reads ipMasq, which excepts the network's own subnet.
 func winOverlayNAT(t *translation) error {
-	on, network := false, ""
-	if err := t.section("ipMasq", &on); err != nil {
-		return err
-	}
-	if err := t.section("ipMasqNetwork", &network); err != nil {
+	on, network, err := t.masquerade()
+	if err != nil {
 		return err
 	}
 	if on && network != "" {
