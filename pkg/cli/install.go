@@ -34,7 +34,7 @@ func (f *installFlags) add(c *cobra.Command) {
 }
 
 // facts looks at what is there.
-func (f *installFlags) facts() (install.Facts, error) {
+func (f *installFlags) facts(exe string, data ...string) (install.Facts, error) {
 	d := install.Dirs{Bin: filepath.Join(filepath.Dir(defaultConfDir()), "bin"), Conf: defaultConfDir()}
 	if f.bin == "" || f.conf == "" {
 		var err error
@@ -43,7 +43,7 @@ func (f *installFlags) facts() (install.Facts, error) {
 		}
 	}
 	d.Bin, d.Conf = cmp.Or(f.bin, d.Bin), cmp.Or(f.conf, d.Conf)
-	return install.Read(d)
+	return install.Read(d, exe, data...)
 }
 
 func (s *session) install() *cobra.Command {
@@ -61,28 +61,30 @@ func (s *session) install() *cobra.Command {
 			"  bulkhead install --conf 10-win-bridge.conflist --alias win-bridge",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			facts, err := f.facts()
-			if err != nil {
-				return failed{err}
-			}
 			want := install.Want{Aliases: aliases}
-			if want.Exe, err = os.Executable(); err != nil {
-				return failed{err}
-			}
+			var err error
 			if want.Conflist, want.Data, err = toInstall(conflist, name); err != nil {
 				return err
 			}
 			if hyperV != "" {
-				if facts.HyperV == "" {
-					return fmt.Errorf("--hyperv-conf: no runtime handler of containerd isolates by Hyper-V with a cni_conf_dir of its own; "+
-						"add this to %s (the README has what containerd 1.7 needs), start containerd again, and repeat:\n\n%s",
-						f.containerd, fmt.Sprintf(install.Handler, facts.Conf+"-hyperv"))
-				}
 				var data []string
 				if want.HyperV, data, err = toInstall(hyperV, name); err != nil {
 					return err
 				}
 				want.Data = append(want.Data, data...)
+			}
+			exe, err := os.Executable()
+			if err != nil {
+				return failed{err}
+			}
+			facts, err := f.facts(exe, want.Data...)
+			if err != nil {
+				return failed{err}
+			}
+			if hyperV != "" && facts.HyperV == "" {
+				return fmt.Errorf("--hyperv-conf: no runtime handler of containerd isolates by Hyper-V with a cni_conf_dir of its own; "+
+					"add this to %s (the README has what containerd 1.7 needs), start containerd again, and repeat:\n\n%s",
+					f.containerd, fmt.Sprintf(install.Handler, facts.Conf+"-hyperv"))
 			}
 			steps, err := install.Plan(facts, want)
 			if err != nil {
@@ -133,21 +135,18 @@ func toInstall(path, name string) (install.Conflist, []string, error) {
 	return install.Conflist{Name: name, Text: text}, data, nil
 }
 
-// carryOut does what steps say and tells of each that changed something, or only tells what
-// it would do.
+// carryOut does what steps say, or with dryRun only tells what it would do. It returns what
+// they say.
 func (s *session) carryOut(steps []install.Step, dryRun bool) (changed []string, err error) {
 	for _, step := range steps {
-		did := dryRun
 		if !dryRun {
-			if did, err = step.Do(); err != nil {
+			if err := step.Do(); err != nil {
 				return changed, failed{fmt.Errorf("%s: %w", step, err)}
 			}
 		}
-		if did {
-			changed = append(changed, step.String())
-			if s.output == "text" {
-				fmt.Fprintln(s.Stdout, step)
-			}
+		changed = append(changed, step.String())
+		if s.output == "text" {
+			fmt.Fprintln(s.Stdout, step)
 		}
 	}
 	if dryRun && s.output != "text" {
@@ -202,7 +201,7 @@ func (s *session) uninstall() *cobra.Command {
 			"nobody frees their addresses and endpoints then: drain the node first. Networks and addresses stay.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			facts, err := f.facts()
+			facts, err := f.facts("")
 			if err != nil {
 				return failed{err}
 			}

@@ -16,27 +16,24 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/adminonly"
 )
 
-// Do carries the step out. It reports whether something changed.
-func (s Step) Do() (changed bool, err error) {
+// Do carries the step out.
+func (s Step) Do() error {
 	switch s.kind {
-	case makeDir, makePrivate:
-		_, err := os.Stat(s.path)
-		missing := errors.Is(err, os.ErrNotExist)
-		if s.kind == makePrivate {
-			return missing, adminonly.MakeDir(s.path)
-		}
-		return missing, os.MkdirAll(s.path, 0o755)
+	case makeDir:
+		return os.MkdirAll(s.path, 0o755)
+	case makePrivate:
+		return adminonly.MakeDir(s.path)
 	case place:
-		return true, placeFile(s.from, s.path)
+		return placeFile(s.from, s.path)
 	case write:
-		return true, replaceFile(s.path, func(w io.Writer) error {
+		return replaceFile(s.path, func(w io.Writer) error {
 			_, err := w.Write(s.text)
 			return err
 		})
 	case move:
-		return true, os.Rename(s.from, s.path)
+		return os.Rename(s.from, s.path)
 	default:
-		return true, discard(s.path)
+		return discard(s.path)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/adminonly"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
@@ -29,6 +30,11 @@ type Facts struct {
 	// Conflists are the files of Conf, and of HyperV, that containerd would load, in its
 	// order.
 	Conflists, HyperVConflists []Conflist
+	// Exe is the executable that is to be installed, and its file; empty for none.
+	Exe     string
+	program Program
+	// missing are the folders that are not there.
+	missing []string
 }
 
 // Program is an executable among the plugins.
@@ -56,9 +62,27 @@ const (
 	oldSuffix = ".old"
 )
 
-// Read looks into the folders. One that is not there is empty.
-func Read(d Dirs) (Facts, error) {
-	out := Facts{Dirs: d, Programs: map[string]Program{}}
+// Read looks into the folders, of which one that is not there is empty, at the executable
+// that is to be installed, and whether data, folders for SYSTEM and Administrators alone,
+// are there. It fails with adminonly.ErrUnsafe when somebody else can write to one of those.
+func Read(d Dirs, exe string, data ...string) (Facts, error) {
+	out := Facts{Dirs: d, Programs: map[string]Program{}, Exe: exe}
+	if exe != "" {
+		var err error
+		if out.program, err = programAt(exe); err != nil {
+			return Facts{}, err
+		}
+	}
+	for _, dir := range data {
+		if err := adminonly.Check(dir); err != nil {
+			return Facts{}, err
+		}
+	}
+	for _, dir := range append([]string{d.Bin, d.Conf, d.HyperV}, data...) {
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			out.missing = append(out.missing, dir)
+		}
+	}
 	files, err := os.ReadDir(d.Bin)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return Facts{}, err

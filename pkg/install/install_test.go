@@ -39,11 +39,10 @@ func newWorld(t *testing.T) world {
 // install carries out what Plan says and returns it.
 func (w world) install(want Want) ([]string, error) {
 	w.Helper()
-	facts, err := Read(w.Dirs)
+	facts, err := Read(w.Dirs, w.exe, want.Data...)
 	if err != nil {
 		w.Fatal(err)
 	}
-	want.Exe = w.exe
 	steps, err := Plan(facts, want)
 	if err != nil {
 		return nil, err
@@ -51,19 +50,16 @@ func (w world) install(want Want) ([]string, error) {
 	return w.do(steps), nil
 }
 
-// do carries out steps and returns those that changed something, without the folders' names.
+// do carries out steps and returns what they say, without the folders' names.
 func (w world) do(steps []Step) []string {
 	w.Helper()
 	var out []string
 	for _, s := range steps {
-		changed, err := s.Do()
-		if err != nil {
+		if err := s.Do(); err != nil {
 			w.Fatalf("%s: %v", s, err)
 		}
-		if changed {
-			text := strings.ReplaceAll(s.String(), w.exe, "EXE")
-			out = append(out, strings.ReplaceAll(text, filepath.Dir(w.Bin)+string(filepath.Separator), ""))
-		}
+		text := strings.ReplaceAll(s.String(), w.exe, "EXE")
+		out = append(out, strings.ReplaceAll(text, filepath.Dir(w.Bin)+string(filepath.Separator), ""))
 	}
 	return out
 }
@@ -125,7 +121,7 @@ func TestInstallTwiceAndUninstall(t *testing.T) {
 	}
 	w.want(w.Bin, map[string]string{"bulkhead.exe": "Bulkhead", "bulkhead-acl.exe": "Bulkhead", "flannel.exe": "flannel"})
 	w.want(w.Conf, map[string]string{"10-bulkhead.conflist": ours, "20-flannel.conflist": theirs})
-	facts, err := Read(w.Dirs)
+	facts, err := Read(w.Dirs, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +150,7 @@ func TestAlias(t *testing.T) {
 	if got, err := w.install(want); err != nil || len(got) > 0 {
 		t.Errorf("again: %v, %v", got, err)
 	}
-	facts, err := Read(w.Dirs)
+	facts, err := Read(w.Dirs, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,12 +201,9 @@ func TestInTheWay(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	w := newWorld(t)
 	writeFile(t, w.Bin, "a file where the folder should be")
-	facts, err := Read(Dirs{Bin: filepath.Join(w.Bin, "bin"), Conf: w.Conf})
+	_, err := Read(Dirs{Bin: filepath.Join(w.Bin, "bin"), Conf: w.Conf}, w.exe)
 	if err == nil {
-		_, err = Plan(facts, Want{Exe: w.exe})
-	}
-	if err == nil {
-		_, err = Step{kind: makeDir, path: filepath.Join(w.Bin, "bin")}.Do()
+		err = Step{kind: makeDir, path: filepath.Join(w.Bin, "bin")}.Do()
 	}
 	if err == nil {
 		t.Error("no error")

@@ -18,8 +18,6 @@ var ErrForeign = errors.New("in the way")
 
 // Want is what is to be there.
 type Want struct {
-	// Exe is the path of Bulkhead's executable.
-	Exe string
 	// Aliases are other plugins' names that Bulkhead is to answer to.
 	Aliases []string
 	// Conflist is the file's name and its text in UTF-8, for all pods; its name is empty for
@@ -72,17 +70,10 @@ func (s Step) String() string {
 // It fails with ErrForeign when containerd would load a configuration of somebody else's
 // before this one.
 func Plan(f Facts, w Want) ([]Step, error) {
-	own, err := programAt(w.Exe)
-	if err != nil {
-		return nil, err
-	}
-	out := []Step{{kind: makeDir, path: f.Bin}, {kind: makeDir, path: f.Conf}}
-	for _, dir := range w.Data {
-		out = append(out, Step{kind: makePrivate, path: dir})
-	}
+	out := slices.Concat(f.made(makeDir, f.Bin, f.Conf), f.made(makePrivate, w.Data...))
 	names := append([]string{config.Type, config.TypeACL}, w.Aliases...)
 	for _, name := range names {
-		if f.has(exe(name), own) {
+		if f.has(exe(name), f.program) {
 			continue
 		}
 		to := filepath.Join(f.Bin, exe(name))
@@ -92,7 +83,10 @@ func Plan(f Facts, w Want) ([]Step, error) {
 			}
 			out = append(out, Step{kind: move, from: to, path: to + savedSuffix})
 		}
-		out = append(out, Step{kind: place, from: w.Exe, path: to})
+		out = append(out, Step{kind: place, from: f.Exe, path: to})
+	}
+	if w.HyperV.Name != "" {
+		out = append(out, f.made(makeDir, f.HyperV)...)
 	}
 	for _, c := range []struct {
 		dir  string
@@ -130,8 +124,18 @@ func conflist(dir string, have []Conflist, want Conflist) ([]Step, error) {
 	if there {
 		return out, nil
 	}
-	first := []Step{{kind: makeDir, path: dir}, {kind: write, path: filepath.Join(dir, want.Name), text: want.Text}}
-	return append(first, out...), nil
+	return append([]Step{{kind: write, path: filepath.Join(dir, want.Name), text: want.Text}}, out...), nil
+}
+
+// made returns the steps that make those of the folders that are missing.
+func (f Facts) made(k kind, dirs ...string) []Step {
+	var out []Step
+	for i, dir := range dirs {
+		if slices.Contains(f.missing, dir) && !slices.Contains(dirs[:i], dir) {
+			out = append(out, Step{kind: k, path: dir})
+		}
+	}
+	return out
 }
 
 // PlanRemoval returns what is to be done to take Bulkhead away: its configurations first, so
