@@ -5,9 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/bulkhead-cni/bulkhead/test/cluster/conformance"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
@@ -40,18 +38,9 @@ func hand(ctx context.Context, c spec.Cluster, peer string) error {
 		if err != nil {
 			return err
 		}
-		machine, err := c.Machine(n)
-		if err != nil {
-			return err
-		}
-		file := filepath.Join(machine, "root", c.Drive(n), spec.ConfDir, spec.ConfName)
-		if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
-			return err
-		}
-		if err := os.Rename(file+".new", file); err != nil {
+		if err := c.SetConflist(n, text); err != nil {
 			return err
 		}
 	}
-	time.Sleep(time.Second) // containerd sees them
 	return scaleDNS(ctx, c, 2)
 }

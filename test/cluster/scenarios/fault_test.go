@@ -253,12 +253,7 @@ func (c *cluster) confOf(n spec.Node) string {
 // replace writes a node's conflist, and waits a moment for containerd to see it.
 func (c *cluster) replace(n spec.Node, text string) {
 	c.Helper()
-	file := c.confOf(n)
-	if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
+	if err := c.SetConflist(n, text); err != nil {
 		c.Fatal(err)
 	}
-	if err := os.Rename(file+".new", file); err != nil {
-		c.Fatal(err)
-	}
-	time.Sleep(time.Second)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Processes returns those of this machine, as folders of proc(5), whose command line, with a
@@ -33,4 +34,22 @@ func (c Cluster) Machine(n Node) (string, error) {
 		return "", fmt.Errorf("%s has %d agents; is it off?", n.Name, len(agents))
 	}
 	return agents[0], nil
+}
+
+// SetConflist replaces a node's conflist in one step, and waits a moment for containerd to
+// see it.
+func (c Cluster) SetConflist(n Node, text string) error {
+	machine, err := c.Machine(n)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(machine, "root", c.Drive(n), ConfDir, ConfName)
+	if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return err
+	}
+	time.Sleep(time.Second)
+	return nil
 }
