@@ -91,15 +91,37 @@ func (s swapped) before(containerID, ifName, netns string) config.Config {
 	return c
 }
 
-// DEL finds what the other plugin attached, whichever interface the runtime called it,
-// and frees its address where that plugin's IPAM kept it.
+// DEL finds what the other plugin attached, and frees its address where that plugin's IPAM
+// kept it. Whichever interface the runtime called it, host-local's file tells; without one
+// GC removes it.
 func TestSwappedDel(t *testing.T) {
 	swappedNodes(t, func(t *testing.T, s swapped) {
 		for _, ifName := range []string{"eth0", "net1"} {
 			c := s.before("c1", ifName, netns1)
 			s.mustDel(c)
 			s.mustDel(c)
+			if ifName != "eth0" && c.IPAM.Type == "" {
+				if err := s.gc(c); err != nil {
+					t.Fatal(err)
+				}
+			}
 			s.nothingLeft("at the end")
+		}
+	})
+}
+
+// DEL of one interface of a container, repeated or after an ADD that failed, leaves the
+// container's other interface on that network alone.
+func TestSwappedTwoInterfaces(t *testing.T) {
+	swappedNodes(t, func(t *testing.T, s swapped) {
+		s.mustAdd(s.attachment("c1", "eth0", netns1))
+		second := s.attachment("c1", "net1", netns1)
+		s.mustAdd(second)
+		for range 2 {
+			s.mustDel(second)
+			if got := s.names(); !slices.Equal(got, []string{"c1_net1"}) {
+				t.Fatalf("left are %v", got)
+			}
 		}
 	})
 }

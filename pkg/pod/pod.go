@@ -108,14 +108,18 @@ func (v Verbs) endpoints(ctx context.Context, c config.Config, n hns.Network) ([
 }
 
 // attached is endpoints for what needs no new one: where the attachment has none of its own
-// name, those count that the plugin made whose file this is.
+// name, that of its container counts, which the plugin made whose file this is, if
+// host-local holds its address for the attachment. It can be another interface's else, and
+// is left to GC.
 func (v Verbs) attached(ctx context.Context, c config.Config, n hns.Network) ([]hns.Endpoint, error) {
 	found, err := v.endpoints(ctx, c, n)
-	if err != nil || len(found) > 0 || !c.Replaces || c.IfName == plan.FirstInterface {
+	if err != nil || len(found) > 0 || !c.Replaces || c.IfName == plan.FirstInterface || c.IPAM.Type != config.HostLocal {
 		return found, err
 	}
-	c.IfName = plan.FirstInterface
-	return v.endpoints(ctx, c, n)
+	first := c
+	first.IfName = plan.FirstInterface
+	found, err = v.endpoints(ctx, first, n)
+	return slices.DeleteFunc(found, func(e hns.Endpoint) bool { return v.IPAM.Confirm(ctx, c, e.Addrs()) != nil }), err
 }
 
 // wanted gathers the facts and returns the wanted endpoint.
