@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 )
 
@@ -20,6 +21,12 @@ type Plugin struct {
 	path string
 	// delegate is true for what flannel hands on, and lacks what flannel adds.
 	delegate bool
+}
+
+// IsFileName reports whether a runtime loads a file of that name from its folder of
+// configurations (cni, libcni/conf.go).
+func IsFileName(name string) bool {
+	return slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(name))
 }
 
 // Plugins returns the plugins of a conflist, or the one plugin of an old file. For

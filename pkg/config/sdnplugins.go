@@ -228,9 +228,8 @@ func sdnMaster(t *translation) error {
 	if err := t.section("master", &name); err != nil {
 		return err
 	}
-	if members, ok := t.out["network"].(map[string]any); ok && name != "" && t.typ == "sdnbridge" {
-		members["adapter"] = name
-		t.origins["network.adapter"] = t.path("master")
+	if _, made := t.out["network"]; made && name != "" && t.typ == "sdnbridge" {
+		t.within("network", "adapter", name, t.path("master"))
 	}
 	return nil
 }

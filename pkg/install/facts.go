@@ -126,8 +126,7 @@ func programAt(path string) (Program, error) {
 	return out, nil
 }
 
-// conflistsIn reads the files of a folder that libcni loads (cni, libcni/conf.go), in the
-// order of their names.
+// conflistsIn reads the files of a folder that a runtime loads, in the order of their names.
 func conflistsIn(dir string) ([]Conflist, error) {
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -135,7 +134,7 @@ func conflistsIn(dir string) ([]Conflist, error) {
 	}
 	var out []Conflist
 	for _, f := range files {
-		if f.IsDir() || !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(f.Name())) {
+		if f.IsDir() || !config.IsFileName(f.Name()) {
 			continue
 		}
 		c := Conflist{Name: f.Name()}

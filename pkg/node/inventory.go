@@ -205,7 +205,7 @@ func readConflists(dir string) ([]Conflist, error) {
 	}
 	var out []Conflist
 	for _, f := range files {
-		if f.IsDir() || !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(f.Name())) {
+		if f.IsDir() || !config.IsFileName(f.Name()) {
 			continue
 		}
 		list := Conflist{Path: filepath.Join(dir, f.Name())}

@@ -33,8 +33,12 @@ func hand(ctx context.Context, c spec.Cluster, peer string) error {
 	if err := scaleDNS(ctx, c, 0); err != nil { // its pods are Bulkhead's, which has made the network for them
 		return err
 	}
+	first, err := conformance.Peer(peer)
+	if err != nil {
+		return err
+	}
 	for _, n := range c.Nodes {
-		text, err := spec.Renumber(conformance.Peer(peer), n.Number)
+		text, err := spec.Renumber(first, n.Number)
 		if err != nil {
 			return err
 		}

@@ -23,9 +23,9 @@ var DNS string
 var peers embed.FS
 
 // Peer returns the conflist of another plugin, win-bridge or win-overlay, for the first node.
-func Peer(name string) string {
-	text, _ := peers.ReadFile("peers/" + name + ".conflist") // none is no JSON
-	return string(text)
+func Peer(name string) (string, error) {
+	text, err := peers.ReadFile("peers/" + name + ".conflist")
+	return string(text), err
 }
 
 //go:embed exceptions.txt
