@@ -40,7 +40,9 @@ func (s State) PacketEndpoint(e EndpointState) packet.Endpoint {
 	for _, n := range s.Networks {
 		if n.ID == e.NetworkID {
 			view.Driver, view.Sets = n.Driver, n.Sets
-			view.ACLs = slices.Concat(n.ACLs, e.ACLs)
+			if len(n.ACLs) > 0 {
+				view.ACLs = slices.Concat(n.ACLs, e.ACLs)
+			}
 		}
 	}
 	for _, n := range s.Namespaces {

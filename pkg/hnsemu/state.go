@@ -235,7 +235,7 @@ func (e *endpoint) snapshot() EndpointState {
 		ID: e.id, Name: e.name, NamedID: e.named, NetworkID: e.network.id, NetworkName: e.network.name,
 		State: e.state, Addresses: slices.Clone(e.addresses), MAC: e.MAC, OwnMAC: e.ownMAC, Remote: e.Remote(),
 		Routes: routes(e.Routes), DNS: dnsState(e.DNS), Policies: snapshots(e.Policies), Modified: e.modified,
-		ACLs: slices.Clone(parsed.acls), Tiers: slices.Clone(parsed.tiers), PortMappings: slices.Clone(parsed.mappings),
+		ACLs: parsed.acls, Tiers: parsed.tiers, PortMappings: parsed.mappings,
 		System: e.system, SharedContainers: slices.Clone(e.shared),
 	}
 	if e.namespace != nil {

@@ -5,6 +5,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -45,9 +46,9 @@ type rule struct {
 }
 
 // filtersOf returns the filters that may drop packets of an endpoint.
-func filtersOf(e packet.Endpoint, isolation hns.Isolation) []filter {
+func filtersOf(e packet.Endpoint) []filter {
 	var out []filter
-	for _, point := range e.Points(isolation) {
+	for _, point := range e.Points(cmp.Or(e.Isolation, hns.Process)) {
 		for _, d := range []hns.Direction{hns.In, hns.Out} {
 			f := filter{at: point.At, direction: d}
 			switch {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
+	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/packet"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu/schema"
 )
 
@@ -28,8 +29,9 @@ type link struct {
 	// tunnel is that of the network, empty for none.
 	tunnel string
 	// egress is the most that the pod may send, in bytes a second, 0 for any.
-	egress  uint64
-	filters []filter
+	egress uint64
+	// ruled is what the rules are made of.
+	ruled packet.Endpoint
 	// modified counts updates of the policies.
 	modified int
 }
@@ -42,22 +44,23 @@ type route struct {
 
 // sameWire reports whether two links differ at most in their rules and their limit.
 func (l link) sameWire(other link) bool {
-	l.filters, l.egress, l.modified = other.filters, other.egress, other.modified
+	l.ruled, l.egress, l.modified = other.ruled, other.egress, other.modified
 	return reflect.DeepEqual(l, other)
+}
+
+// sameRules reports whether two links have the same rules, though they may be made of
+// something else.
+func (l link) sameRules(other link) bool {
+	return reflect.DeepEqual(l.ruled, other.ruled) || reflect.DeepEqual(filtersOf(l.ruled), filtersOf(other.ruled))
 }
 
 // linkOf says what link the endpoint of a pod is to have.
 func linkOf(s hnsemu.State, e hnsemu.EndpointState, n hnsemu.NetworkState) link {
-	view := s.PacketEndpoint(e)
-	isolation := view.Isolation
-	if isolation == "" {
-		isolation = hns.Process
-	}
 	var limit struct{ MaximumOutgoingBandwidthInBytes uint64 }
 	settingsOf(e.Policies, schema.PolicyQOS, &limit)
 	return link{
 		netSwitch: switchOf(e, n), mac: e.MAC, addresses: e.Addresses, gateways: gatewaysOf(e, n), routes: routesOf(s, e),
-		private: n.Driver == hns.NAT, egress: limit.MaximumOutgoingBandwidthInBytes, filters: filtersOf(view, isolation), modified: e.Modified,
+		private: n.Driver == hns.NAT, egress: limit.MaximumOutgoingBandwidthInBytes, ruled: s.PacketEndpoint(e), modified: e.Modified,
 	}
 }
 

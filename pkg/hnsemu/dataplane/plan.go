@@ -51,14 +51,14 @@ type pod struct {
 
 // sameRules reports whether two pods have the same rules.
 func (p *pod) sameRules(other *pod) bool {
-	return maps.EqualFunc(p.links, other.links, func(a, b link) bool { return reflect.DeepEqual(a.filters, b.filters) })
+	return maps.EqualFunc(p.links, other.links, link.sameRules)
 }
 
 // cuts reports whether the change from one to another ends the pod's connections.
 func (p *pod) cuts(other *pod) bool {
 	for name, has := range p.links {
 		is, ok := other.links[name]
-		changed := ok && !reflect.DeepEqual(has.filters, is.filters)
+		changed := ok && !has.sameRules(is)
 		equal := ok && !changed && has.modified != is.modified
 		if changed && p.ChangedRulesCut || equal && p.EqualRulesCut {
 			return true

@@ -48,6 +48,10 @@ func (f firewall) write(p *pod) error {
 		return err
 	}
 	f.empty()
+	filters := map[string][]filter{}
+	for name, l := range p.links {
+		filters[name] = filtersOf(l.ruled)
+	}
 	for _, h := range hooks {
 		if h.at == hns.Switch && h.direction == hns.Out && p.RulesSeeBackend {
 			h.hook, h.priority = nftables.ChainHookPostrouting, afterForwards
@@ -63,8 +67,8 @@ func (f firewall) write(p *pod) error {
 		f.add(base, isFamily(6), f.in(protocol(), nftables.TypeInetProto, ofNumbers([]int{unix.IPPROTO_ICMPV6})),
 			f.in(transport(0, 1), nftables.TypeICMP6Type, []span{{[]byte{firstDiscovery}, []byte{lastDiscovery}}, {[]byte{reportV2}, []byte{reportV2}}}),
 			verdict(expr.VerdictAccept))
-		for _, name := range slices.Sorted(maps.Keys(p.links)) {
-			for _, x := range p.links[name].filters {
+		for _, name := range slices.Sorted(maps.Keys(filters)) {
+			for _, x := range filters[name] {
 				if x.at == h.at && x.direction == h.direction {
 					f.filter(base, device(h.device, name), name, x, counted)
 				}
