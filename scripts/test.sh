@@ -38,6 +38,7 @@ gotest() { part "$1" go test -json -count=1 -timeout=40m "${@:2}"; }
 missing=()
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector's
 command -v nft >/dev/null || missing+=(nftables)      # what the data plane wrote, read by another
+command -v chromium >/dev/null || missing+=(chromium) # opens the page of `report`
 if ((${#missing[@]})); then
   echo "test: installing ${missing[*]}"
   { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } >&2

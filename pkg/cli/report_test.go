@@ -14,18 +14,26 @@ import (
 	"time"
 )
 
-// A page of a node with a pod, one that is gone, and an address that nobody has: all of it is
-// there, nothing of the conflist's text, and no name of a pod becomes markup.
-func TestReport(t *testing.T) {
-	m := start(t)
+// report writes the page of a node with a pod, one that is gone, and an address that nobody
+// has, and returns its file.
+func (m machine) report() string {
+	m.Helper()
 	m.pod(1)
 	m.lose(2, m.pod(2))
 	m.write(filepath.Join(m.cache, "results", "podnet-"+sandbox(1)+"-eth0"), []byte(fmt.Sprintf(
 		`{"kind": "cniCacheV1", "containerId": %q, "ifName": "eth0", "config": "c2VjcmV0", "cniArgs": [["K8S_POD_NAMESPACE", "default"], ["K8S_POD_NAME", "<script>web"], ["TOKEN", "hunter2"]]}`, sandbox(1))))
 	m.write(filepath.Join(m.data, "podnet", "10.1.0.77"), []byte(sandbox(9)+"\r\neth0"))
 	m.age(2 * time.Hour)
-	file := filepath.Join(t.TempDir(), "node.html")
+	file := filepath.Join(m.TempDir(), "node.html")
 	m.wants(0, "report --file "+file, file)
+	return file
+}
+
+// All of a node is on its page, nothing of the conflist's text, and no name of a pod becomes
+// markup.
+func TestReport(t *testing.T) {
+	m := start(t)
+	file := m.report()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
