@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -215,7 +216,7 @@ func (s *session) uninstall() *cobra.Command {
 				case unknown != nil:
 					fmt.Fprintf(w, "Warning: whether pods of Bulkhead's still live is not known: %v\n", unknown)
 				case len(living) > 0:
-					fmt.Fprintf(w, "Warning: %d interfaces of pods are still there; install Bulkhead again to have them removed: %v\n", len(living), living)
+					fmt.Fprintf(w, "Warning: sandboxes of pods have interfaces of Bulkhead's; install it again to have them removed: %s\n", strings.Join(living, ", "))
 				}
 				if len(changed) == 0 {
 					fmt.Fprintln(w, "Nothing of Bulkhead's was there.")
@@ -235,5 +236,6 @@ func (s *session) living(ctx context.Context) ([]string, error) {
 	for _, r := range rowsOf(facts, nil) {
 		out = append(out, r.ContainerID)
 	}
-	return out, facts.Err(node.Endpoints)
+	slices.Sort(out)
+	return slices.Compact(out), facts.Err(node.Endpoints)
 }
