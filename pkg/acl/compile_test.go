@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,5 +119,27 @@ func TestCompileTooMany(t *testing.T) {
 	spec.Rules = spec.Rules[1:]
 	if _, err := Compile(Target{Driver: hns.L2Bridge, Isolation: hns.HyperV}, spec); err != nil {
 		t.Error(err)
+	}
+}
+
+// A pod that no rule is sent for has Windows' own default, not VFP's for what no rule
+// matches.
+func TestVerdictWithoutRules(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		isolation hns.Isolation
+		packet    Packet
+		want      bool
+	}{
+		{hns.Process, Packet{Direction: hns.In, Protocol: tcp, Port: 80}, true},
+		{hns.Process, Packet{Direction: hns.In, Protocol: 47}, false},
+		{hns.Process, Packet{Direction: hns.Out, Protocol: 47}, true},
+		{hns.Process, Packet{Direction: hns.Out, Protocol: 47, Reply: true}, false},
+		{hns.HyperV, Packet{Direction: hns.In, Protocol: 47}, true},
+	} {
+		got := Set{Target: Target{Driver: hns.L2Bridge, Isolation: tt.isolation}}.Verdict(tt.packet)
+		if got.Allowed != tt.want || got.Rule != "" || !strings.Contains(got.Why, "bulkhead sends no rule") {
+			t.Errorf("%s, %+v: %+v, want allowed %t", tt.isolation, tt.packet, got, tt.want)
+		}
 	}
 }

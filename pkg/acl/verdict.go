@@ -42,10 +42,13 @@ type Verdict struct {
 // Verdict says what becomes of a packet under the set's rules, as HNS evaluates
 // them. A reply passes when what it answers does: both enforcement points track
 // connections. A pod whose ACLs cannot be reconfigured has Windows' own default,
-// which allows all.
+// which allows all, and one that no rule is sent for has the default table.
 func (s Set) Verdict(p Packet) Verdict {
 	if p.Reply {
 		return s.reply(p)
+	}
+	if len(s.Rules) == 0 && len(EnforcedBy(s.Target.Driver, s.Target.Isolation)) > 0 {
+		return s.unsent(p)
 	}
 	v := Verdict{Allowed: true, Why: fmt.Sprintf("it passes: Windows allows a %s pod on a %s network everything, and lets nobody change that",
 		s.Target.Isolation, s.Target.Driver)}
@@ -59,6 +62,19 @@ func (s Set) Verdict(p Packet) Verdict {
 		}
 	}
 	return v
+}
+
+// unsent judges a packet of a pod whose rules are left to others.
+func (s Set) unsent(p Packet) Verdict {
+	table, err := Compile(Target{Driver: s.Target.Driver, Isolation: s.Target.Isolation}, Spec{})
+	if err != nil {
+		return Verdict{Why: err.Error()}
+	}
+	v, what := table.Verdict(p), "it is dropped"
+	if v.Allowed {
+		what = "it passes"
+	}
+	return Verdict{Allowed: v.Allowed, At: v.At, Why: what + ": bulkhead sends no rule, and Windows' own default says so unless another agent sends some"}
 }
 
 // reply judges the packet that a reply answers.
