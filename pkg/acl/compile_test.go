@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -140,6 +141,23 @@ func TestVerdictWithoutRules(t *testing.T) {
 		got := Set{Target: Target{Driver: hns.L2Bridge, Isolation: tt.isolation}}.Verdict(tt.packet)
 		if got.Allowed != tt.want || got.Rule != "" || !strings.Contains(got.Why, "bulkhead sends no rule") {
 			t.Errorf("%s, %+v: %+v, want allowed %t", tt.isolation, tt.packet, got, tt.want)
+		}
+	}
+}
+
+// The guide says with which priorities VFP gets what is not the user's.
+func TestGuideHasTheLevels(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../plugins/bulkhead/ACL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]string{
+		"the others in the order written": fmt.Sprintf("%d and up", firstLevel), "`allowHost`": fmt.Sprint(hostLevel), "mapped ports": fmt.Sprint(mappedLevel),
+		"the five protocols": fmt.Sprint(protocolLevel), "| the default": fmt.Sprint(tailLevel),
+	} {
+		if !strings.Contains(string(text), what+" | "+want) {
+			t.Errorf("ACL.md does not say that %s has priority %s", what, want)
 		}
 	}
 }
