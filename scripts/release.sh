@@ -93,7 +93,7 @@ notices() {
 documents() {
   local to=$1 web=https://github.com/bulkhead-cni/bulkhead/blob/$version
   sed -E -e 's#\]\((plugins/bulkhead|scripts)/#](#g' -e "s#\]\(((pkg|test)/)#]($web/\1#g" README.md >"$to/README.md"
-  for name in REFERENCE MIGRATION TROUBLESHOOTING SECURITY SUPPORT; do
+  for name in REFERENCE ACL KUBE-PROXY MIGRATION TROUBLESHOOTING SECURITY SUPPORT; do
     sed -E -e 's#\]\(\.\./\.\./README#](README#g' -e "s#\]\(\.\./\.\./#]($web/#g" "plugins/bulkhead/$name.md" >"$to/$name.md"
   done
   cp plugins/bulkhead/conf/*.conflist plugins/bulkhead/conf/*.template "$to/conf/"

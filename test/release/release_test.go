@@ -137,7 +137,7 @@ func unzip(t *testing.T, name string) map[string][]byte {
 // checkFiles wants everything that a node or a reader needs, and no path of this machine.
 func checkFiles(t *testing.T, files map[string][]byte) {
 	t.Helper()
-	want := []string{"bulkhead.exe", "install.ps1", "daemonset.yaml", "LICENSE", "NOTICES", "README.md", "REFERENCE.md", "MIGRATION.md", "TROUBLESHOOTING.md", "SECURITY.md", "SUPPORT.md", "conf/README.md"}
+	want := []string{"bulkhead.exe", "install.ps1", "daemonset.yaml", "LICENSE", "NOTICES", "README.md", "REFERENCE.md", "ACL.md", "KUBE-PROXY.md", "MIGRATION.md", "TROUBLESHOOTING.md", "SECURITY.md", "SUPPORT.md", "conf/README.md"}
 	for _, pattern := range []string{"*.conflist", "*.template"} {
 		confs, err := filepath.Glob(filepath.Join(root, "plugins/bulkhead/conf", pattern))
 		if err != nil || len(confs) == 0 {
