@@ -266,7 +266,7 @@ var faults = []fault{
 		plant: func(_ *testing.T, i *node.Inventory) { i.DisabledComponents = 0xff },
 	},
 	{
-		name: "HNS was restarted", id: "namespace.cutOff", severity: doctor.Error, want: []string{"holds 10.1.0.10 for it", "crictl stopp " + sandbox(1)}, beside: []string{"ipam.leaked"},
+		name: "HNS was restarted", id: "namespace.cutOff", severity: doctor.Error, want: []string{"holds 10.1.0.10 for it", "crictl stopp " + sandbox(1)},
 		plant: func(_ *testing.T, i *node.Inventory) {
 			i.Endpoints, i.Namespaces[1].Endpoints = i.Endpoints[:1], nil
 		},

@@ -99,7 +99,8 @@ func TestNoLeftovers(t *testing.T) {
 		"second interface": func(i *node.Inventory) {
 			i.Reservations = append(i.Reservations, reserved("10.1.0.12", sandbox(1), ago(time.Hour)))
 		},
-		"of its endpoint": func(i *node.Inventory) { i.Reservations[0].Attachment.ContainerID = sandbox(9) },
+		"of its endpoint":        func(i *node.Inventory) { i.Reservations[0].Attachment.ContainerID = sandbox(9) },
+		"of a pod that HNS lost": func(i *node.Inventory) { i.Endpoints, i.Namespaces[1].Endpoints = i.Endpoints[:1], nil },
 		"blank": func(i *node.Inventory) {
 			i.Reservations = append(i.Reservations, ipam.Reservation{Network: "podnet", Addr: i.Reservations[0].Addr.Next(), Since: ago(time.Hour)})
 		},
