@@ -272,7 +272,12 @@ func (c *container) stats() process.Stats {
 			continue
 		}
 		number := func(i int) uint64 { n, _ := strconv.ParseUint(fields[i], 10, 64); return n }
-		out.CPU += (number(user) + number(system)) * tick
+		// Ticks miss what a process does that sleeps most of the time, and the scheduler's
+		// nanoseconds are those of its first thread.
+		nanoseconds, _ := os.ReadFile(filepath.Join(dir, "schedstat"))
+		running, _, _ := strings.Cut(string(nanoseconds), " ")
+		first, _ := strconv.ParseUint(running, 10, 64)
+		out.CPU += max((number(user)+number(system))*tick, first)
 		out.Memory += number(resident) * uint64(os.Getpagesize())
 		out.Pids = append(out.Pids, uint32(pid))
 	}
