@@ -8,8 +8,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/options"
-	"github.com/Microsoft/hcsshim/cmd/containerd-shim-runhcs-v1/stats"
 	eventstypes "github.com/containerd/containerd/api/events"
 	task "github.com/containerd/containerd/api/runtime/task/v3"
 	tasktypes "github.com/containerd/containerd/api/types/task"
@@ -20,7 +18,6 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -79,9 +76,9 @@ func (s *service) publish(topic string, what any) {
 // forward tells containerd, at that pipe, what was published, for as long as the shim
 // lives.
 func (s *service) forward(pipe string) {
-	reserved, err := dialOnce(pipe)
+	reserves, err := reserved(pipe)
 	if err == nil {
-		defer reserved.Close() // as in dialPipe: the next one reaches containerd
+		defer reserves.Close() // the next one reaches containerd
 	}
 	for e := range s.queue {
 		_ = s.events.Publish(s.ctx, e.topic, e.what)
@@ -104,18 +101,6 @@ func (s *service) Create(_ context.Context, r *task.CreateTaskRequest) (*task.Cr
 	}
 	s.publish(runtime.TaskCreateEventTopic, &eventstypes.TaskCreate{ContainerID: r.ID, Bundle: r.Bundle, Pid: p.pid()})
 	return &task.CreateTaskResponse{Pid: p.pid()}, nil
-}
-
-// isHyperV reads the isolation from the runtime's options, which are runhcs'.
-func isHyperV(given *anypb.Any) (bool, error) {
-	if given == nil {
-		return false, nil
-	}
-	var of options.Options
-	if err := given.UnmarshalTo(&of); err != nil {
-		return false, errgrpc.ToGRPCf(errdefs.ErrInvalidArgument, "options of the runtime: %v", err)
-	}
-	return of.SandboxIsolation == options.Options_HYPERVISOR, nil
 }
 
 // Exec prepares a further process in a container.
@@ -245,7 +230,7 @@ func (s *service) Pids(_ context.Context, r *task.PidsRequest) (*task.PidsRespon
 	return &out, nil
 }
 
-// Stats tells what a container uses, as runhcs does.
+// Stats tells what a container uses, as the platform's own runtime does.
 func (s *service) Stats(_ context.Context, r *task.StatsRequest) (*task.StatsResponse, error) {
 	p, err := s.get(r.ID, "")
 	if err != nil {
@@ -255,15 +240,7 @@ func (s *service) Stats(_ context.Context, r *task.StatsRequest) (*task.StatsRes
 	if err != nil {
 		return nil, err
 	}
-	now := timestamppb.Now()
-	any, err := typeurl.MarshalAnyToProto(&stats.Statistics{Container: &stats.Statistics_Windows{Windows: &stats.WindowsContainerStatistics{
-		Timestamp: now, ContainerStartTime: timestamppb.New(p.begun), UptimeNS: uint64(now.AsTime().Sub(p.begun)),
-		Processor: &stats.WindowsContainerProcessorStatistics{TotalRuntimeNS: got.CPU, RuntimeUserNS: got.CPU},
-		Memory: &stats.WindowsContainerMemoryStatistics{
-			MemoryUsageCommitBytes: got.Memory, MemoryUsageCommitPeakBytes: got.Memory, MemoryUsagePrivateWorkingSetBytes: got.Memory,
-		},
-		Storage: &stats.WindowsContainerStorageStatistics{},
-	}}})
+	any, err := typeurl.MarshalAnyToProto(usage(got, p.begun))
 	return &task.StatsResponse{Stats: any}, err
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command shim is a runtime shim for containerd, in the place of
-// containerd-shim-runhcs-v1, which needs the Host Compute Service. Its containers are
-// Linux processes that the node's runner starts (package process). One shim serves a pod.
+// containerd-shim-runhcs-v1, which needs the Host Compute Service, and on Linux nodes of
+// containerd-shim-runc-v2. Its containers are Linux processes that the node's runner starts
+// (package process). One shim serves a pod.
 package main
 
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -26,11 +26,7 @@ import (
 	"github.com/containerd/plugin/registry"
 	"github.com/containerd/ttrpc"
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/windows"
 )
-
-// name is the runtime's, which the node's containerd calls runhcs.
-const name = "io.containerd.runhcs.v1"
 
 // Annotations of containers of a pod (containerd, internal/cri/annotations).
 const (
@@ -40,9 +36,7 @@ const (
 
 func main() {
 	shim.RunShim(context.Background(), manager{})
-	// At once: under Wine, on a busy machine, one in some hundred processes hangs in
-	// ExitProcess, and containerd waits for it for ever.
-	fmt.Fprintln(os.Stderr, windows.TerminateProcess(windows.CurrentProcess(), 0))
+	end()
 }
 
 func init() { //nolint:gochecknoinits // as all of containerd's plugins register
@@ -97,7 +91,11 @@ func (manager) Start(ctx context.Context, p *bootapi.BootstrapParams) (*bootapi.
 		return nil, err
 	}
 	id := p.GetInstanceID()
-	result := &bootapi.BootstrapResult{Version: 3, Protocol: "ttrpc", Address: pipe(namespace, sandboxOf(spec, id))}
+	at, err := address(ctx, p, sandboxOf(spec, id))
+	if err != nil {
+		return nil, err
+	}
+	result := &bootapi.BootstrapResult{Version: 3, Protocol: "ttrpc", Address: at}
 	if sandboxOf(spec, id) != id {
 		return result, nil
 	}
@@ -105,8 +103,11 @@ func (manager) Start(ctx context.Context, p *bootapi.BootstrapParams) (*bootapi.
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-namespace", namespace, "-id", id, "-address", p.GetContainerdGrpcAddress(), "-socket", result.Address)
+	cmd := exec.Command(self, "-namespace", namespace, "-id", id, "-address", p.GetContainerdGrpcAddress())
 	cmd.Env = os.Environ()
+	if err := listen(cmd, at); err != nil {
+		return nil, err
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -117,10 +118,6 @@ func (manager) Start(ctx context.Context, p *bootapi.BootstrapParams) (*bootapi.
 func (manager) Stop(context.Context, string) (shim.StopStatus, error) {
 	const killed = 128 + 9
 	return shim.StopStatus{ExitedAt: time.Now(), ExitStatus: killed}, nil
-}
-
-func pipe(namespace, id string) string {
-	return fmt.Sprintf(`\\.\pipe\bulkhead-shim-%s-%s`, namespace, id)
 }
 
 func readSpec(bundle string) (*specs.Spec, error) {

@@ -8,11 +8,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/Microsoft/go-winio"
 	tasktypes "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
@@ -109,23 +109,19 @@ func (p *started) end(code uint32, exited func()) {
 func (p *started) request() process.Start {
 	out := process.Start{
 		Sandbox: sandboxOf(p.spec, p.container), Container: p.container, Exec: p.exec, Hostname: p.spec.Hostname, HyperV: p.hyperV,
-		Args: p.of.Args, Env: p.of.Env, Cwd: p.of.Cwd, Terminal: p.io.terminal,
+		Namespace: networkOf(p.spec),
+		Args:      p.of.Args, Env: p.of.Env, Cwd: p.of.Cwd, Terminal: p.io.terminal,
 	}
 	if len(out.Args) == 0 {
 		out.Args = strings.Fields(p.of.CommandLine)
-	}
-	if w := p.spec.Windows; w != nil && w.Network != nil && p.spec.Annotations["microsoft.com/hostprocess-container"] != "true" {
-		out.Namespace = w.Network.NetworkNamespace
 	}
 	if p.spec.Annotations[containerType] == "sandbox" {
 		out.Args = []string{"/pause"} // whatever the image names
 	}
 	for _, m := range p.spec.Mounts {
-		readOnly := false
-		for _, o := range m.Options {
-			readOnly = readOnly || o == "ro"
+		if shows(m) {
+			out.Mounts = append(out.Mounts, process.Mount{Source: m.Source, Destination: m.Destination, ReadOnly: slices.Contains(m.Options, "ro")})
 		}
-		out.Mounts = append(out.Mounts, process.Mount{Source: m.Source, Destination: m.Destination, ReadOnly: readOnly})
 	}
 	return out
 }
@@ -170,7 +166,7 @@ func (p *started) start(exited func()) error {
 
 // connect opens the pipes, for containerd waits for somebody at each, and then asks the
 // runner.
-func (p *started) connect() (pipes [3]net.Conn, conn *process.Conn, err error) {
+func (p *started) connect() (pipes [3]io.ReadWriteCloser, conn *process.Conn, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(pipes[:])
@@ -180,7 +176,11 @@ func (p *started) connect() (pipes [3]net.Conn, conn *process.Conn, err error) {
 		if name == "" {
 			continue
 		}
-		if pipes[i], err = dialPipe(name); err != nil {
+		open := openOutput
+		if i == 0 {
+			open = openInput
+		}
+		if pipes[i], err = open(name); err != nil {
 			return pipes, nil, fmt.Errorf("open %s: %w", name, err)
 		}
 	}
@@ -197,7 +197,7 @@ func (p *started) connect() (pipes [3]net.Conn, conn *process.Conn, err error) {
 }
 
 // receive copies what the process writes until it ends, and returns its exit code.
-func (p *started) receive(stdout, stderr net.Conn, started func()) uint32 {
+func (p *started) receive(stdout, stderr io.Writer, started func()) uint32 {
 	const lost = 255
 	defer started()
 	for {
@@ -226,13 +226,13 @@ func (p *started) receive(stdout, stderr net.Conn, started func()) uint32 {
 }
 
 // write passes over a reader that is gone, which is no reason for a process to end.
-func write(to net.Conn, data []byte) {
+func write(to io.Writer, data []byte) {
 	if to != nil {
 		_, _ = to.Write(data)
 	}
 }
 
-func closeAll(pipes []net.Conn) {
+func closeAll(pipes []io.ReadWriteCloser) {
 	for _, c := range pipes {
 		if c != nil {
 			c.Close()
@@ -240,21 +240,8 @@ func closeAll(pipes []net.Conn) {
 	}
 }
 
-// dialPipe connects to a pipe of go-winio. Under Wine the first client reaches the
-// instance that only reserves the name, to which Windows would let nobody connect.
-func dialPipe(name string) (net.Conn, error) {
-	reserved, err := dialOnce(name)
-	if err != nil {
-		return nil, err
-	}
-	defer reserved.Close()
-	return dialOnce(name)
-}
-
-func dialOnce(name string) (net.Conn, error) {
-	timeout := 5 * time.Second
-	return winio.DialPipe(name, &timeout)
-}
+// pipeTime is how long opening a pipe may take.
+const pipeTime = 5 * time.Second
 
 // statsOf asks the runner what a container uses.
 func statsOf(container string) (process.Stats, error) {
