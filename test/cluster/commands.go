@@ -103,6 +103,10 @@ func (s *session) status() *cobra.Command {
 			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "NODE\tADDRESS\tWINDOWS\tMACHINE\tHNS\tNETWORKS\tENDPOINTS\tPODS' ADDRESSES")
 			for _, n := range st.Nodes {
+				if n.Profile == "" {
+					fmt.Fprintf(w, "%s\t%s\t-\t%s\n", n.Name, n.Address, word(n.On, "on", "off"))
+					continue
+				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", n.Name, n.Address, n.Profile, word(n.On, "on", "off"), word(n.HNS, "runs", "stopped"), n.Networks, n.Endpoints, n.Pods)
 			}
 			return w.Flush()

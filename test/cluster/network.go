@@ -87,6 +87,9 @@ func (s *session) pod(ctx context.Context, cluster spec.Cluster, namespace, name
 	if err != nil {
 		return pod{}, err
 	}
+	if node.Linux {
+		return pod{}, fmt.Errorf("pod %s is on the Linux node %s; kubectl exec enters it", name, node.Name)
+	}
 	state, err := supervisor.NewClient(cluster.Dir).HNS(ctx, node.Name)
 	if err != nil {
 		return pod{}, err

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
@@ -45,7 +46,7 @@ func (s *session) check() error {
 
 // upFlags are those of up.
 type upFlags struct {
-	nodes                    int
+	nodes, linuxNodes        int
 	profile, isolation, conf string
 	plugins                  []string
 	kubernetes               string
@@ -67,6 +68,7 @@ func (s *session) up() *cobra.Command {
 
 func (f *upFlags) add(c *cobra.Command) {
 	c.Flags().IntVar(&f.nodes, "nodes", 2, "`number` of Windows nodes")
+	c.Flags().IntVar(&f.linuxNodes, "linux-nodes", 0, "`number` of Linux nodes beside them, which take pods that tolerate the taint of a control plane; for conflists of l2bridge and l2tunnel")
 	c.Flags().StringVar(&f.profile, "profile", "2022", "Windows Server `release`: 2019, 2022, 2025; a list gives each node its own")
 	c.Flags().StringVar(&f.isolation, "isolation", "", "`isolation` of the default runtime class: process or hyperv")
 	c.Flags().StringVar(&f.conf, "conf", "", "`file` of a conflist, for the first node; the others get the ranges after its (default: plugins/bulkhead/conf/l2bridge.conflist)")
@@ -98,6 +100,9 @@ func (s *session) start(ctx context.Context, f upFlags) error {
 	if f.nodes < 1 || f.nodes > most {
 		return fmt.Errorf("--nodes %d: want 1 to %d", f.nodes, most)
 	}
+	if f.linuxNodes < 0 || f.nodes+f.linuxNodes > most {
+		return fmt.Errorf("--linux-nodes %d: want 0 to %d, beside %d Windows nodes", f.linuxNodes, most-f.nodes, f.nodes)
+	}
 	unlock, err := s.lock()
 	if err != nil {
 		return err
@@ -111,11 +116,16 @@ func (s *session) start(ctx context.Context, f upFlags) error {
 	if err != nil {
 		return err // before anything is built
 	}
-	if err := room(filepath.Dir(c.Dir), f.nodes); err != nil {
+	if err := room(filepath.Dir(c.Dir), len(c.All())); err != nil {
 		return err
 	}
 	if err := b.All(); err != nil {
 		return err
+	}
+	if len(c.LinuxNodes) > 0 {
+		if err := b.Linux(); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(c.Dir); err != nil {
 		return err // what a cluster left that was killed
@@ -138,7 +148,7 @@ func (s *session) start(ctx context.Context, f upFlags) error {
 		_ = cmd.Wait()
 		return fmt.Errorf("%w\nthe cluster was taken down; its logs are in %s", err, c.In("logs"))
 	}
-	fmt.Fprintf(os.Stderr, "cluster: %d nodes are Ready after %s\n", len(c.Nodes), time.Since(begun).Round(100*time.Millisecond))
+	fmt.Fprintf(os.Stderr, "cluster: %d nodes are Ready after %s\n", len(c.All()), time.Since(begun).Round(100*time.Millisecond))
 	fmt.Printf("KUBECONFIG=%s\n", c.In("kubeconfig"))
 	return nil
 }
@@ -208,7 +218,30 @@ func (s *session) plan(b build.Builder, f upFlags) (spec.Cluster, error) {
 		}
 		c.Nodes = append(c.Nodes, n)
 	}
-	return c, nil
+	c.LinuxNodes, err = linuxNodes(string(text), c.Nodes[0], f)
+	return c, err
+}
+
+// linuxNodes says what the Linux nodes are to be beside Windows nodes with a conflist, of
+// which one is the first.
+func linuxNodes(conflist string, first spec.Node, f upFlags) ([]spec.Node, error) {
+	if f.linuxNodes == 0 {
+		return nil, nil
+	}
+	// On the others no route leads from a Linux node to the pods of a Windows node.
+	if _, driver := first.Network(); driver != hns.L2Bridge && driver != hns.L2Tunnel {
+		return nil, fmt.Errorf("--linux-nodes %d: Linux nodes are for networks whose pods are reached by routes, l2bridge and l2tunnel, and the driver of --conf is %q", f.linuxNodes, driver)
+	}
+	var out []spec.Node
+	for i := range f.linuxNodes {
+		n := spec.Node{Name: fmt.Sprintf("linux%d", i+1), Number: f.nodes + i + 1, Linux: true}
+		var err error
+		if n.Subnets, err = spec.Subnets(conflist, n.Number); err != nil {
+			return nil, fmt.Errorf("--linux-nodes: %w", err)
+		}
+		out = append(out, n)
+	}
+	return out, nil
 }
 
 // isolated returns a conflist whose own plugins have an isolation; empty leaves it alone.
@@ -302,7 +335,7 @@ func await(ctx context.Context, c spec.Cluster) error {
 		time.Sleep(100 * time.Millisecond)
 	}
 	fmt.Fprintln(os.Stderr, "cluster: waiting for the nodes to be Ready")
-	for _, n := range c.Nodes {
+	for _, n := range c.All() {
 		if err := ready(ctx, c, n); err != nil {
 			return err
 		}

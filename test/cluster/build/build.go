@@ -70,6 +70,9 @@ const (
 // one whose name has shim-runhcs-v1 in it.
 const Shim = "bulkhead-shim.exe"
 
+// LinuxShim is that of Linux nodes.
+const LinuxShim = "bulkhead-shim"
+
 // runhcs is the same shim under runhcs' name, beside containerd.exe. A containerd that
 // starts beside running containers finds their shims by that name.
 const runhcs = "containerd-shim-runhcs-v1.exe"
@@ -103,6 +106,18 @@ var (
 		{file: "win-bridge.exe", pkg: "github.com/containernetworking/plugins/plugins/main/windows/win-bridge"},
 		{file: "host-local.exe", pkg: "github.com/containernetworking/plugins/plugins/ipam/host-local"},
 	}
+	linuxKubernetes = []program{
+		{file: "kubelet", pkg: "k8s.io/kubernetes/cmd/kubelet", takes: "2 minutes"},
+		{file: "kube-proxy", pkg: "k8s.io/kubernetes/cmd/kube-proxy"},
+	}
+	linuxContainerd = []program{
+		{file: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd", takes: "2 minutes"},
+		{file: LinuxShim, pkg: "./shim"},
+	}
+	linuxPlugins = []program{
+		{file: "ptp", pkg: "github.com/containernetworking/plugins/plugins/main/ptp"},
+		{file: "host-local", pkg: "github.com/containernetworking/plugins/plugins/ipam/host-local"},
+	}
 	overlayPeer = program{file: "win-overlay.exe", pkg: "github.com/containernetworking/plugins/plugins/main/windows/win-overlay"}
 )
 
@@ -110,6 +125,15 @@ var (
 // its version is the user's choice.
 func (b Builder) All() error {
 	return b.alone(func() error { return b.ofKubernetes(kubernetes) }, b.containerd, func() error { return b.plugins(plugins...) }, b.dlls, b.images)
+}
+
+// Linux builds what Linux nodes need beside that.
+func (b Builder) Linux() error {
+	return b.alone(
+		func() error { return b.ofKubernetes(linuxKubernetes) },
+		func() error { return b.ofModule(containerdModule, linuxContainerd) },
+		func() error { return b.plugins(linuxPlugins...) },
+	)
 }
 
 // Flannel builds flanneld.exe and flannel.exe, which a scenario needs.

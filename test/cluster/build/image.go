@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -59,17 +61,25 @@ const dnsProgram = "coredns"
 // SandboxImage is what containerd is told to start for a pod.
 const SandboxImage = "registry.k8s.io/pause:3.10.2"
 
-// Images is the archive of images in a folder of programs, Root the file tree of their
-// containers.
+// Images is the archive of images in a folder of programs, LinuxImages that of the same
+// images for Linux nodes, Root the file tree of their containers.
 func Images(dir string) string { return filepath.Join(dir, "images.tar") }
+
+// LinuxImages is described at Images.
+func LinuxImages(dir string) string { return filepath.Join(dir, "images-linux.tar") }
 
 // Root returns the file tree of all containers in a folder of programs.
 func Root(dir string) string { return filepath.Join(dir, "root") }
 
 // images makes the archive of images and the file tree.
 func (b Builder) images() error {
-	if err := writeImages(Images(b.Dir())); err != nil {
-		return fmt.Errorf("make the images: %w", err)
+	for _, write := range []func() error{
+		func() error { return writeImages(Images(b.Dir()), "windows", "ContainerUser", windowsLayer) },
+		func() error { return writeImages(LinuxImages(b.Dir()), "linux", "", linuxLayer) },
+	} {
+		if err := write(); err != nil {
+			return fmt.Errorf("make the images: %w", err)
+		}
 	}
 	if err := b.root(Root(b.Dir())); err != nil {
 		return fmt.Errorf("make the containers' files: %w", err)
@@ -77,28 +87,51 @@ func (b Builder) images() error {
 	return nil
 }
 
-// writeImages writes an OCI archive. Every image has the one layer that a Windows base
-// image needs at least, of folders alone: Wine has no BackupWrite for files.
-func writeImages(file string) error {
-	var layer bytes.Buffer
-	w := tar.NewWriter(&layer)
-	for _, dir := range []string{"Files", "Files/Windows", "Files/Windows/System32", "Files/Windows/System32/config"} {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755, ModTime: time.Unix(0, 0), Format: tar.FormatPAX}); err != nil {
-			return err
+// windowsLayer is what a Windows base image needs at least, of folders alone: Wine has no
+// BackupWrite for files. linuxLayer is what containerd reads of a Linux image.
+var (
+	windowsLayer = []entry{{"Files/", ""}, {"Files/Windows/", ""}, {"Files/Windows/System32/", ""}, {"Files/Windows/System32/config/", ""}}
+	linuxLayer   = []entry{{"etc/", ""}, {"etc/passwd", passwd}, {"etc/group", group}}
+)
+
+// entry is a folder of a layer when its name ends in a slash, or else a file.
+type entry struct{ name, text string }
+
+// layer writes a layer of an image.
+func layer(of []entry) ([]byte, error) {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, e := range of {
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: e.name, Mode: 0o644, Size: int64(len(e.text)), ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
+		if name, isFolder := strings.CutSuffix(e.name, "/"); isFolder {
+			h.Typeflag, h.Name, h.Mode = tar.TypeDir, name, 0o755
+		}
+		if err := w.WriteHeader(h); err != nil {
+			return nil, err
+		}
+		if _, err := io.WriteString(w, e.text); err != nil {
+			return nil, err
 		}
 	}
-	if err := w.Close(); err != nil {
+	err := w.Close()
+	return out.Bytes(), err
+}
+
+// writeImages writes an OCI archive for an operating system. Every image has the one layer.
+func writeImages(file, goos, user string, of []entry) error {
+	text, err := layer(of)
+	if err != nil {
 		return err
 	}
 	a := archive{blobs: map[string][]byte{}}
-	content := a.put(ocispec.MediaTypeImageLayer, layer.Bytes())
+	content := a.put(ocispec.MediaTypeImageLayer, text)
 	// Without a version of Windows the images are for every one.
-	platform := ocispec.Platform{Architecture: "amd64", OS: "windows"}
+	platform := ocispec.Platform{Architecture: "amd64", OS: goos}
 	var manifests []ocispec.Descriptor
 	for _, i := range known {
 		config, err := a.putJSON(ocispec.MediaTypeImageConfig, ocispec.Image{
 			Author: i.ref, Platform: platform,
-			Config: ocispec.ImageConfig{Entrypoint: i.entrypoint, Cmd: i.cmd, User: "ContainerUser"},
+			Config: ocispec.ImageConfig{Entrypoint: i.entrypoint, Cmd: i.cmd, User: user},
 			RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{content.Digest}},
 		})
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -44,7 +45,11 @@ func (b Builder) ofKubernetes(programs []program) error {
 					return err
 				}
 			}
-			return b.goBuild(b.module(kubernetesModule), p, flags, ldflags)
+			own := flags
+			if !strings.HasSuffix(p.file, ".exe") { // nothing of it is for Wine
+				own = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return strings.HasPrefix(f, "-overlay=") })
+			}
+			return b.goBuild(b.module(kubernetesModule), p, own, ldflags)
 		})
 		if err != nil {
 			return err

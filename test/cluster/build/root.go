@@ -63,7 +63,7 @@ func (b Builder) root(dir string) error {
 	}
 	for name, text := range map[string]string{
 		"bin/cmd.exe": cmd, "bin/powershell.exe": powershell, "bin/ipconfig.exe": ipconfig,
-		"etc/passwd": "root:x:0:0:root:/:/bin/sh\n", "etc/group": "root:x:0:\n", "etc/hosts": "127.0.0.1 localhost\n",
+		"etc/passwd": passwd, "etc/group": group, "etc/hosts": "127.0.0.1 localhost\n",
 		"etc/nsswitch.conf": "hosts: files dns\n", "pause": "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 100000 & wait; done\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
@@ -77,6 +77,12 @@ func (b Builder) root(dir string) error {
 	}
 	return os.WriteFile(dir+".stamp", []byte(stamp), 0o644)
 }
+
+// Those who are in containers, and in images of Linux.
+const (
+	passwd = "root:x:0:0:root:/:/bin/sh\n"
+	group  = "root:x:0:\n"
+)
 
 // cmd runs the line after its option, as Windows' shell does, powershell what of its commands
 // Kubernetes' tests have: sleep -Seconds N. ipconfig tells a pod's name servers, as HNS gave

@@ -37,18 +37,23 @@ type Exception struct {
 	// Fails says that they are run, and must fail.
 	Fails bool
 	// On are the networks on which it holds, empty for all.
-	On     []string
-	Reason string
+	On []string
+	// WithoutLinux says that it holds for clusters without a Linux node alone.
+	WithoutLinux bool
+	Reason       string
 }
 
-// Exceptions are those for a network, in the order in which they count.
-func Exceptions(network string) ([]Exception, error) {
+// Exceptions are those for a network in a cluster with or without a Linux node, in the order
+// in which they count.
+func Exceptions(network string, linux bool) ([]Exception, error) {
 	all, err := parse(exceptions)
-	return slices.DeleteFunc(all, func(e Exception) bool { return len(e.On) > 0 && !slices.Contains(e.On, network) }), err
+	return slices.DeleteFunc(all, func(e Exception) bool {
+		return len(e.On) > 0 && !slices.Contains(e.On, network) || e.WithoutLinux && linux
+	}), err
 }
 
-// parse reads lines of "skip REGEXP" or "fail REGEXP", perhaps with "on NETWORK, NETWORK: "
-// before it, each followed by indented ones with the reason.
+// parse reads lines of "skip REGEXP" or "fail REGEXP", perhaps with "on NETWORK, NETWORK: " or
+// "without a Linux node: " before it, each followed by indented ones with the reason.
 func parse(text string) ([]Exception, error) {
 	var out []Exception
 	for i, line := range strings.Split(text, "\n") {
@@ -64,6 +69,9 @@ func parse(text string) ([]Exception, error) {
 		var e Exception
 		if on, rest, ok := strings.Cut(line, ": "); ok && strings.HasPrefix(on, "on ") {
 			e.On, line = strings.Split(strings.TrimPrefix(on, "on "), ", "), rest
+		}
+		if rest, ok := strings.CutPrefix(line, "without a Linux node: "); ok {
+			e.WithoutLinux, line = true, rest
 		}
 		verb, specs, _ := strings.Cut(line, " ")
 		of, err := regexp.Compile(specs)

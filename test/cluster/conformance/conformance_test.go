@@ -34,8 +34,22 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for _, network := range []string{"l2bridge", "nat"} {
-		if _, err := Exceptions(network); err != nil {
+		if _, err := Exceptions(network, false); err != nil {
 			t.Errorf("%s: %v", network, err)
+		}
+	}
+}
+
+// TestWithoutLinux: what needs a Linux node is skipped in clusters that have none.
+func TestWithoutLinux(t *testing.T) {
+	const spec = "[sig-windows] Hybrid cluster network for all supported CNIs should have stable networking for Linux and Windows pods"
+	for linux, want := range map[bool]bool{true: false, false: true} {
+		all, err := Exceptions("l2bridge", linux)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := regexp.MustCompile(Skip(all)).MatchString(spec); got != want {
+			t.Errorf("with a Linux node %v: skipped %v, want %v", linux, got, want)
 		}
 	}
 }

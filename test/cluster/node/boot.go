@@ -37,6 +37,14 @@ const mirrors = `server = "http://127.0.0.1:%[1]d"
 // install puts onto drive C what the node begins with: the emulator's DLLs, CNI plugins
 // and conflists. What is there stays.
 func (a *Agent) install() error {
+	for _, dir := range []string{a.in("prefix"), a.in("upper"), a.in("work"), a.in("tmp")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := a.mount(); err != nil {
+		return err
+	}
 	drive := a.Cluster.Drive(a.Node)
 	dlls, err := filepath.Glob(a.Cluster.Program("dll/*.dll"))
 	if err != nil {
@@ -75,8 +83,6 @@ func (a *Agent) install() error {
 
 // boot starts the machine's programs in the order in which they need each other.
 func (a *Agent) boot(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, bootTime)
-	defer cancel()
 	if err := a.startWine(ctx); err != nil {
 		return err
 	}
@@ -144,7 +150,7 @@ func (a *Agent) startContainerd(ctx context.Context) error {
 	a.mu.Lock()
 	a.containerd = containerd
 	a.mu.Unlock()
-	if err := listens(ctx, spec.CRIPort); err != nil {
+	if err := listens(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", spec.CRIPort)); err != nil {
 		return fmt.Errorf("containerd.exe: %w", err)
 	}
 	if _, err := os.Stat(a.in("installed")); err == nil {
@@ -155,18 +161,14 @@ func (a *Agent) startContainerd(ctx context.Context) error {
 }
 
 func (a *Agent) startKubelet() error {
-	if err := os.WriteFile(a.in("kubelet.yaml"), []byte(kubeletConfig), 0o644); err != nil {
+	if err := os.WriteFile(a.in("kubelet.yaml"), []byte(kubeletConfig+windowsKubelet), 0o644); err != nil {
 		return err
 	}
 	kubeconfig := wine.WindowsPath(a.Cluster.In("control", "kubeconfig"))
-	address, level := a.Node.Address().String(), fmt.Sprintf("-v=%d", a.Cluster.LogLevel)
-	addresses := address
-	if a.Node.DualStack() {
-		addresses += "," + a.Node.Addresses()[1].Addr().String()
-	}
+	address, level := a.Node.Address().String(), a.level()
 	kubelet, err := a.program("kubelet", nil, "kubelet.exe",
 		"--config="+wine.WindowsPath(a.in("kubelet.yaml")), "--kubeconfig="+kubeconfig, "--hostname-override="+a.Node.Name,
-		"--node-ip="+addresses, `--root-dir=C:\var\lib\kubelet`, `--cert-dir=C:\var\lib\kubelet\pki`, level)
+		"--node-ip="+a.addresses(), `--root-dir=C:\var\lib\kubelet`, `--cert-dir=C:\var\lib\kubelet\pki`, level)
 	if err != nil {
 		return err
 	}
@@ -187,6 +189,18 @@ func (a *Agent) startKubelet() error {
 	_, err = a.program("kube-proxy", []string{"KUBE_NETWORK=" + network}, "kube-proxy.exe", args...)
 	return err
 }
+
+// addresses are those that the node has in the cluster.
+func (a *Agent) addresses() string {
+	out := a.Node.Address().String()
+	if a.Node.DualStack() {
+		out += "," + a.Node.Addresses()[1].Addr().String()
+	}
+	return out
+}
+
+// level is how much kubelet and kube-proxy log.
+func (a *Agent) level() string { return fmt.Sprintf("-v=%d", a.Cluster.LogLevel) }
 
 func (a *Agent) containerdConfig() string {
 	shim := wine.WindowsPath(a.Cluster.Program(build.Shim))
@@ -223,7 +237,6 @@ func windows(path string) string { return strings.ReplaceAll(path, "/", `\`) }
 // with each other and with whatever else the machine does.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
-containerRuntimeEndpoint: npipe:////./pipe/containerd-containerd
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 clusterDNS: [` + spec.DNS + `]
@@ -232,10 +245,14 @@ enforceNodeAllocatable: []
 failSwapOn: false
 resolvConf: ""
 nodeStatusUpdateFrequency: 5s
-podLogsDir: 'C:\var\log\pods'
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 0%, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%, imagefs.inodesFree: 0%}
 serializeImagePulls: false
+`
+
+// windowsKubelet is what a Windows node's has beside that.
+const windowsKubelet = `containerRuntimeEndpoint: npipe:////./pipe/containerd-containerd
+podLogsDir: 'C:\var\log\pods'
 `
 
 // windowsKeys returns what kubelet reads of Windows, as a file for reg.exe.

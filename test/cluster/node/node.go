@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package node is an emulated Windows machine: containerd.exe, kubelet.exe and
-// kube-proxy.exe under Wine, and the runner of its containers. It runs as a process in the
-// machine's own process id, mount and network namespaces, with which all of it ends.
+// kube-proxy.exe under Wine, and the runner of its containers; or one of Linux, with the same
+// programs for Linux. It runs as a process in the machine's own process id, mount and network
+// namespaces, with which all of it ends.
 package node
 
 import (
@@ -45,21 +46,19 @@ const (
 
 // Run boots the machine and serves until ctx ends.
 func (a *Agent) Run(ctx context.Context) error {
-	for _, dir := range []string{a.in("prefix"), a.in("upper"), a.in("work"), a.in("tmp")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
+	install, boot := a.install, a.boot
+	if a.Node.Linux {
+		install, boot = a.installLinux, a.bootLinux
 	}
-	if err := a.mount(); err != nil {
-		return err
-	}
-	if err := a.install(); err != nil {
+	if err := install(); err != nil {
 		return err
 	}
 	failed := make(chan error, 2)
 	go func() { failed <- a.runContainers(ctx) }()
 	go func() { failed <- a.serve(ctx) }()
-	if err := a.boot(ctx); err != nil {
+	booting, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	if err := boot(booting); err != nil {
 		return err
 	}
 	log.Printf("%s has booted", a.Node.Name)
@@ -89,22 +88,29 @@ func (a *Agent) mount() error {
 
 // runContainers serves the runtime shims.
 func (a *Agent) runContainers(ctx context.Context) error {
-	hns, err := wire.Dial(fmt.Sprintf("127.0.0.1:%d", spec.HNSPort))
-	if err != nil {
-		return err
+	r := &runner.Runner{Dir: a.in("pods"), Root: a.Cluster.Root}
+	if !a.Node.Linux {
+		hns, err := wire.Dial(fmt.Sprintf("127.0.0.1:%d", spec.HNSPort))
+		if err != nil {
+			return err
+		}
+		defer hns.Close()
+		r.Drive, r.HNS, r.Netns = a.Cluster.Drive(a.Node), hns, func(id string) string { return a.Cluster.PodNetNS(a.Node, id) }
 	}
-	defer hns.Close()
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", spec.RunnerPort))
 	if err != nil {
 		return err
 	}
-	r := &runner.Runner{Dir: a.in("pods"), Root: a.Cluster.Root, Drive: a.Cluster.Drive(a.Node), HNS: hns, Netns: func(id string) string { return a.Cluster.PodNetNS(a.Node, id) }}
 	return r.Serve(ctx, l)
 }
 
 // serve restarts programs for the supervisor, and serves images.
 func (a *Agent) serve(ctx context.Context) error {
-	images, err := openRegistry(build.Images(a.Cluster.Programs))
+	archive := build.Images(a.Cluster.Programs)
+	if a.Node.Linux {
+		archive = build.LinuxImages(a.Cluster.Programs)
+	}
+	images, err := openRegistry(archive)
 	if err != nil {
 		return err
 	}
@@ -194,16 +200,16 @@ func (a *Agent) program(name string, env []string, exe string, args ...string) (
 	return service.Start(service.Program{Name: name, Args: a.wine(a.Cluster.Program(exe), args...), Env: a.env(env...), Log: a.log(name), Dir: "/"})
 }
 
-// listens waits until something listens on a port of the node.
-func listens(ctx context.Context, port int) error {
+// listens waits until something listens at an address of the node.
+func listens(ctx context.Context, network, address string) error {
 	for {
-		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+		c, err := net.DialTimeout(network, address, time.Second)
 		if err == nil {
 			return c.Close()
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for port %d: %w", port, err)
+			return fmt.Errorf("wait for %s: %w", address, err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -22,10 +22,14 @@ type pod struct {
 }
 
 // newPod starts the sandbox of a pod in HNS, which gives its HCN namespace a compartment,
-// and so a network namespace.
+// and so a network namespace. On a Linux node CNI plugins have made that.
 func (r *Runner) newPod(s process.Start) (*pod, error) {
 	p := &pod{hostname: s.Hostname}
-	if s.Namespace == "" {
+	switch {
+	case s.Namespace == "":
+		return p, nil
+	case r.HNS == nil:
+		p.netns = s.Namespace
 		return p, nil
 	}
 	sandbox := hnsemu.Container{ID: s.Sandbox, NamespaceID: s.Namespace}
@@ -70,7 +74,7 @@ func (r *Runner) removePod(sandbox string) {
 	p := r.pods[sandbox]
 	delete(r.pods, sandbox)
 	r.mu.Unlock()
-	if p.netns != "" {
+	if p.netns != "" && r.HNS != nil {
 		r.stopSandbox(sandbox)
 	}
 }

@@ -2,7 +2,7 @@
 
 // Package runner runs Linux processes in the place of a Windows node's containers: each in
 // a file tree, mounts and process ids of its own, those of a pod in the network namespace
-// that the data plane makes of the pod's HCN namespace.
+// that the data plane makes of the pod's HCN namespace. It runs those of a Linux node, too.
 package runner
 
 import (
@@ -27,7 +27,8 @@ type Runner struct {
 	// Dir is a folder for what it needs, Root the file tree of all containers, Drive the
 	// folder that is the node's drive C.
 	Dir, Root, Drive string
-	// HNS is the node's, as its operator sees it.
+	// HNS is the node's, as its operator sees it. A Linux node has none: its pods' network
+	// namespaces are named by their files.
 	HNS hnsemu.Control
 	// Netns returns the file of the network namespace of an HCN namespace that has a
 	// compartment.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 )
 
 // quoted is a JSON string that may be an address or a range of addresses.
@@ -16,16 +17,10 @@ var quoted = regexp.MustCompile(`"[0-9a-fA-F:.]+(/[0-9]+)?"`)
 // /24 of IPv4 or a /64 of IPv6, is the first node's, and those after it are the others'.
 // Wider ranges, such as the cluster's, stay.
 func Renumber(conflist string, n int) (string, error) {
-	var doc any
-	if err := json.Unmarshal([]byte(conflist), &doc); err != nil {
-		return "", fmt.Errorf("not JSON: %w", err)
+	own, err := ranges(conflist)
+	if err != nil {
+		return "", err
 	}
-	var own []netip.Prefix
-	collect(doc, func(p netip.Prefix) {
-		if p.Bits() == 24 && p.Addr().Is4() || p.Bits() == 64 && p.Addr().Is6() {
-			own = append(own, p.Masked())
-		}
-	})
 	var failure error
 	out := quoted.ReplaceAllStringFunc(conflist, func(s string) string {
 		text := s[1 : len(s)-1]
@@ -55,6 +50,38 @@ func Renumber(conflist string, n int) (string, error) {
 		return s
 	})
 	return out, failure
+}
+
+// Subnets returns the ranges of pods of the n-th node, as Renumber moves them, IPv4 first.
+func Subnets(conflist string, n int) ([]netip.Prefix, error) {
+	own, err := ranges(conflist)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range own {
+		a, err := move(p.Addr(), n-1)
+		if err != nil {
+			return nil, err
+		}
+		own[i] = netip.PrefixFrom(a, p.Bits())
+	}
+	slices.SortFunc(own, netip.Prefix.Compare)
+	return slices.Compact(own), nil
+}
+
+// ranges returns the ranges of pods that a conflist has, in any order, perhaps twice.
+func ranges(conflist string) ([]netip.Prefix, error) {
+	var doc any
+	if err := json.Unmarshal([]byte(conflist), &doc); err != nil {
+		return nil, fmt.Errorf("not JSON: %w", err)
+	}
+	var own []netip.Prefix
+	collect(doc, func(p netip.Prefix) {
+		if p.Bits() == 24 && p.Addr().Is4() || p.Bits() == 64 && p.Addr().Is6() {
+			own = append(own, p.Masked())
+		}
+	})
+	return own, nil
 }
 
 // collect finds the ranges of pods: what the keys prefix and subnet say.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
@@ -27,16 +28,21 @@ type Cluster struct {
 	Version string
 	// Token is the administrator's.
 	Token string
-	Nodes []Node
+	// Nodes are the Windows nodes, LinuxNodes the others, whose numbers go on.
+	Nodes, LinuxNodes []Node
 	// LogLevel is that of kubelet.exe and kube-proxy.exe.
 	LogLevel int
 }
 
-// Node is an emulated Windows machine.
+// Node is a machine: an emulated one of Windows, or one of Linux.
 type Node struct {
 	Name string
 	// Number counts from 1.
-	Number  int
+	Number int
+	// Linux says that it is one of Linux. Those have Subnets, the ranges of their pods, and
+	// nothing of what follows here.
+	Linux   bool
+	Subnets []netip.Prefix
 	Profile string // 2019, 2022, 2025
 	// Conf is the node's conflist, HyperVConf that of the Hyper-V runtime class.
 	Conf, HyperVConf string
@@ -80,6 +86,14 @@ func (n Node) Addresses() []netip.Prefix {
 // Address returns the node's IPv4 address.
 func (n Node) Address() netip.Addr { return n.Addresses()[0].Addr() }
 
+// AddressLike returns the node's address of the family of another.
+func (n Node) AddressLike(a netip.Addr) netip.Addr {
+	if a.Is6() {
+		return n.Addresses()[1].Addr()
+	}
+	return n.Address()
+}
+
 // In returns a path in the cluster's folder.
 func (c Cluster) In(elem ...string) string { return filepath.Join(append([]string{c.Dir}, elem...)...) }
 
@@ -98,10 +112,13 @@ func (c Cluster) Log(name string) string { return c.In("logs", name+".log") }
 // Drive returns the folder that is a node's drive C.
 func (c Cluster) Drive(n Node) string { return c.In(n.Name, "prefix", "drive_c") }
 
+// All returns all nodes, those of Linux last.
+func (c Cluster) All() []Node { return slices.Concat(c.Nodes, c.LinuxNodes) }
+
 // Node returns the node of a name, or of a number.
 func (c Cluster) Node(name string) (Node, error) {
 	var known []string
-	for _, n := range c.Nodes {
+	for _, n := range c.All() {
 		if n.Name == name || fmt.Sprint(n.Number) == name {
 			return n, nil
 		}
@@ -150,8 +167,10 @@ func (n Node) Network() (name string, driver hns.Driver) {
 	return list.Name, list.Plugins[0].Driver
 }
 
-// DualStack reports whether the node's conflist gives pods IPv6.
-func (n Node) DualStack() bool { return strings.Contains(n.Conf, "::/64") }
+// DualStack reports whether the node's pods get IPv6.
+func (n Node) DualStack() bool {
+	return strings.Contains(n.Conf, "::/64") || slices.ContainsFunc(n.Subnets, func(p netip.Prefix) bool { return p.Addr().Is6() })
+}
 
 // SourceVIP returns the address that kube-proxy has for itself on the node's overlay: one
 // that no conflist's range hands out.

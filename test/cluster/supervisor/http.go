@@ -28,7 +28,7 @@ type Status struct {
 	Nodes  []NodeStatus
 }
 
-// NodeStatus is what a machine of the cluster is doing.
+// NodeStatus is what a machine of the cluster is doing. One of Linux has no Profile.
 type NodeStatus struct {
 	Name, Address, Profile string
 	On, HNS                bool
@@ -44,11 +44,11 @@ func (s *Supervisor) status() Status {
 	}
 	nodes := maps.Clone(s.nodes)
 	s.mu.Unlock()
-	for _, n := range s.cluster.Nodes {
+	for _, n := range s.cluster.All() {
 		at := NodeStatus{Name: n.Name, Address: n.Address().String(), Profile: n.Profile}
 		if made := nodes[n.Name]; made != nil {
 			at.On = made.on()
-			if state, err := made.hns.State(); err == nil {
+			if state, err := made.hnsState(); err == nil {
 				at.HNS, at.Networks, at.Endpoints = !state.Stopped, len(state.Networks), len(state.Endpoints)
 				at.Pods = len(state.Containers)
 			}
@@ -74,7 +74,7 @@ func (s *Supervisor) handler(end func()) http.Handler {
 		n, err := s.node(q.PathValue("name"))
 		var state hnsemu.State
 		if err == nil {
-			state, err = n.hns.State()
+			state, err = n.hnsState()
 		}
 		if err != nil {
 			answer(w, err)
@@ -104,9 +104,18 @@ type Counter struct {
 	Packets uint64
 }
 
+// hnsState returns what the node's HNS has.
+func (n *node) hnsState() (hnsemu.State, error) {
+	host, err := n.host()
+	if err != nil {
+		return hnsemu.State{}, err
+	}
+	return host.State()
+}
+
 // counters reads those of a node's pods.
 func (n *node) counters() ([]Counter, error) {
-	state, err := n.hns.State()
+	state, err := n.hnsState()
 	if err != nil {
 		return nil, err
 	}

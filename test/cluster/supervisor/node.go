@@ -25,7 +25,7 @@ import (
 )
 
 // node is a machine of the cluster. Its HNS lives here, since it outlasts the machine's
-// reboots.
+// reboots. A Linux node has none.
 type node struct {
 	*Supervisor
 	spec  spec.Node
@@ -42,49 +42,60 @@ type node struct {
 	off chan struct{} // closed when it is off
 }
 
-// newNode makes a machine that is off: its network and its HNS.
+// newNode makes a machine that is off: its network and, on Windows, its HNS.
 func (s *Supervisor) newNode(n spec.Node) (*node, error) {
 	path := s.cluster.NetNS(n)
-	if err := machine.NewNet(path); err != nil {
+	if err := s.connect(n); err != nil {
 		return nil, err
 	}
-	if err := machine.Cable(n.Name, bridge, path); err != nil {
-		return nil, err
+	made := &node{Supervisor: s, spec: n, routed: map[netip.Addr]bool{}, leased: make(chan struct{}, 1)}
+	if n.Linux {
+		return made, nil
 	}
 	profile, err := hnsemu.ProfileNamed(n.Profile)
 	if err != nil {
 		return nil, err
 	}
-	host := hnsemu.New(profile)
+	made.hns = hnsemu.New(profile)
 	// Under Wine programs see the Linux interface.
-	err = host.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{{Name: "Ethernet", Aliases: []string{"eth0"}, Address: n.Addresses()[0], Index: 7}}})
+	err = made.hns.SetNode(hnsemu.Node{Adapters: []hnsemu.Adapter{{Name: "Ethernet", Aliases: []string{"eth0"}, Address: n.Addresses()[0], Index: 7}}})
 	if err != nil {
 		return nil, err
 	}
 	var l net.Listener
 	err = machine.In(path, func() error {
-		for name, value := range map[string]string{"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"} {
-			if err := machine.Set(name, value); err != nil {
-				return err
-			}
-		}
-		if err := machine.Address("eth0", n.Addresses(), spec.Outer.Addr(), spec.Outer6.Addr()); err != nil {
-			return err
-		}
 		l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", spec.HNSPort))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	made := &node{Supervisor: s, spec: n, hns: host, routed: map[netip.Addr]bool{}, leased: make(chan struct{}, 1)}
 	if made.plane, err = dataplane.Open(s.cluster.PodNetNS(n, ""), path, dataplane.Unknowns{}); err != nil {
 		return nil, err
 	}
-	host.Watch(made.carryOut)
+	made.hns.Watch(made.carryOut)
 	go made.meet() // until this process ends
-	go func() { _ = wire.Serve(context.Background(), l, host) }()
+	go func() { _ = wire.Serve(context.Background(), l, made.hns) }()
 	return made, nil
+}
+
+// connect makes a machine's network namespace, and connects it with the others.
+func (s *Supervisor) connect(n spec.Node) error {
+	path := s.cluster.NetNS(n)
+	if err := machine.NewNet(path); err != nil {
+		return err
+	}
+	if err := machine.Cable(n.Name, bridge, path); err != nil {
+		return err
+	}
+	return machine.In(path, func() error {
+		for name, value := range map[string]string{"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"} {
+			if err := machine.Set(name, value); err != nil {
+				return err
+			}
+		}
+		return machine.Address("eth0", n.Addresses(), spec.Outer.Addr(), spec.Outer6.Addr())
+	})
 }
 
 // carryOut makes the node's data plane what HNS was told, and the ways to its pods.
@@ -164,32 +175,52 @@ func (n *node) halt() {
 func (n *node) do(ctx context.Context, verb string) error {
 	switch verb {
 	case "reboot":
-		n.halt()
-		if err := n.hns.Reboot(); err != nil {
+		if err := n.shut(); err != nil {
 			return err
 		}
 		return n.boot()
 	case "off":
-		n.halt()
-		return n.hns.Reboot()
+		return n.shut()
 	case "on":
 		return n.boot()
-	case "hns-stop":
-		return n.hns.StopService()
-	case "hns-start":
-		return n.hns.StartService()
 	case agent.Containerd, agent.Kubelet:
 		return n.ask(ctx, verb)
-	default:
-		if text, ok := strings.CutPrefix(verb, "hns-latency-"); ok {
-			ms, err := strconv.Atoi(text)
-			if err != nil {
-				return fmt.Errorf("%s: want milliseconds, such as hns-latency-20", verb)
-			}
-			return n.hns.SetLatency(time.Duration(ms)*time.Millisecond, ms > 0)
-		}
+	}
+	latency, isLatency := strings.CutPrefix(verb, "hns-latency-")
+	if verb != "hns-stop" && verb != "hns-start" && !isLatency {
 		return fmt.Errorf("no verb %q; there are reboot, off, on, hns-stop, hns-start, hns-latency-MS, %s, %s", verb, agent.Kubelet, agent.Containerd)
 	}
+	host, err := n.host()
+	switch {
+	case err != nil:
+		return err
+	case verb == "hns-stop":
+		return host.StopService()
+	case verb == "hns-start":
+		return host.StartService()
+	}
+	ms, err := strconv.Atoi(latency)
+	if err != nil {
+		return fmt.Errorf("%s: want milliseconds, such as hns-latency-20", verb)
+	}
+	return host.SetLatency(time.Duration(ms)*time.Millisecond, ms > 0)
+}
+
+// shut turns the machine off, with what HNS forgets then.
+func (n *node) shut() error {
+	n.halt()
+	if n.hns == nil {
+		return nil
+	}
+	return n.hns.Reboot()
+}
+
+// host returns the node's HNS.
+func (n *node) host() (*hnsemu.Host, error) {
+	if n.hns == nil {
+		return nil, fmt.Errorf("%s is a Linux node, which has no HNS", n.spec.Name)
+	}
+	return n.hns, nil
 }
 
 // ask asks the machine's agent.

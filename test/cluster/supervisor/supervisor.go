@@ -106,7 +106,7 @@ func (s *Supervisor) start(ctx context.Context) error {
 	if err := machine.Bridge(bridge, spec.Outer, spec.Outer6); err != nil {
 		return err
 	}
-	for _, n := range s.cluster.Nodes {
+	for _, n := range s.cluster.All() {
 		made, err := s.newNode(n)
 		if err != nil {
 			return fmt.Errorf("node %s: %w", n.Name, err)
@@ -115,12 +115,17 @@ func (s *Supervisor) start(ctx context.Context) error {
 		s.nodes[n.Name] = made
 		s.mu.Unlock()
 	}
+	for _, n := range s.cluster.LinuxNodes {
+		if err := s.lead(n); err != nil {
+			return fmt.Errorf("node %s: %w", n.Name, err)
+		}
+	}
 	s.set("starting the control plane", nil)
 	if err := s.startControlPlane(ctx); err != nil {
 		return err
 	}
 	s.set("starting the nodes", nil)
-	for _, n := range s.cluster.Nodes {
+	for _, n := range s.cluster.All() {
 		made, err := s.node(n.Name)
 		if err != nil {
 			return err
@@ -158,20 +163,34 @@ func (s *Supervisor) route(n spec.Node, a netip.Addr, there bool) error {
 	default:
 		return nil // another node's pod has it by now
 	}
-	via := n.Addresses()[0].Addr()
-	if a.Is6() {
-		via = n.Addresses()[1].Addr()
-	}
-	to := func(by string) error {
+	return s.elsewhere(n, func(by string) error {
 		if there {
-			return machine.Route(netip.PrefixFrom(a, a.BitLen()), by, via)
+			return machine.Route(netip.PrefixFrom(a, a.BitLen()), by, n.AddressLike(a))
 		}
 		return machine.Unroute(netip.PrefixFrom(a, a.BitLen()))
-	}
-	failures := []error{to(bridge)}
+	})
+}
+
+// lead makes the ways to the pods of a Linux node, for all but itself.
+func (s *Supervisor) lead(n spec.Node) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.elsewhere(n, func(by string) error {
+		var failures []error
+		for _, p := range n.Subnets {
+			failures = append(failures, machine.Route(p, by, n.AddressLike(p.Addr())))
+		}
+		return errors.Join(failures...)
+	})
+}
+
+// elsewhere does something in the namespaces of the control plane and of all nodes but one,
+// and names the interface that is on the network between them. The caller has the lock.
+func (s *Supervisor) elsewhere(but spec.Node, do func(by string) error) error {
+	failures := []error{do(bridge)}
 	for name, other := range s.nodes {
-		if name != n.Name {
-			failures = append(failures, machine.In(s.cluster.NetNS(other.spec), func() error { return to("eth0") }))
+		if name != but.Name {
+			failures = append(failures, machine.In(s.cluster.NetNS(other.spec), func() error { return do("eth0") }))
 		}
 	}
 	return errors.Join(failures...)

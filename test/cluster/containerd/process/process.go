@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package process is how the runtime shim, a Windows program under Wine, has the node's
-// runner start Linux processes in the place of a container's. A connection is a request,
-// and for a process the frames after it, until the process ends or the connection does,
-// which kills it.
+// Package process is how the runtime shim, a Windows program under Wine or one of a Linux
+// node, has the node's runner start Linux processes in the place of a container's. A
+// connection is a request, and for a process the frames after it, until the process ends or
+// the connection does, which kills it.
 package process
 
 import (
@@ -30,7 +30,8 @@ type Start struct {
 	// Sandbox is the id of the pod's sandbox, Container that of the container; of the
 	// sandbox itself they are the same. Exec is the id of a further process in it.
 	Sandbox, Container, Exec string
-	// Namespace is the GUID of the pod's HCN namespace, empty for the node's network.
+	// Namespace is the GUID of the pod's HCN namespace, on Linux the file of its network
+	// namespace. It is empty for the node's network.
 	Namespace string
 	// HyperV says that the pod's runtime isolates by Hyper-V.
 	HyperV   bool
@@ -44,7 +45,8 @@ type Start struct {
 
 // Mount is a file or folder of the node in a container.
 type Mount struct {
-	// Source is the node's path, Destination the container's, both as Windows has them.
+	// Source is the node's path, Destination the container's, both as the node's system has
+	// them.
 	Source, Destination string
 	ReadOnly            bool
 }
