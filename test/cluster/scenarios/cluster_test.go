@@ -79,10 +79,10 @@ func open(t *testing.T) *cluster {
 	return c
 }
 
-// untainted reports a node that takes no pods. One whose network an earlier test removed may
-// not be ready for a moment.
+// untainted reports a Windows node that takes no pods. One whose network an earlier test
+// removed may not be ready for a moment.
 func (c *cluster) untainted() error {
-	nodes, err := c.api.CoreV1().Nodes().List(c.ctx(), metav1.ListOptions{})
+	nodes, err := c.api.CoreV1().Nodes().List(c.ctx(), metav1.ListOptions{LabelSelector: "kubernetes.io/os=windows"})
 	if err != nil {
 		return err
 	}
@@ -167,6 +167,15 @@ func (c *cluster) leftovers() error {
 		}
 		if got, want := len(c.reserved(n)), onNode[n.Name]; got != want && c.usesHostLocal() {
 			failures = append(failures, fmt.Errorf("%s has %d addresses reserved and %d pods", n.Name, got, want))
+		}
+	}
+	for _, n := range c.LinuxNodes {
+		files, err := filepath.Glob(filepath.Join(c.machine(n), "root/run/cni/networks/pods/*[.:]*"))
+		if err != nil {
+			return err
+		}
+		if got, want := len(files), onNode[n.Name]*len(n.Subnets); got != want {
+			failures = append(failures, fmt.Errorf("%s has %d addresses reserved and %d pods", n.Name, got, onNode[n.Name]))
 		}
 	}
 	return errors.Join(failures...)

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenarios
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
+)
+
+// onLinux pins pods to a Linux node, whose taint they tolerate.
+func onLinux(n spec.Node, of corev1.PodSpec) corev1.PodSpec {
+	of = on(n.Name, of)
+	of.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}
+	return of
+}
+
+// Pods of a Linux node and of Windows nodes reach each other, each seen by its own address, also
+// after a reboot of the Linux node, and pods that name no system come to Windows nodes.
+func TestLinuxNode(t *testing.T) {
+	c := open(t)
+	if len(c.LinuxNodes) == 0 {
+		t.Skip("the cluster has no Linux node: scripts/cluster.sh test --linux-nodes 1 starts one that has")
+	}
+	n := c.LinuxNodes[0]
+	linux := []corev1.Pod{c.run("linux", onLinux(n, pods(web("web", 80))), nil)}
+	anywhere := pods(web("web", 80))
+	anywhere.NodeSelector = nil
+	windows := c.deploy("anywhere", int32(2*len(c.Nodes)), anywhere)
+	for _, p := range windows {
+		if !slices.ContainsFunc(c.Nodes, func(n spec.Node) bool { return n.Name == p.Spec.NodeName }) {
+			t.Errorf("%s, which names no system, is on %s", p.Name, p.Spec.NodeName)
+		}
+	}
+	c.meet(linux, windows)
+	c.command(n.Name, "reboot")
+	c.eventually("the pod's container was started again", func() error {
+		linux = c.allReady("linux", 1)
+		if linux[0].Status.ContainerStatuses[0].RestartCount == 0 {
+			return fmt.Errorf("%s has not", linux[0].Name)
+		}
+		return nil
+	})
+	c.meet(linux, windows)
+}
+
+// meet has pods of two kinds ask each other which address they see.
+func (c *cluster) meet(some, others []corev1.Pod) {
+	c.Helper()
+	ask := func(from, to corev1.Pod) {
+		c.Helper()
+		out, err := c.exec(from.Name, "timeout", "5", "wget", "-qO-", fmt.Sprintf("http://%s/clientip", address(to)))
+		if got, parse := netip.ParseAddrPort(out); err != nil || parse != nil || got.Addr().String() != from.Status.PodIP {
+			c.Errorf("%s on %s asks %s on %s, and the answer is %q, %v; want %s", from.Name, from.Spec.NodeName, to.Name, to.Spec.NodeName, out, err, from.Status.PodIP)
+		}
+	}
+	for _, a := range some {
+		for _, b := range others {
+			ask(a, b)
+			ask(b, a)
+		}
+	}
+}
