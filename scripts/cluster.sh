@@ -3,7 +3,7 @@
 # containerd.exe, kube-proxy.exe and bulkhead.exe under Wine. Needs root. Installs what it
 # lacks with apt-get and go; the first build takes a quarter of an hour on two cores.
 #
-#   cluster.sh up [--nodes N] [--profile 2019|2022|2025] [--conf FILE]
+#   cluster.sh up [--nodes N] [--linux-nodes N] [--profile 2019|2022|2025] [--conf FILE]
 #   cluster.sh kubectl get pods -o wide
 #   cluster.sh test [NAME]
 #   cluster.sh conformance
@@ -42,6 +42,7 @@ case $command in up | test | conformance | mutants | build | bench)
   command -v curl >/dev/null || missing+=(curl)
   command -v dig >/dev/null || missing+=(bind9-dnsutils)
   command -v nc.openbsd >/dev/null || missing+=(netcat-openbsd)
+  command -v nft >/dev/null || missing+=(nftables) # for kube-proxy of Linux nodes
   if ((${#missing[@]})); then
     echo "cluster: installing ${missing[*]}" >&2
     { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } >&2

@@ -70,8 +70,9 @@ const (
 // one whose name has shim-runhcs-v1 in it.
 const Shim = "bulkhead-shim.exe"
 
-// LinuxShim is that of Linux nodes.
-const LinuxShim = "bulkhead-shim"
+// linuxShim is that of Linux nodes, under the name by which containerd looks for the runtime
+// io.containerd.bulkhead.v1 beside itself.
+const linuxShim = "containerd-shim-bulkhead-v1"
 
 // runhcs is the same shim under runhcs' name, beside containerd.exe. A containerd that
 // starts beside running containers finds their shims by that name.
@@ -112,7 +113,7 @@ var (
 	}
 	linuxContainerd = []program{
 		{file: "containerd", pkg: "github.com/containerd/containerd/v2/cmd/containerd", takes: "2 minutes"},
-		{file: LinuxShim, pkg: "./shim"},
+		{file: linuxShim, pkg: "./shim"},
 	}
 	linuxPlugins = []program{
 		{file: "ptp", pkg: "github.com/containernetworking/plugins/plugins/main/ptp"},

@@ -19,13 +19,12 @@ import (
 	"github.com/bulkhead-cni/bulkhead/test/cluster/spec"
 )
 
-// Places of a Linux node. What this machine has in /run and /var/log is not seen there.
+// Places of a Linux node, most of which are its programs' defaults.
 const (
 	linuxSocket  = "/run/containerd/containerd.sock" // shims have theirs in this folder, too
 	linuxConfDir = "/run/cni/conf"
 	linuxMirrors = "/run/certs.d"
 	linuxTunes   = "/run/sysctl"
-	kubeletDir   = "/run/kubelet"
 )
 
 // taint keeps pods off that do not ask for Linux, so that a manifest without a node selector
@@ -41,15 +40,22 @@ var tunables = map[string]string{
 	"kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
 }
 
-// installLinux makes the folders of a Linux node, which last until it goes off.
+// installLinux makes the folders of a Linux node, which are empty after each boot.
 func (a *Agent) installLinux() error {
-	for _, dir := range []string{"/run", "/var/log"} {
-		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
+	for i, dir := range spec.LinuxFolders {
+		own := a.in("root", fmt.Sprint(i)) // on a disk, since kubelet wants to know what there is of it
+		if err := os.RemoveAll(own); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(own, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(own, dir, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", dir, err)
 		}
 	}
 	hosts := filepath.Join(linuxMirrors, "_default")
-	for _, dir := range []string{a.in(), linuxConfDir, hosts, linuxTunes} {
+	for _, dir := range []string{linuxConfDir, hosts, linuxTunes} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -111,8 +117,7 @@ func (a *Agent) bootLinux(ctx context.Context) error {
 	}
 	kubeconfig := "--kubeconfig=" + a.Cluster.In("control", "kubeconfig")
 	name, level := "--hostname-override="+a.Node.Name, a.level()
-	kubelet, err := a.native("kubelet", "--config="+a.in("kubelet.yaml"), kubeconfig, name, "--node-ip="+a.addresses(),
-		"--root-dir="+kubeletDir, "--cert-dir="+filepath.Join(kubeletDir, "pki"), level)
+	kubelet, err := a.native("kubelet", "--config="+a.in("kubelet.yaml"), kubeconfig, name, "--node-ip="+a.addresses(), level)
 	if err != nil {
 		return err
 	}
@@ -135,10 +140,9 @@ func (a *Agent) native(name string, args ...string) (*service.Service, error) {
 }
 
 // linuxContainerd is containerd's configuration. Images are pulled from the node's registry
-// when a pod needs them.
+// when a pod needs them, and the shim is found beside containerd by the runtime's name.
 func linuxContainerd(c spec.Cluster) string {
 	return fmt.Sprintf(`version = 4
-root = '/run/lib/containerd'
 imports = []
 [plugins.'io.containerd.internal.v1.opt']
   path = '/run/opt'
@@ -156,18 +160,16 @@ imports = []
   default_runtime_name = 'bulkhead'
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.bulkhead]
   runtime_type = 'io.containerd.bulkhead.v1'
-  runtime_path = '%s'
-`, linuxMirrors, build.SandboxImage, c.Programs, linuxConfDir, c.Program(build.LinuxShim))
+`, linuxMirrors, build.SandboxImage, c.Programs, linuxConfDir)
 }
 
 // linuxKubelet is what a Linux node's has beside the rest of its configuration. It leaves this
 // machine's cgroups and rules alone.
 const linuxKubelet = `containerRuntimeEndpoint: unix://` + linuxSocket + `
-volumePluginDir: ` + kubeletDir + `/plugins-exec
+volumePluginDir: /run/volume-plugins
 registerWithTaints: [{key: ` + taint + `, effect: NoSchedule}]
 cgroupsPerQOS: false
 cgroupDriver: cgroupfs
 failCgroupV1: false
 makeIPTablesUtilChains: false
-localStorageCapacityIsolation: false
 `

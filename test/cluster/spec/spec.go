@@ -154,6 +154,10 @@ const (
 	ConfName = "10-cluster.conflist"
 )
 
+// LinuxFolders are those that a Linux node has of its own. It does not see what this machine
+// has in them.
+var LinuxFolders = []string{"/run", "/var/lib", "/var/log"}
+
 // Network returns the name and the driver of the network that the node's conflist makes,
 // empty when it says neither.
 func (n Node) Network() (name string, driver hns.Driver) {
