@@ -170,11 +170,7 @@ func (c *cluster) leftovers() error {
 		}
 	}
 	for _, n := range c.LinuxNodes {
-		files, err := filepath.Glob(filepath.Join(c.machine(n), "root/run/cni/networks/pods/*[.:]*"))
-		if err != nil {
-			return err
-		}
-		if got, want := len(files), onNode[n.Name]*len(n.Subnets); got != want {
+		if got, want := len(c.addresses(n, "run/cni/networks/*/*")), onNode[n.Name]*len(n.Subnets); got != want {
 			failures = append(failures, fmt.Errorf("%s has %d addresses reserved and %d pods", n.Name, got, onNode[n.Name]))
 		}
 	}
@@ -231,10 +227,16 @@ func (c *cluster) bulkhead(n spec.Node, args ...string) (string, error) {
 	return string(out), err
 }
 
-// reserved returns the addresses that are reserved on a node.
+// reserved returns the addresses that are reserved on a Windows node.
 func (c *cluster) reserved(n spec.Node) []string {
 	c.Helper()
-	files, err := filepath.Glob(filepath.Join(c.drive(n), "ProgramData/bulkhead/networks/*/*.*.*.*"))
+	return c.addresses(n, filepath.Join(c.Drive(n), "ProgramData/bulkhead/networks/*/*.*.*.*"))
+}
+
+// addresses returns those that files of a node have for names.
+func (c *cluster) addresses(n spec.Node, pattern string) []string {
+	c.Helper()
+	files, err := filepath.Glob(filepath.Join(c.machine(n), "root", pattern))
 	if err != nil {
 		c.Fatal(err)
 	}
