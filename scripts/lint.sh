@@ -23,7 +23,7 @@ for goos in linux windows; do
   GOOS=$goos CGO_ENABLED=0 go vet ./...
   GOOS=$goos CGO_ENABLED=0 "$lint" run ./...
 done
-# The cluster's modules run on one system each. That of Kubernetes has two small mains,
+# The cluster's modules, each for what it runs on. That of Kubernetes has two small mains,
 # which building the cluster compiles.
 module() {
   echo "lint: test/$1, GOOS=$2"
@@ -38,6 +38,7 @@ module() {
 root=$PWD
 module cluster linux
 module cluster/containerd windows
+module cluster/containerd linux # the shim of Linux nodes
 # Known vulnerabilities in what the executable calls. Without the database nothing can be
 # said, and that is said.
 vulnerable=$PWD/.build/bin/govulncheck vulnerable_version=v1.9.0

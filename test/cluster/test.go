@@ -26,6 +26,9 @@ func (s *session) test() *cobra.Command {
 			if write && (len(args) > 0 || f.conf != "" || f.isolation != "" || s.pid() != 0) {
 				return errors.New("--write is for all scenarios on a cluster of its own: no NAME, --conf or --isolation, and no cluster that is up")
 			}
+			if write {
+				f.linuxNodes = max(1, f.linuxNodes) // a scenario wants one
+			}
 			log, err := s.testLog()
 			if err != nil {
 				return err
@@ -90,7 +93,7 @@ func (s *session) eachDriver(ctx context.Context, f upFlags, log string) error {
 	}
 	for _, n := range networks {
 		of := f
-		of.nodes, of.profile, of.isolation = 2, n.profile, n.isolation
+		of.nodes, of.linuxNodes, of.profile, of.isolation = 2, 0, n.profile, n.isolation
 		of.conf = filepath.Join(s.root, "plugins/bulkhead/conf", n.conf+".conflist")
 		err := s.withCluster(ctx, of, func(ctx context.Context) error {
 			return s.part(ctx, log, n.name, clusterTests, "-run", "^TestTraffic$", "./scenarios")
