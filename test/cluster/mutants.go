@@ -25,6 +25,7 @@ const (
 	mutantSpecs     = `DNS.should.provide.DNS.for.services|Granular.Checks:.Pods.*intra-pod.*http|Granular.Checks:.Services.*(pod-Service|endpoint-Service):.(http|udp)$|NoSNAT|serve.a.basic.endpoint|NodePort.*for.Windows|from.the.same.node|proxy.through.a.service.and.a.pod`
 	mutantScenarios = `^(TestTraffic|TestRulesOnPackets|TestRequests|TestSeenOutside|TestDeploymentOverNodes)$`
 	mutantTime      = "4m"
+	mutantPatience  = "BULKHEAD_PATIENCE=1m" // for a scenario's steps, which never end with some faults
 )
 
 func (s *session) mutants() *cobra.Command {
@@ -132,6 +133,7 @@ func (s *session) tryMutant(ctx context.Context, m mutation.Mutation) (r mutatio
 	mutant := session{root: s.root, name: s.name + "-mutant"}
 	run := func(args ...string) error {
 		cmd := exec.CommandContext(ctx, cluster, append([]string{"--root", s.root, "--name", mutant.name}, args...)...)
+		cmd.Env = append(os.Environ(), mutantPatience)
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		out, err := cmd.CombinedOutput()
 		if err != nil {

@@ -31,8 +31,14 @@ import (
 // folderVar has the folder of the cluster that is up.
 const folderVar = "BULKHEAD_CLUSTER"
 
-// patience is how long anything may take on a busy machine.
-const patience = 4 * time.Minute
+// patience is how long anything may take on a busy machine, or what BULKHEAD_PATIENCE says: with a
+// fault in Bulkhead most tests wait so long.
+var patience = func() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("BULKHEAD_PATIENCE")); err == nil {
+		return d
+	}
+	return 4 * time.Minute
+}()
 
 // cluster is the cluster that is up, and a namespace of it for one test.
 type cluster struct {
