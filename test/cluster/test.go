@@ -58,14 +58,19 @@ const (
 )
 
 // networks are those on which TestTraffic sends packets, beside the cluster's own.
-var networks = []struct{ name, conf, isolation, profile string }{
-	{"l2bridge, Hyper-V", "l2bridge", "hyperv", "2019,2025"},
-	{"l2bridge, dual-stack", "l2bridge-dual-stack", "", "2022,2025"},
-	{"l2tunnel", "l2tunnel", "", "2019,2025"},
-	{"overlay", "overlay", "", "2019,2025"},
-	{"overlay, Hyper-V", "overlay", "hyperv", "2022,2025"},
-	{"nat", "nat", "", "2019,2025"},
-	{"transparent", "transparent", "", "2019,2025"},
+var networks = []struct {
+	name, conf, isolation, profile string
+	dsr                            bool
+}{
+	{"l2bridge, Hyper-V", "l2bridge", "hyperv", "2019,2025", false},
+	{"l2bridge, dual-stack", "l2bridge-dual-stack", "", "2022,2025", false},
+	{"l2bridge, dual-stack, DSR", "l2bridge-dual-stack", "", "2022,2025", true},
+	{"l2tunnel", "l2tunnel", "", "2019,2025", false},
+	{"overlay", "overlay", "", "2019,2025", false},
+	{"overlay, DSR", "overlay", "", "2019,2025", true},
+	{"overlay, Hyper-V", "overlay", "hyperv", "2022,2025", false},
+	{"nat", "nat", "", "2019,2025", false},
+	{"transparent", "transparent", "", "2019,2025", false},
 }
 
 // runTests runs the scenarios, or those of a name, and keeps their counts.
@@ -93,7 +98,7 @@ func (s *session) eachDriver(ctx context.Context, f upFlags, log string) error {
 	}
 	for _, n := range networks {
 		of := f
-		of.nodes, of.linuxNodes, of.profile, of.isolation = 2, 0, n.profile, n.isolation
+		of.nodes, of.linuxNodes, of.profile, of.isolation, of.dsr = 2, 0, n.profile, n.isolation, n.dsr
 		of.conf = filepath.Join(s.root, "plugins/bulkhead/conf", n.conf+".conflist")
 		err := s.withCluster(ctx, of, func(ctx context.Context) error {
 			return s.part(ctx, log, n.name, clusterTests, "-run", "^TestTraffic$", "./scenarios")

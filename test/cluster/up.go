@@ -51,6 +51,7 @@ type upFlags struct {
 	plugins                  []string
 	kubernetes               string
 	logLevel                 int
+	dsr                      bool
 }
 
 // most is how many nodes the outer network has addresses for.
@@ -74,6 +75,7 @@ func (f *upFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.conf, "conf", "", "`file` of a conflist, for the first node; the others get the ranges after its (default: plugins/bulkhead/conf/l2bridge.conflist)")
 	c.Flags().StringArrayVar(&f.plugins, "plugin", nil, "`exe` of a CNI plugin to have beside bulkhead.exe")
 	c.Flags().StringVar(&f.kubernetes, "kubernetes", "", "`version` of Kubernetes to build (default: that of test/cluster/kubernetes/go.mod)")
+	c.Flags().BoolVar(&f.dsr, "dsr", false, "have kube-proxy.exe use direct server return, so that backends see a service's clients")
 	c.Flags().IntVar(&f.logLevel, "v", 2, "log `level` of kubelet.exe and kube-proxy.exe")
 }
 
@@ -176,7 +178,7 @@ func (s *session) plan(b build.Builder, f upFlags) (spec.Cluster, error) {
 	}
 	c := spec.Cluster{
 		Name: s.name, Dir: s.dir(), Programs: b.Dir(), Root: build.Root(b.Dir()), Version: version,
-		Token: rand.Text(), LogLevel: f.logLevel,
+		Token: rand.Text(), LogLevel: f.logLevel, DSR: f.dsr,
 	}
 	for _, v := range os.Environ() {
 		if (strings.HasPrefix(v, "WINE") || strings.HasPrefix(v, "LC_ALL=")) && !strings.HasPrefix(v, "WINEPREFIX=") {

@@ -182,6 +182,7 @@ func (a *Agent) startKubelet() error {
 	args := []string{
 		"--kubeconfig=" + kubeconfig, "--hostname-override=" + a.Node.Name, "--proxy-mode=kernelspace", "--bind-address=" + address,
 		"--healthz-bind-address=127.0.0.1:10256", "--metrics-bind-address=127.0.0.1:10249", "--cluster-cidr=10.0.0.0/8", level,
+		fmt.Sprintf("--enable-dsr=%t", a.Cluster.DSR),
 	}
 	if driver == hns.Overlay {
 		args = append(args, "--feature-gates=WinOverlay=true", "--source-vip="+a.Node.SourceVIP())

@@ -345,10 +345,19 @@ func (w traffic) hostPorts() {
 	}
 }
 
+// services has all ask the service until each backend has answered. With direct server return
+// backends see the pod that asks, and without it the node in its place.
 func (w traffic) services() {
 	for _, from := range w.places {
-		for _, to := range w.service.Spec.ClusterIPs {
+		for i, to := range w.service.Spec.ClusterIPs {
 			w.answered(from, to, webPort.Port, 8001, w.names)
+			if from.isNode {
+				continue
+			}
+			*w.exchanges++
+			if got := from.seenBy(net.JoinHostPort(to, fmt.Sprint(webPort.Port))); (got == from.addresses[i]) != w.DSR {
+				w.Errorf("a backend of %s sees %s of %s, %s, and --dsr is %t", to, got, from.name, from.addresses[i], w.DSR)
+			}
 		}
 	}
 }

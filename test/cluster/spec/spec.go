@@ -32,6 +32,8 @@ type Cluster struct {
 	Nodes, LinuxNodes []Node
 	// LogLevel is that of kubelet.exe and kube-proxy.exe.
 	LogLevel int
+	// DSR has kube-proxy.exe ask for direct server return.
+	DSR bool
 }
 
 // Node is a machine: an emulated one of Windows, or one of Linux.
