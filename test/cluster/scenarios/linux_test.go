@@ -4,6 +4,7 @@ package scenarios
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -49,14 +50,18 @@ func TestLinuxNode(t *testing.T) {
 	c.meet(linux, windows)
 }
 
-// meet has pods of two kinds ask each other which address they see.
+// meet has pods of two kinds ask each other which address they see, in each family that they
+// have.
 func (c *cluster) meet(some, others []corev1.Pod) {
 	c.Helper()
 	ask := func(from, to corev1.Pod) {
 		c.Helper()
-		out, err := c.exec(from.Name, "timeout", "5", "wget", "-qO-", fmt.Sprintf("http://%s/clientip", address(to)))
-		if got, parse := netip.ParseAddrPort(out); err != nil || parse != nil || got.Addr().String() != from.Status.PodIP {
-			c.Errorf("%s on %s asks %s on %s, and the answer is %q, %v; want %s", from.Name, from.Spec.NodeName, to.Name, to.Spec.NodeName, out, err, from.Status.PodIP)
+		wants := addressesOf(from)
+		for i, a := range addressesOf(to) {
+			out, err := c.exec(from.Name, "timeout", "5", "wget", "-qO-", fmt.Sprintf("http://%s/clientip", net.JoinHostPort(a, "80")))
+			if got, parse := netip.ParseAddrPort(out); err != nil || parse != nil || got.Addr().String() != wants[i] {
+				c.Errorf("%s on %s asks %s on %s at %s, and the answer is %q, %v; want %s", from.Name, from.Spec.NodeName, to.Name, to.Spec.NodeName, a, out, err, wants[i])
+			}
 		}
 	}
 	for _, a := range some {
