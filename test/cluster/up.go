@@ -19,7 +19,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/build"
 	"github.com/bulkhead-cni/bulkhead/test/cluster/machine"
@@ -69,7 +68,7 @@ func (s *session) up() *cobra.Command {
 
 func (f *upFlags) add(c *cobra.Command) {
 	c.Flags().IntVar(&f.nodes, "nodes", 2, "`number` of Windows nodes")
-	c.Flags().IntVar(&f.linuxNodes, "linux-nodes", 0, "`number` of Linux nodes beside them, which take pods that tolerate the taint of a control plane; for conflists of l2bridge and l2tunnel")
+	c.Flags().IntVar(&f.linuxNodes, "linux-nodes", 0, "`number` of Linux nodes beside them, which take pods that tolerate the taint of a control plane; for conflists of l2bridge, l2tunnel and overlay")
 	c.Flags().StringVar(&f.profile, "profile", "2022", "Windows Server `release`: 2019, 2022, 2025; a list gives each node its own")
 	c.Flags().StringVar(&f.isolation, "isolation", "", "`isolation` of the default runtime class: process or hyperv")
 	c.Flags().StringVar(&f.conf, "conf", "", "`file` of a conflist, for the first node; the others get the ranges after its (default: plugins/bulkhead/conf/l2bridge.conflist)")
@@ -235,9 +234,10 @@ func linuxNodes(conflist string, first spec.Node, f upFlags) ([]spec.Node, error
 	if f.linuxNodes == 0 {
 		return nil, nil
 	}
-	// On the others no route leads from a Linux node to the pods of a Windows node.
-	if _, driver := first.Network(); driver != hns.L2Bridge && driver != hns.L2Tunnel {
-		return nil, fmt.Errorf("--linux-nodes %d: Linux nodes are for networks whose pods are reached by routes, l2bridge and l2tunnel, and the driver of --conf is %q", f.linuxNodes, driver)
+	// A nat network's pods are reached by ports of their nodes, and those of a transparent one
+	// are on the network between the nodes.
+	if _, driver := first.Network(); !driver.HasVFP() {
+		return nil, fmt.Errorf("--linux-nodes %d: Linux nodes are for networks of l2bridge, l2tunnel and overlay, and the driver of --conf is %q", f.linuxNodes, driver)
 	}
 	var out []spec.Node
 	for i := range f.linuxNodes {

@@ -60,7 +60,11 @@ func (a *Agent) installLinux() error {
 			return err
 		}
 	}
-	conflist, err := linuxConflist(a.Node.Subnets)
+	mtu := 1500
+	if a.Cluster.Overlay() {
+		mtu -= 50 // what VXLAN adds
+	}
+	conflist, err := linuxConflist(a.Node.Subnets, mtu)
 	if err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func (a *Agent) installLinux() error {
 
 // linuxConflist is a network of a Linux node: each pod has a link of its own to the node, which
 // routes.
-func linuxConflist(subnets []netip.Prefix) (string, error) {
+func linuxConflist(subnets []netip.Prefix, mtu int) (string, error) {
 	type object = map[string]any
 	var ranges [][]object
 	var routes []object
@@ -98,7 +102,7 @@ func linuxConflist(subnets []netip.Prefix) (string, error) {
 	}
 	text, err := json.MarshalIndent(object{
 		"cniVersion": "1.1.0", "name": "pods",
-		"plugins": []object{{"type": "ptp", "ipam": object{"type": "host-local", "dataDir": "/run/cni/networks", "ranges": ranges, "routes": routes}}},
+		"plugins": []object{{"type": "ptp", "mtu": mtu, "ipam": object{"type": "host-local", "dataDir": "/run/cni/networks", "ranges": ranges, "routes": routes}}},
 	}, "", "  ")
 	return string(text), err
 }

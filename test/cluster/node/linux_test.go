@@ -39,11 +39,12 @@ func TestLinuxConflist(t *testing.T) {
         ],
         "type": "host-local"
       },
+      "mtu": 1450,
       "type": "ptp"
     }
   ]
 }`
-	got, err := linuxConflist([]netip.Prefix{netip.MustParsePrefix("10.10.2.0/24"), netip.MustParsePrefix("fd00:10:10:2::/64")})
+	got, err := linuxConflist([]netip.Prefix{netip.MustParsePrefix("10.10.2.0/24"), netip.MustParsePrefix("fd00:10:10:2::/64")}, 1450)
 	if err != nil || got != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
 	}

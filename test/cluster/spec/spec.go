@@ -173,6 +173,15 @@ func (n Node) Network() (name string, driver hns.Driver) {
 	return list.Name, list.Plugins[0].Driver
 }
 
+// Overlay reports whether the network of the first node's conflist is an overlay.
+func (c Cluster) Overlay() bool {
+	if len(c.Nodes) == 0 {
+		return false
+	}
+	_, driver := c.Nodes[0].Network()
+	return driver == hns.Overlay
+}
+
 // DualStack reports whether the node's pods get IPv6.
 func (n Node) DualStack() bool {
 	return strings.Contains(n.Conf, "::/64") || slices.ContainsFunc(n.Subnets, func(p netip.Prefix) bool { return p.Addr().Is6() })

@@ -54,7 +54,7 @@ func (n *node) lease(s hnsemu.State) {
 	}
 	n.leases[n.spec.Name] = own
 	if err := n.overlays(); err != nil {
-		log.Printf("the control plane's overlay: %v", err)
+		log.Printf("the overlay of Linux: %v", err)
 	}
 	for _, other := range append(slices.Collect(maps.Values(n.nodes)), n) {
 		select {
@@ -72,7 +72,21 @@ func control(vsid uint32) lease {
 	}
 }
 
-// overlays puts the control plane on the overlays of all nodes. The caller has the lock.
+// linux are the parts of an overlay that are Linux', by their network namespaces: the control
+// plane's, in the present one, and the Linux nodes'.
+func (s *Supervisor) linux(vsid uint32) map[string]lease {
+	out := map[string]lease{"": control(vsid)}
+	for _, n := range s.cluster.LinuxNodes {
+		out[s.cluster.NetNS(n)] = lease{
+			DestinationPrefix: n.Subnets[0].String(), IsolationID: vsid, ProviderAddress: n.Address().String(),
+			DistributedRouterMacAddress: fmt.Sprintf("02-42-0a-f4-ff-%02x", n.Number),
+		}
+	}
+	return out
+}
+
+// overlays puts the control plane and the Linux nodes on the overlays of all Windows nodes. The
+// caller has the lock.
 func (s *Supervisor) overlays() error {
 	others := map[uint32][]machine.Peer{}
 	for vsid := range s.overlaid {
@@ -90,14 +104,36 @@ func (s *Supervisor) overlays() error {
 	}
 	var failures []error
 	for vsid, peers := range others {
-		own, err := control(vsid).peer()
-		if err == nil {
-			err = machine.Overlay(fmt.Sprintf("flannel.%d", vsid), vsid, own, peers)
+		linux := s.linux(vsid)
+		for netns := range linux {
+			failures = append(failures, join(netns, vsid, linux, peers))
 		}
-		failures = append(failures, err)
 		s.overlaid[vsid] = true
 	}
 	return errors.Join(failures...)
+}
+
+// join puts a network namespace of Linux on an overlay with the others and with Windows nodes,
+// or takes it off when there are none of those.
+func join(netns string, vsid uint32, linux map[string]lease, windows []machine.Peer) error {
+	var own machine.Peer
+	others := slices.Clone(windows)
+	for at, l := range linux {
+		p, err := l.peer()
+		switch {
+		case err != nil:
+			return err
+		case at == netns:
+			own = p
+		case len(windows) > 0:
+			others = append(others, p)
+		}
+	}
+	join := func() error { return machine.Overlay(fmt.Sprintf("flannel.%d", vsid), vsid, own, others) }
+	if netns == "" {
+		return join()
+	}
+	return machine.In(netns, join)
 }
 
 // peer returns what a lease says.
@@ -145,7 +181,10 @@ func (n *node) remoteSubnets() error {
 	if !there || len(of.Subnets) == 0 {
 		return nil
 	}
-	want := map[lease]bool{control(of.Subnets[0].VSID): true}
+	want := map[lease]bool{}
+	for _, l := range n.linux(of.Subnets[0].VSID) {
+		want[l] = true
+	}
 	n.Supervisor.mu.Lock()
 	for name, l := range n.leases {
 		want[l] = name != n.spec.Name && l.DistributedRouterMacAddress != ""

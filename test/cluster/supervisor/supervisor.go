@@ -171,8 +171,11 @@ func (s *Supervisor) route(n spec.Node, a netip.Addr, there bool) error {
 	})
 }
 
-// lead makes the ways to the pods of a Linux node, for all but itself.
+// lead makes the ways to the pods of a Linux node, for all but itself. An overlay makes its own.
 func (s *Supervisor) lead(n spec.Node) error {
+	if s.cluster.Overlay() {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.elsewhere(n, func(by string) error {
