@@ -21,8 +21,8 @@ func onLinux(n spec.Node, of corev1.PodSpec) corev1.PodSpec {
 	return of
 }
 
-// Pods of a Linux node and of Windows nodes reach each other, each seen by its own address, also
-// after a reboot of the Linux node, and pods that name no system come to Windows nodes.
+// Pods of a Linux node and of Windows nodes reach each other, each seen by its own address, and by
+// services, also after a reboot of the Linux node, and pods that name no system come to Windows nodes.
 func TestLinuxNode(t *testing.T) {
 	c := open(t)
 	if len(c.LinuxNodes) == 0 {
@@ -39,6 +39,9 @@ func TestLinuxNode(t *testing.T) {
 		}
 	}
 	c.meet(linux, windows)
+	toLinux, toWindows := c.serve("linux", webPort), c.serve("anywhere", webPort)
+	c.asked(windows, toLinux, linux)
+	c.asked(linux, toWindows, windows)
 	c.command(n.Name, "reboot")
 	c.eventually("the pod's container was started again", func() error {
 		linux = c.allReady("linux", 1)
@@ -48,6 +51,26 @@ func TestLinuxNode(t *testing.T) {
 		return nil
 	})
 	c.meet(linux, windows)
+	c.asked(windows, toLinux, linux)
+	c.asked(linux, toWindows, windows)
+}
+
+// asked waits until one of some pods answers each of others by a service, whose proxies may
+// not know of it yet.
+func (c *cluster) asked(clients []corev1.Pod, by *corev1.Service, some []corev1.Pod) {
+	c.Helper()
+	for _, from := range clients {
+		for _, ip := range by.Spec.ClusterIPs {
+			url := fmt.Sprintf("http://%s/hostname", net.JoinHostPort(ip, fmt.Sprint(webPort.Port)))
+			c.eventually(from.Name+" on "+from.Spec.NodeName+" is served by "+by.Name, func() error {
+				out, err := c.exec(from.Name, "timeout", "5", "wget", "-qO-", url)
+				if err == nil && !slices.ContainsFunc(some, func(p corev1.Pod) bool { return p.Name == out }) {
+					err = fmt.Errorf("%q answers", out)
+				}
+				return err
+			})
+		}
+	}
 }
 
 // meet has pods of two kinds ask each other which address they see, in each family that they
