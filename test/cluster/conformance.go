@@ -63,7 +63,7 @@ func (s *session) conformance() *cobra.Command {
 	c.Flags().DurationVar(&f.most, "timeout", 40*time.Minute, "`time` after which what still runs has failed")
 	c.Flags().BoolVar(&f.write, "write", false, "write test/cluster/CONFORMANCE.md from this run and those of other --names before")
 	c.Flags().StringVar(&f.peer, "peer", "", "`name` of another plugin to run instead of Bulkhead: win-bridge or win-overlay")
-	c.Flags().BoolVar(&f.faults, "faults", false, "restart containerd.exe and HNS of the last node in turn while specs run")
+	c.Flags().BoolVar(&f.faults, "faults", false, "restart containerd.exe and HNS of the last node in turn while specs run, and try a spec that fails once more")
 	c.Flags().BoolVar(&f.fast, "fail-fast", false, "end after the first failure")
 	c.MarkFlagsMutuallyExclusive("driver", "conf", "peer")
 	return c
@@ -202,7 +202,11 @@ func (s *session) ginkgo(ctx context.Context, c spec.Cluster, f conformanceFlags
 		return err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, c.Program("ginkgo"), "run", fmt.Sprintf("--procs=%d", f.procs), "--no-color", "--silence-skips", fmt.Sprintf("--fail-fast=%t", f.fast),
+	attempts := 1
+	if f.faults {
+		attempts = 2 // nobody can exec while containerd.exe is away; what stays broken fails again
+	}
+	cmd := exec.CommandContext(ctx, c.Program("ginkgo"), "run", fmt.Sprintf("--flake-attempts=%d", attempts), fmt.Sprintf("--procs=%d", f.procs), "--no-color", "--silence-skips", fmt.Sprintf("--fail-fast=%t", f.fast),
 		"--timeout="+f.most.String(), "--json-report=report.json", "--output-dir="+dir, "--focus="+f.focus, "--skip="+skip, c.Program("e2e.test"), "--",
 		"--provider=skeleton", "--kubeconfig="+c.In("control", "kubeconfig"), fmt.Sprintf("--host=https://%s:%d", spec.Outer.Addr(), spec.APIPort),
 		"--kubectl-path="+c.Program("kubectl"), "--node-os-distro=windows", fmt.Sprintf("--num-nodes=%d", len(c.Nodes)),

@@ -19,7 +19,7 @@ var disturbances = [][]string{{node.Containerd}, {"hns-stop", "hns-start"}}
 // disturb restarts containerd.exe and HNS of the last node in turn. The function that it
 // returns ends that, and fails when it could not go on.
 func disturb(ctx context.Context, c spec.Cluster) (end func() error) {
-	const pause = 15 * time.Second
+	const pause = 30 * time.Second
 	ctx, cancel := context.WithCancel(ctx)
 	last, client := c.Nodes[len(c.Nodes)-1].Name, supervisor.NewClient(c.Dir)
 	failed := make(chan error, 1)
