@@ -4,12 +4,13 @@ package mutation
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// Each mutation is about text that is there, and changes it.
+// Each mutation is about text that is there, and changes it into what compiles.
 func TestOverlay(t *testing.T) {
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -29,6 +30,11 @@ func TestOverlay(t *testing.T) {
 		changed, err := os.ReadFile(filepath.Join(dir, filepath.Base(m.File)))
 		if err != nil || !strings.Contains(string(changed), m.To) || strings.Contains(string(changed), m.From) {
 			t.Errorf("%s: %v; it has still %q", m.Name, err, m.From)
+		}
+		build := exec.Command("go", "build", "-overlay", list, "./"+filepath.Dir(m.File))
+		build.Dir = root
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", m.Name, err, out)
 		}
 	}
 }
