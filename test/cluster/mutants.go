@@ -40,13 +40,10 @@ func (s *session) mutants() *cobra.Command {
 					return fmt.Errorf("NAME: %w", err)
 				}
 			}
-			if write && len(args) > 0 {
-				return errors.New("--write is for all mutations: no NAME")
-			}
 			return s.tryMutants(c.Context(), which, write)
 		},
 	}
-	c.Flags().BoolVar(&write, "write", false, "write test/cluster/MUTATIONS.md")
+	c.Flags().BoolVar(&write, "write", false, "write test/cluster/MUTATIONS.md from these and those tried before")
 	return c
 }
 
@@ -62,7 +59,7 @@ func (s *session) tryMutants(ctx context.Context, which *regexp.Regexp, write bo
 	if err := s.builder("").Conformance(); err != nil {
 		return err
 	}
-	var results []mutation.Result
+	var tried int
 	var unnoticed []string
 	for _, m := range append([]mutation.Mutation{mutation.Control}, mutation.All...) {
 		control := m.Name == mutation.Control.Name
@@ -83,26 +80,38 @@ func (s *session) tryMutants(ctx context.Context, which *regexp.Regexp, write bo
 		if !r.Noticed() {
 			unnoticed = append(unnoticed, m.Name)
 		}
-		results = append(results, r)
-		if err := mutation.Table(os.Stdout, results[len(results)-1:]); err != nil {
+		tried++
+		if err := errors.Join(r.Save(s.mutantsDir()), mutation.Table(os.Stdout, []mutation.Result{r})); err != nil {
 			return err
 		}
 	}
 	if write {
-		b := strings.Builder{}
-		b.WriteString(mutantsText)
-		if err := mutation.Table(&b, results); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(s.root, "test/cluster/MUTATIONS.md"), []byte(b.String()), 0o644); err != nil {
+		if err := s.writeMutations(); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("%d passed, %d failed, 0 skipped\n", len(results)-len(unnoticed), len(unnoticed))
+	fmt.Printf("%d passed, %d failed, 0 skipped\n", tried-len(unnoticed), len(unnoticed))
 	if len(unnoticed) > 0 {
 		return fmt.Errorf("nobody noticed: %s", strings.Join(unnoticed, "; "))
 	}
 	return nil
+}
+
+// mutantsDir is where the results of mutations are kept.
+func (s *session) mutantsDir() string { return filepath.Join(s.root, ".build", "cluster", "mutants") }
+
+// writeMutations writes the table of all mutations, each of which was tried at some time.
+func (s *session) writeMutations() error {
+	results, err := mutation.Saved(s.mutantsDir())
+	if err != nil {
+		return err
+	}
+	b := strings.Builder{}
+	b.WriteString(mutantsText)
+	if err := mutation.Table(&b, results); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.root, "test/cluster/MUTATIONS.md"), []byte(b.String()), 0o644)
 }
 
 // tryMutant builds a mutation, and runs the specs and the scenarios on a cluster with it.

@@ -5,6 +5,7 @@ package mutation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -74,6 +75,43 @@ type Result struct {
 
 // Noticed reports whether anybody did.
 func (r Result) Noticed() bool { return len(r.Specs)+len(r.Scenarios) > 0 }
+
+// Save keeps the result in a folder.
+func (r Result) Save(dir string) error {
+	text, err := json.Marshal(r)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(r.file(dir), text, 0o644)
+}
+
+func (m Mutation) file(dir string) string {
+	return filepath.Join(dir, strings.ReplaceAll(m.Name, " ", "-")+".json")
+}
+
+// Saved returns the results of all mutations that a folder has. It fails when one was not
+// tried, or was another then.
+func Saved(dir string) ([]Result, error) {
+	var out []Result
+	for _, m := range All {
+		var r Result
+		text, err := os.ReadFile(m.file(dir))
+		if err == nil {
+			err = json.Unmarshal(text, &r)
+		}
+		if err == nil && r.Mutation != m {
+			err = errors.New("it was another mutation then")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s is to be tried yet: %w", m.Name, err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
 
 // Table writes the results as a table.
 func Table(w io.Writer, results []Result) error {

@@ -38,3 +38,28 @@ func TestOverlay(t *testing.T) {
 		}
 	}
 }
+
+// What was tried is kept until the mutation changes.
+func TestSaved(t *testing.T) {
+	dir := t.TempDir()
+	for _, m := range All {
+		if _, err := Saved(dir); err == nil {
+			t.Fatalf("nothing says that %q is missing", m.Name)
+		}
+		if err := (Result{Mutation: m, Specs: []string{m.Name}}).Save(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := Saved(dir)
+	if err != nil || len(all) != len(All) || all[1].Specs[0] != All[1].Name {
+		t.Errorf("%v, %v", all, err)
+	}
+	other := All[0]
+	other.To += " "
+	if err := (Result{Mutation: other}).Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Saved(dir); err == nil {
+		t.Error("the result of another mutation counts")
+	}
+}
