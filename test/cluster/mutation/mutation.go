@@ -39,7 +39,7 @@ var All = []Mutation{
 	{Name: "the limit of bandwidth is lost", File: "pkg/plan/policy.go", From: "if f.Config.EgressRate > 0 {", To: "if false {"},
 	{Name: "addresses are not freed", File: "pkg/pod/del.go", From: "err = v.IPAM.Del(ctx, c, addrsOf(removed))", To: "_ = addrsOf(removed)"},
 	{Name: "endpoints are not deleted", File: "pkg/pod/del.go", From: "range found {\n\t\tif err := v.remove(ctx, e)", To: "range found[:0] {\n\t\tif err := v.remove(ctx, e)"},
-	{Name: "packets that no rule matches pass", File: "pkg/hnsemu/dataplane/rules.go", From: "	f.add(chain, dropped(drop))\n", To: "", Plane: true},
+	{Name: "denied packets pass", File: "pkg/hnsemu/dataplane/filter.go", From: "if a.Block {", To: "if false {", Plane: true},
 	{Name: "rules do not know their ports", File: "pkg/hnsemu/dataplane/rules.go", From: "if len(r.destinationPorts) > 0 {", To: "if false {", Plane: true},
 	{Name: "services lead to one of their backends", File: "pkg/hnsemu/dataplane/nat.go", From: "t.add(backends, f.choose(n), mark,", To: "t.add(backends, f.choose(n)[:0], mark,", Plane: true},
 	{Name: "sources are not translated", File: "pkg/hnsemu/dataplane/nat.go", From: "range x.masquerades {", To: "range x.masquerades[:0] {", Plane: true},
