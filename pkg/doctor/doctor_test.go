@@ -142,7 +142,7 @@ func TestHealthy(t *testing.T) {
 
 // Nothing is wrong with the conflists that Bulkhead comes with.
 func TestShippedConflists(t *testing.T) {
-	files, err := filepath.Glob("../../plugins/bulkhead/conf/*.conflist")
+	files, err := filepath.Glob(filepath.Join(conflists, "*.conflist"))
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%v, %v", files, err)
 	}

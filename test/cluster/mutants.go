@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,12 +34,12 @@ func (s *session) mutants() *cobra.Command {
 	c := &cobra.Command{
 		Use: "mutants [NAME]", Short: "Break Bulkhead in ways whose names match, and see whether tests notice", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			which := regexp.MustCompile("")
-			if len(args) > 0 {
-				var err error
-				if which, err = regexp.Compile(args[0]); err != nil {
-					return fmt.Errorf("NAME: %w", err)
-				}
+			which, err := regexp.Compile(strings.Join(args, "")) // without NAME all match
+			if err != nil {
+				return fmt.Errorf("NAME: %w", err)
+			}
+			if !slices.ContainsFunc(mutation.All, func(m mutation.Mutation) bool { return which.MatchString(m.Name) }) {
+				return fmt.Errorf("NAME: no mutation's name matches %q; test/cluster/mutation/mutation.go has them", which)
 			}
 			return s.tryMutants(c.Context(), which, write)
 		},

@@ -219,13 +219,15 @@ func (s *session) plan(b build.Builder, f upFlags) (spec.Cluster, error) {
 		}
 		c.Nodes = append(c.Nodes, n)
 	}
-	c.LinuxNodes, err = linuxNodes(string(text), c.Nodes[0], f)
+	if c.LinuxNodes, err = linuxNodes(string(text), c.Nodes[0], f); err != nil || len(c.LinuxNodes) == 0 {
+		return c, err
+	}
 	for _, dir := range spec.LinuxFolders {
-		if len(c.LinuxNodes) > 0 && strings.HasPrefix(c.Dir, dir+"/") {
+		if strings.HasPrefix(c.Dir, dir+"/") {
 			return spec.Cluster{}, fmt.Errorf("--linux-nodes: the repository is in %s, and Linux nodes have a %s of their own; put it elsewhere", s.root, dir)
 		}
 	}
-	return c, err
+	return c, nil
 }
 
 // linuxNodes says what the Linux nodes are to be beside Windows nodes with a conflist, of

@@ -61,11 +61,10 @@ const dnsProgram = "coredns"
 // SandboxImage is what containerd is told to start for a pod.
 const SandboxImage = "registry.k8s.io/pause:3.10.2"
 
-// Images is the archive of images in a folder of programs, LinuxImages that of the same
-// images for Linux nodes, Root the file tree of their containers.
+// Images returns the archive of the Windows nodes' images in a folder of programs.
 func Images(dir string) string { return filepath.Join(dir, "images.tar") }
 
-// LinuxImages is described at Images.
+// LinuxImages returns the archive of the same images for Linux nodes.
 func LinuxImages(dir string) string { return filepath.Join(dir, "images-linux.tar") }
 
 // Root returns the file tree of all containers in a folder of programs.

@@ -43,7 +43,7 @@ var tunables = map[string]string{
 // installLinux makes the folders of a Linux node, which are empty after each boot.
 func (a *Agent) installLinux() error {
 	for i, dir := range spec.LinuxFolders {
-		own := a.in("root", fmt.Sprint(i)) // on a disk, since kubelet wants to know what there is of it
+		own := a.in("root", fmt.Sprint(i)) // on a disk, whose size kubelet asks for
 		if err := os.RemoveAll(own); err != nil {
 			return err
 		}

@@ -13,9 +13,9 @@ import (
 )
 
 // findings returns what bulkhead.exe doctor finds on a node: the evidence by its id.
-func (c *cluster) findings(n spec.Node, args ...string) map[string]string {
+func (c *cluster) findings(n spec.Node) map[string]string {
 	c.Helper()
-	out, err := c.bulkhead(n, append([]string{"doctor", "-o", "json"}, args...)...)
+	out, err := c.bulkhead(n, "doctor", "-o", "json")
 	at := strings.Index(out, "{")
 	var d struct {
 		Findings []struct{ ID, Evidence string }

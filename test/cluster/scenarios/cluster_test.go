@@ -31,14 +31,20 @@ import (
 // folderVar has the folder of the cluster that is up.
 const folderVar = "BULKHEAD_CLUSTER"
 
-// patience is how long anything may take on a busy machine, or what BULKHEAD_PATIENCE says: with a
-// fault in Bulkhead most tests wait so long.
-var patience = func() time.Duration {
-	if d, err := time.ParseDuration(os.Getenv("BULKHEAD_PATIENCE")); err == nil {
-		return d
+// patience is how long anything may take on a busy machine. BULKHEAD_PATIENCE shortens it for
+// runs with a fault, in which most tests wait in vain.
+var patience = patienceOf(os.Getenv("BULKHEAD_PATIENCE"))
+
+func patienceOf(text string) time.Duration {
+	if text == "" {
+		return 4 * time.Minute
 	}
-	return 4 * time.Minute
-}()
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		panic("BULKHEAD_PATIENCE: " + err.Error())
+	}
+	return d
+}
 
 // cluster is the cluster that is up, and a namespace of it for one test.
 type cluster struct {

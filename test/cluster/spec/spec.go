@@ -41,10 +41,11 @@ type Node struct {
 	Name string
 	// Number counts from 1.
 	Number int
-	// Linux says that it is one of Linux. Those have Subnets, the ranges of their pods, and
-	// nothing of what follows here.
+	// Linux is true for a Linux node. It has Subnets, the ranges of its pods, and none of the
+	// fields below.
 	Linux   bool
 	Subnets []netip.Prefix
+
 	Profile string // 2019, 2022, 2025
 	// Conf is the node's conflist, HyperVConf that of the Hyper-V runtime class.
 	Conf, HyperVConf string
