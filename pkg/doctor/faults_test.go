@@ -272,6 +272,13 @@ var faults = []fault{
 		},
 	},
 	{
+		name: "HNS was restarted, of a pod with addresses of both families", id: "namespace.cutOff", severity: doctor.Error, want: []string{"holds 10.1.0.10, fd00::10 for it"},
+		plant: func(_ *testing.T, i *node.Inventory) {
+			i.Endpoints, i.Namespaces[1].Endpoints = i.Endpoints[:1], nil
+			i.Reservations = append(i.Reservations, reserved("fd00::10", sandbox(1), ago(time.Hour)))
+		},
+	},
+	{
 		name: "a container without an interface", id: "namespace.cutOff", severity: doctor.Note, want: []string{"the containers c9"},
 		plant: func(_ *testing.T, i *node.Inventory) {
 			i.Namespaces = append(i.Namespaces, hns.Namespace{ID: "ns9", Containers: []string{"c9"}})

@@ -164,8 +164,8 @@ func leftAddresses(i node.Inventory, all []pod) []Leftover {
 		used := slices.ContainsFunc(i.Endpoints, func(x hns.Endpoint) bool { return !x.Remote && slices.Contains(x.Addrs(), r.Addr) })
 		owned := slices.ContainsFunc(all, func(own pod) bool { return own.ContainerID == a.ContainerID })
 		cutOff := slices.ContainsFunc(i.Namespaces, func(ns hns.Namespace) bool {
-			return len(ns.Endpoints) == 0 && slices.Contains(ns.Containers, a.ContainerID)
-		}) // its interface may go on working, and the finding of that name tells of it
+			return isCutOff(ns) && slices.Contains(ns.Containers, a.ContainerID)
+		})
 		if a.ContainerID == "" || used || owned || cutOff {
 			continue
 		}

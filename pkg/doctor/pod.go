@@ -32,22 +32,33 @@ func (e *exam) pods() {
 	e.reservations()
 }
 
-// cutOff judges containers in a namespace that lost its endpoints, as it does when HNS is
-// restarted (microsoft/Windows-Containers#278): nobody attaches new ones.
+// isCutOff reports whether a namespace has containers and lost its endpoints, as it does when
+// HNS is restarted (microsoft/Windows-Containers#278): nobody attaches new ones. The
+// interfaces in its compartment may go on working.
+func isCutOff(ns hns.Namespace) bool {
+	return len(ns.Endpoints) == 0 && len(ns.Containers) > 0 && ns.Compartment != hostCompartment
+}
+
+// cutOff judges containers in namespaces that are cut off.
 func (e *exam) cutOff() {
 	for _, ns := range e.Namespaces {
-		if len(ns.Endpoints) > 0 || len(ns.Containers) == 0 || ns.Compartment == hostCompartment {
+		if !isCutOff(ns) {
 			continue
 		}
-		at := slices.IndexFunc(e.Reservations, func(r ipam.Reservation) bool { return slices.Contains(ns.Containers, r.Attachment.ContainerID) })
-		if at < 0 {
+		var held []string
+		var sandbox string
+		for _, r := range e.Reservations {
+			if slices.Contains(ns.Containers, r.Attachment.ContainerID) {
+				held, sandbox = append(held, r.Addr.String()), r.Attachment.ContainerID
+			}
+		}
+		if len(held) == 0 {
 			e.add(Note, "namespace.cutOff", "a container has no interface, as HNS takes when it is restarted; one that asked for none looks so, too.",
 				fmt.Sprintf("namespace %s has no endpoint, and the containers %s", ns.ID, listed(ns.Containers)), "crictl stopp with the pod's sandbox, and kubelet makes the pod anew")
 			continue
 		}
-		r := e.Reservations[at]
 		e.add(Error, "namespace.cutOff", "a pod has lost its interface, as when HNS is restarted, and gets no other.",
-			fmt.Sprintf("namespace %s of %s has no endpoint, but host-local holds %s for it", ns.ID, r.Attachment.ContainerID, r.Addr), "crictl stopp "+r.Attachment.ContainerID+", and kubelet makes the pod anew")
+			fmt.Sprintf("namespace %s of %s has no endpoint, but host-local holds %s for it", ns.ID, sandbox, listed(held)), "crictl stopp "+sandbox+", and kubelet makes the pod anew")
 	}
 }
 
