@@ -108,6 +108,8 @@ type Spec struct {
 	// as it must.
 	Failed, Reason string
 	Ran            bool
+	// Again says that it failed before and was tried again.
+	Again bool
 }
 
 // NotRun is how a spec failed that was to run.
@@ -126,6 +128,7 @@ func Read(report []byte, focus *regexp.Regexp, all []Exception) ([]Spec, error) 
 			ContainerHierarchyTexts           []string
 			LeafNodeType, LeafNodeText, State string
 			RunTime                           time.Duration
+			NumAttempts                       int
 			Failure                           struct{ Message string }
 		}
 	}
@@ -155,7 +158,7 @@ func Read(report []byte, focus *regexp.Regexp, all []Exception) ([]Spec, error) 
 			if i := slices.IndexFunc(all, func(e Exception) bool { return e.Specs.MatchString(matched) }); i >= 0 {
 				e = all[i]
 			}
-			s.Ran = !idle
+			s.Ran, s.Again = !idle, r.NumAttempts > 1
 			switch broken := r.State == "failed" || r.State == "panicked" || r.State == "timedout"; {
 			case r.State == "passed" && e.Fails:
 				s.Failed = "it passed, and exceptions.txt says that it fails: " + e.Reason

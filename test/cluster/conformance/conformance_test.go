@@ -56,7 +56,7 @@ func TestWithoutLinux(t *testing.T) {
 
 const report = `[{"SuiteDescription": "Suite", "SpecialSuiteFailureReasons": ["Suite Timeout Elapsed"], "SpecReports": [
 	{"LeafNodeType": "SynchronizedBeforeSuite", "State": "failed", "Failure": {"Message": "no cluster"}},
-	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] A"], "LeafNodeText": "works", "State": "passed", "RunTime": 1500000000},
+	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] A"], "LeafNodeText": "works", "State": "passed", "RunTime": 1500000000, "NumAttempts": 2},
 	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] A"], "LeafNodeText": "breaks", "State": "failed", "Failure": {"Message": "boom"}},
 	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] Services"], "LeafNodeText": "break", "State": "timedout", "Failure": {"Message": "late"}},
 	{"LeafNodeType": "It", "ContainerHierarchyTexts": ["[sig-network] Services"], "LeafNodeText": "are cut off", "State": "interrupted", "Failure": {"Message": "Ctrl-C"}},
@@ -91,7 +91,7 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"passed      1.5s  [sig-network] A works\n", "failed: boom", "no cluster", "Suite Timeout Elapsed", "interrupted: Ctrl-C", "fails as it must  [sig-network] Services break", "it was not run", "it passed, and exceptions.txt says that it fails: no proxy",
+		"passed      1.5s  [sig-network] A works\n                  it failed before, and was tried again\n", "failed: boom", "no cluster", "Suite Timeout Elapsed", "interrupted: Ctrl-C", "fails as it must  [sig-network] Services break", "it was not run", "it passed, and exceptions.txt says that it fails: no proxy",
 		"| passed, failed, skipped | 2, 7, 2 |", "| [sig-network] A breaks | **failed** |", "it says: two zones",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -113,6 +113,9 @@ func Print(w io.Writer, specs []Spec) error {
 			fmt.Fprintf(&b, "fails as it must  %s\n                  %s\n", s.Name, s.Reason)
 		case s.Ran:
 			fmt.Fprintf(&b, "passed %9s  %s\n", s.Took.Round(100*time.Millisecond), s.Name)
+			if s.Again {
+				b.WriteString("                  it failed before, and was tried again\n")
+			}
 		default:
 			fmt.Fprintf(&b, "skipped           %s\n                  %s\n", s.Name, s.Reason)
 		}
