@@ -71,24 +71,44 @@ func position(stdin []byte, offset int64) (line, column int) {
 // redirection and Out-File write UTF-16, and its "-Encoding utf8" a mark: json's own
 // error about them shows only an odd character. UTF-16 is an ErrSyntax.
 func plainText(text []byte) ([]byte, error) {
-	if isUTF16(text) {
+	if EncodingOf(text) == UTF16 {
 		return nil, &Error{Problem: "malformed JSON: it is UTF-16; save it as UTF-8 without a byte order mark, in PowerShell by [IO.File]::WriteAllText", Err: ErrSyntax}
 	}
 	return bytes.TrimPrefix(text, byteOrderMark), nil
 }
 
+// Encoding is how the text of a file is written.
+type Encoding string
+
+// Encodings. A runtime reads UTF8 alone.
+const (
+	UTF8 Encoding = "UTF-8"
+	// UTF8BOM is UTF-8 behind a byte order mark, as "-Encoding utf8" of Windows
+	// PowerShell writes it.
+	UTF8BOM Encoding = "UTF-8 with a byte order mark"
+	// UTF16 is what a redirection of Windows PowerShell writes.
+	UTF16 Encoding = "UTF-16"
+)
+
 // unit is how many bytes UTF-16 has for most characters. One of ASCII's has a zero in it.
 const unit = 2
 
-func isUTF16(text []byte) bool {
-	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
-		len(text) >= unit && (text[0] == 0 || text[1] == 0)
+// EncodingOf returns how the text of a JSON document is written.
+func EncodingOf(text []byte) Encoding {
+	switch {
+	case bytes.HasPrefix(text, byteOrderMark):
+		return UTF8BOM
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), len(text) >= unit && bytes.IndexByte(text[:unit], 0) >= 0:
+		return UTF16
+	default:
+		return UTF8
+	}
 }
 
 // Decoded returns a text as UTF-8 without a byte order mark, whichever way Windows wrote
 // it. A runtime does not do that for a file: it is for telling what the file means.
 func Decoded(text []byte) []byte {
-	if !isUTF16(text) {
+	if EncodingOf(text) != UTF16 {
 		return bytes.TrimPrefix(text, byteOrderMark)
 	}
 	var order binary.ByteOrder = binary.LittleEndian

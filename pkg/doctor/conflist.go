@@ -84,7 +84,7 @@ func setAside(path string) string {
 func (e *exam) file(list node.Conflist, severity Severity, effect string) {
 	ending := filepath.Ext(list.Path)
 	switch {
-	case list.Encoding == node.UTF8BOM || list.Encoding == node.UTF16:
+	case list.Encoding == config.UTF8BOM || list.Encoding == config.UTF16:
 		e.addFix(FixEncoding, list.Path, severity, "conflist.encoding", "a conflist is not plain UTF-8, which containerd does not read.",
 			fmt.Sprintf("%s is %s; %s", list.Path, list.Encoding, effect),
 			fmt.Sprintf("[IO.File]::WriteAllText(%s, [IO.File]::ReadAllText(%s))", quoted(list.Path), quoted(list.Path)))

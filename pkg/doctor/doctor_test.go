@@ -84,7 +84,7 @@ func healthy(t *testing.T) *node.Inventory {
 			{ID: "ns1", Compartment: 2, Endpoints: []string{"e1"}, Containers: []string{sandbox(1)}},
 		},
 		Conflists: []node.Conflist{{
-			Path: "/conf/10-bulkhead.conflist", Encoding: node.UTF8, Types: []string{"bulkhead"}, List: true,
+			Path: "/conf/10-bulkhead.conflist", Encoding: config.UTF8, Types: []string{"bulkhead"}, List: true,
 			Plugins: []config.Config{parsed(t, plugin)},
 		}},
 		Reservations: []ipam.Reservation{reserved("10.1.0.10", sandbox(1), ago(time.Hour))},
@@ -119,7 +119,7 @@ func conf(t *testing.T, i *node.Inventory, text string, changes ...string) {
 func native(code uint32) error { return &hns.Error{Op: "query HNS", Code: hns.NewHRESULT(code)} }
 
 func beside(path string, types ...string) node.Conflist {
-	return node.Conflist{Path: path, Encoding: node.UTF8, Types: types, List: true}
+	return node.Conflist{Path: path, Encoding: config.UTF8, Types: types, List: true}
 }
 
 func TestHealthy(t *testing.T) {
@@ -128,7 +128,7 @@ func TestHealthy(t *testing.T) {
 	dev := &node.Inventory{ // a developer's machine before its first pod
 		At: now, Version: hns.Version{Major: 15},
 		Conflists: []node.Conflist{{
-			Path: "/conf/nat.conf", Encoding: node.UTF8, Types: []string{"bulkhead"},
+			Path: "/conf/nat.conf", Encoding: config.UTF8, Types: []string{"bulkhead"},
 			Plugins: []config.Config{parsed(t, `{"cniVersion": "1.0.0", "name": "nat", "type": "bulkhead", "driver": "nat"}`)},
 		}},
 		Failures: []node.Failure{{Part: node.Adapters, Err: errors.ErrUnsupported}},
@@ -156,7 +156,7 @@ func TestShippedConflists(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := node.Inventory{At: now, Version: hns.Version{Major: 15}}
-		list := node.Conflist{Path: file, Encoding: node.UTF8, List: true}
+		list := node.Conflist{Path: file, Encoding: config.UTF8, List: true}
 		for _, p := range ours {
 			list.Types = append(list.Types, p.Type())
 			list.Plugins = append(list.Plugins, parsed(t, string(p.Stdin())))

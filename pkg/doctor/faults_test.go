@@ -123,13 +123,13 @@ var faults = []fault{
 	{
 		name: "a byte order mark", id: "conflist.encoding", severity: doctor.Error, fix: doctor.FixEncoding,
 		want:  []string{"UTF-8 with a byte order mark", "[IO.File]::WriteAllText('/conf/10-bulkhead.conflist', "},
-		plant: func(_ *testing.T, i *node.Inventory) { i.Conflists[0].Encoding = node.UTF8BOM },
+		plant: func(_ *testing.T, i *node.Inventory) { i.Conflists[0].Encoding = config.UTF8BOM },
 	},
 	{
 		name: "UTF-16", id: "conflist.encoding", severity: doctor.Error, fix: doctor.FixEncoding, want: []string{"is UTF-16", "loads none"},
 		beside: []string{"conflist.first"},
 		plant: func(_ *testing.T, i *node.Inventory) {
-			wide := node.Conflist{Path: "/conf/00-wide.conflist", Encoding: node.UTF16, Err: config.ErrSyntax}
+			wide := node.Conflist{Path: "/conf/00-wide.conflist", Encoding: config.UTF16, Err: config.ErrSyntax}
 			i.Conflists = append([]node.Conflist{wide}, i.Conflists...)
 		},
 	},
@@ -140,7 +140,7 @@ var faults = []fault{
 	{
 		name: "a broken file of another", id: "conflist.broken", severity: doctor.Warning, want: []string{"not the first"}, beside: []string{"conflist.others"},
 		plant: func(_ *testing.T, i *node.Inventory) {
-			i.Conflists = append(i.Conflists, node.Conflist{Path: "/conf/99-x.conf", Encoding: node.UTF8, Err: config.ErrSyntax})
+			i.Conflists = append(i.Conflists, node.Conflist{Path: "/conf/99-x.conf", Encoding: config.UTF8, Err: config.ErrSyntax})
 		},
 	},
 	{

@@ -59,7 +59,7 @@ func served(t *testing.T, file, text string, p kubeproxy.Process) node.Inventory
 	}
 	return node.Inventory{
 		Version: hns.Version{Major: 13, Minor: 3}, Networks: []hns.Network{n}, KubeProxies: []kubeproxy.Process{p},
-		Conflists: []node.Conflist{{Path: file, Encoding: node.UTF8, List: true, Plugins: []config.Config{c}}},
+		Conflists: []node.Conflist{{Path: file, Encoding: config.UTF8, List: true, Plugins: []config.Config{c}}},
 	}
 }
 

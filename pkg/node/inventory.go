@@ -3,7 +3,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -82,7 +81,7 @@ func (i Inventory) Err(p Part) error {
 type Conflist struct {
 	Path string
 	// Encoding is how the file's text is written.
-	Encoding Encoding
+	Encoding config.Encoding
 	// Types are the types of the file's plugins, in their order.
 	Types []string
 	// List is true for a list of plugins, false for the one plugin of an old file.
@@ -91,30 +90,6 @@ type Conflist struct {
 	Plugins []config.Config
 	// Err is why the file, or one of Bulkhead's plugins in it, cannot be used.
 	Err error
-}
-
-// Encoding is how the text of a file is written.
-type Encoding string
-
-// Encodings. A runtime reads UTF8 alone.
-const (
-	UTF8 Encoding = "UTF-8"
-	// UTF8BOM is UTF-8 behind a byte order mark, as "-Encoding utf8" of Windows
-	// PowerShell writes it.
-	UTF8BOM Encoding = "UTF-8 with a byte order mark"
-	// UTF16 is what a redirection of Windows PowerShell writes.
-	UTF16 Encoding = "UTF-16"
-)
-
-func encodingOf(text []byte) Encoding {
-	switch {
-	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
-		return UTF8BOM
-	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text[:min(len(text), 2)], 0) >= 0:
-		return UTF16
-	default:
-		return UTF8
-	}
 }
 
 // inventoryCall is how long Inventory waits for one native call.
@@ -211,7 +186,7 @@ func readConflists(dir string) ([]Conflist, error) {
 		list := Conflist{Path: filepath.Join(dir, f.Name())}
 		text, err := os.ReadFile(list.Path)
 		if err == nil {
-			list.Encoding = encodingOf(text)
+			list.Encoding = config.EncodingOf(text)
 			err = list.parse(config.Decoded(text)) // what it means, though a runtime cannot read it
 		}
 		list.Err = err

@@ -140,12 +140,12 @@ func checkConflists(t *testing.T, got []node.Conflist) {
 		kind    error
 		types   string
 		list    bool
-		as      node.Encoding
+		as      config.Encoding
 	}{
-		{"10-a.conflist", 1, nil, "[other bulkhead]", true, node.UTF8}, {"20-same-network.conflist", 1, nil, "[other bulkhead]", true, node.UTF8},
-		{"30-broken.conflist", 0, config.ErrSyntax, "[]", false, node.UTF8}, {"35-wide.conflist", 0, nil, "[]", false, node.UTF16},
-		{"36-marked.conf", 0, nil, "[other]", false, node.UTF8BOM}, {"40-wrong.conf", 1, config.ErrInvalid, "[bulkhead]", false, node.UTF8},
-		{"50-foreign.conflist", 0, nil, "[other]", true, node.UTF8},
+		{"10-a.conflist", 1, nil, "[other bulkhead]", true, config.UTF8}, {"20-same-network.conflist", 1, nil, "[other bulkhead]", true, config.UTF8},
+		{"30-broken.conflist", 0, config.ErrSyntax, "[]", false, config.UTF8}, {"35-wide.conflist", 0, nil, "[]", false, config.UTF16},
+		{"36-marked.conf", 0, nil, "[other]", false, config.UTF8BOM}, {"40-wrong.conf", 1, config.ErrInvalid, "[bulkhead]", false, config.UTF8},
+		{"50-foreign.conflist", 0, nil, "[other]", true, config.UTF8},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("conflists %+v", got)
