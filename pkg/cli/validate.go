@@ -141,6 +141,9 @@ func (s *session) validateFile(f set, text []byte) error {
 			m.Faults = append(m.Faults, fault{e.Path, e.Problem})
 		}
 	}
+	if config.EncodingOf(text) == config.UTF8BOM {
+		m.Faults = append(m.Faults, fault{Problem: "the file begins with a byte order mark, and no runtime loads it; save it as UTF-8 without one, in PowerShell by [IO.File]::WriteAllText"})
+	}
 	plugins, err := config.Plugins(text)
 	var e *config.Error
 	if errors.As(err, &e) {

@@ -55,6 +55,10 @@ func planOf(text string) string {
 func TestValidateFaults(t *testing.T) {
 	for _, tt := range []struct{ conf, want string }{
 		{
+			"\ufeff" + `{"cniVersion": "1.0.0", "name": "net1", "type": "bulkhead", "driver": "l2bridge"}`,
+			"the file begins with a byte order mark, and no runtime loads it; save it as UTF-8 without one, in PowerShell by [IO.File]::WriteAllText\n",
+		},
+		{
 			`{"cniVersion": "1.0.0", "name": "net1", "plugins": [{"type": "other", "x": 1}, {"type": "bulkhead", "driver": "l2bridge", "colour": 1, "zeal": 2,
 				"network": {"subnets": [{"prefix": "10.1.0.5/16"}]}, "ipam": {"type": "host-local"}, "routes": [{"dst": "x"}], "dns": {"nameservers": ["y"]}, "acl": {"rules": [{}]}}]}`,
 			`plugins[1].colour: unknown key
