@@ -110,6 +110,7 @@ func (s *session) conform(ctx context.Context, f conformanceFlags, focus *regexp
 	fmt.Fprintf(os.Stderr, "cluster: running Kubernetes' tests; all they print is in %s\n", filepath.Join(dir, "log"))
 	begun, disturbed := time.Now(), func() error { return nil }
 	if f.faults {
+		network += " with faults"
 		disturbed = disturb(ctx, c)
 	}
 	ran := s.ginkgo(ctx, c, f, conformance.Skip(exceptions), dir)
@@ -156,8 +157,9 @@ const conformanceText = `# Kubernetes' own tests
 
 ` + "`scripts/cluster.sh conformance --write`" + ` wrote this file: Kubernetes' test program ran against clusters of emulated Windows
 nodes, one for each column, with kubelet.exe, containerd.exe, kube-proxy.exe and bulkhead.exe, or another plugin where the
-column has its name, and with real packets between containers that are Linux processes. No pass proves anything of Windows'
-kernel or of what is in images. What is not run, or fails, has its reason in [exceptions.txt](conformance/exceptions.txt).
+column has its name, and with real packets between containers that are Linux processes. With faults, containerd.exe and HNS
+of one node are restarted in turn meanwhile, and a spec that fails is tried twice. No pass proves anything of Windows' kernel
+or of what is in images. What is not run, or fails, has its reason in [exceptions.txt](conformance/exceptions.txt).
 
 `
 

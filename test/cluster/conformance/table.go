@@ -96,6 +96,8 @@ func cell(s Spec, there bool, why *table.Notes) string {
 		return "**failed**"
 	case s.Ran && s.Reason != "":
 		return fmt.Sprintf("fails [%d]", why.Number(s.Reason))
+	case s.Ran && s.Again:
+		return s.Took.Round(100*time.Millisecond).String() + ", tried twice"
 	case s.Ran:
 		return s.Took.Round(100 * time.Millisecond).String()
 	}
