@@ -18,12 +18,38 @@ import (
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/doctor"
+	"github.com/bulkhead-cni/bulkhead/pkg/install"
 	"github.com/bulkhead-cni/bulkhead/pkg/node"
 )
 
-// confDirs is the flag of the directories whose conflists are looked at.
-func confDirs(c *cobra.Command) *[]string {
-	return c.Flags().StringArray("conf-dir", []string{defaultConfDir()}, "`directory` of conflists, as often as runtime handlers have one of their own")
+// overConflists has a command run with its arguments and the directories whose conflists are
+// looked at: those of its flag, or without it those that containerd's configuration names.
+func overConflists(c *cobra.Command, run func(ctx context.Context, args, dirs []string) error) {
+	dirs := c.Flags().StringArray("conf-dir", nil, "`directory` of conflists, as often as there are several (default: those that containerd's config.toml names)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(*dirs) > 0 {
+			return run(c.Context(), args, *dirs)
+		}
+		d, err := install.DirsOf(containerdConfig(), defaultDirs())
+		switch {
+		case err != nil:
+			return failed{fmt.Errorf("%w; --conf-dir tells the folders, too", err)}
+		case d.HyperV != "":
+			return run(c.Context(), args, []string{d.Conf, d.HyperV})
+		}
+		return run(c.Context(), args, []string{d.Conf})
+	}
+}
+
+// containerdConfig is the file that a containerd reads which was told nothing else.
+func containerdConfig() string {
+	return filepath.Join(os.Getenv("ProgramFiles"), "containerd", "config.toml")
+}
+
+// defaultDirs are those of a containerd whose configuration names none.
+func defaultDirs() install.Dirs {
+	conf := defaultConfDir()
+	return install.Dirs{Bin: filepath.Join(filepath.Dir(conf), "bin"), Conf: conf}
 }
 
 // defaultConfDir is containerd's (containerd, internal/cri/config).
@@ -43,12 +69,11 @@ func (s *session) doctor() *cobra.Command {
 			"what is wrong, by which evidence, and the command that cures it. It changes nothing unless --fix is given.\n" +
 			"Exit status 1: a finding is an error. Warnings and notes are no failure.",
 		Example: "  bulkhead doctor\n" +
-			`  bulkhead doctor --conf-dir "C:\Program Files\containerd\cni\conf" --conf-dir "C:\Program Files\containerd\cni\conf-hyperv" -o json`,
+			`  bulkhead doctor --conf-dir D:\cni\conf -o json`,
 		Args: cobra.NoArgs,
 	}
-	dirs := confDirs(c)
+	overConflists(c, func(ctx context.Context, _, dirs []string) error { return s.examine(ctx, dirs, fix) })
 	c.Flags().BoolVar(&fix, "fix", false, "carry out the cures that are safe: write conflists anew as UTF-8, remove what is surely left over")
-	c.RunE = func(c *cobra.Command, _ []string) error { return s.examine(c.Context(), *dirs, fix) }
 	return c
 }
 

@@ -30,9 +30,8 @@ func (s *session) gc() *cobra.Command {
 		Example: "  bulkhead gc\n  bulkhead gc --yes",
 		Args:    cobra.NoArgs,
 	}
-	dirs := confDirs(c)
+	overConflists(c, func(ctx context.Context, _, dirs []string) error { return s.sweep(ctx, dirs, yes) })
 	c.Flags().BoolVar(&yes, "yes", false, "remove what is surely stale")
-	c.RunE = func(c *cobra.Command, _ []string) error { return s.sweep(c.Context(), *dirs, yes) }
 	return c
 }
 

@@ -28,20 +28,21 @@ type installFlags struct {
 }
 
 func (f *installFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.containerd, "containerd-config", filepath.Join(os.Getenv("ProgramFiles"), "containerd", "config.toml"), "containerd's configuration `file`, which names its folders")
+	c.Flags().StringVar(&f.containerd, "containerd-config", containerdConfig(), "containerd's configuration `file`, which names its folders")
 	c.Flags().StringVar(&f.bin, "bin-dir", "", "`folder` of CNI plugins, instead of containerd's")
 	c.Flags().StringVar(&f.conf, "conf-dir", "", "`folder` of CNI configurations, instead of containerd's")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be done, and do nothing")
 }
 
-// facts looks at what is there.
-func (f *installFlags) facts(exe string, data ...string) (install.Facts, error) {
-	d := install.Dirs{Bin: filepath.Join(filepath.Dir(defaultConfDir()), "bin"), Conf: defaultConfDir()}
-	if f.bin == "" || f.conf == "" {
-		var err error
-		if d, err = install.DirsOf(f.containerd, d); err != nil {
-			return install.Facts{}, err
-		}
+// facts looks at what is there. With both folders given, what keeps containerd's file from
+// being read matters to those alone that need the folder of Hyper-V isolated pods.
+func (f *installFlags) facts(exe string, hyperV bool, data ...string) (install.Facts, error) {
+	if _, err := os.Stat(f.containerd); err != nil && f.containerd != containerdConfig() {
+		return install.Facts{}, fmt.Errorf("--containerd-config: %w", err)
+	}
+	d, err := install.DirsOf(f.containerd, defaultDirs())
+	if err != nil && (f.bin == "" || f.conf == "" || hyperV) {
+		return install.Facts{}, err
 	}
 	d.Bin, d.Conf = cmp.Or(f.bin, d.Bin), cmp.Or(f.conf, d.Conf)
 	return install.Read(d, exe, data...)
@@ -52,20 +53,23 @@ func (s *session) install() *cobra.Command {
 	var conflist, hyperV, name string
 	var aliases []string
 	c := &cobra.Command{
-		Use:   "install --conf FILE",
+		Use:   "install [--conf FILE]",
 		Short: "Put Bulkhead and a configuration where containerd looks, or bring them up to date",
 		Long: "Copy this executable to containerd's folder of CNI plugins, and then the configuration to its folder of\n" +
 			"those, where it is to be the first. Older configurations of Bulkhead's are renamed to *.replaced, and\n" +
 			"executables whose names --alias takes to *.before-bulkhead. At the end STATUS of the configuration must\n" +
-			"succeed. What is there already is left as it is, so the command may run again and again.",
+			"succeed. What is there already is left as it is, so the command may run again and again.\n" +
+			"Without --conf it copies the executable alone, for nodes whose configuration containerd makes of a template.",
 		Example: "  bulkhead install --conf l2bridge.conflist\n" +
 			"  bulkhead install --conf 10-win-bridge.conflist --alias win-bridge",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			want := install.Want{Aliases: aliases}
 			var err error
-			if want.Conflist, want.Data, err = toInstall(conflist, name); err != nil {
-				return err
+			if conflist != "" {
+				if want.Conflist, want.Data, err = toInstall(conflist, name); err != nil {
+					return err
+				}
 			}
 			if hyperV != "" {
 				var data []string
@@ -78,7 +82,7 @@ func (s *session) install() *cobra.Command {
 			if err != nil {
 				return failed{err}
 			}
-			facts, err := f.facts(exe, want.Data...)
+			facts, err := f.facts(exe, hyperV != "", want.Data...)
 			if err != nil {
 				return failed{err}
 			}
@@ -99,11 +103,10 @@ func (s *session) install() *cobra.Command {
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&conflist, "conf", "", "`file` of the conflist for all pods")
+	c.Flags().StringVar(&conflist, "conf", "", "`file` of the conflist for all pods (default: none is written)")
 	c.Flags().StringVar(&name, "conf-name", "", "`name` of the file in containerd's folder (default: its own)")
 	c.Flags().StringVar(&hyperV, "hyperv-conf", "", "`file` of the conflist for pods that Hyper-V isolates")
 	c.Flags().StringSliceVar(&aliases, "alias", nil, "`name` of another plugin that Bulkhead is to take the place of; may be repeated")
-	_ = c.MarkFlagRequired("conf") // fails for an unknown flag only
 	return c
 }
 
@@ -166,25 +169,27 @@ type installed struct {
 	Living []string `json:",omitempty"`
 }
 
-// verify runs STATUS of what was installed.
+// verify runs STATUS of what was installed, if that has a configuration.
 func (s *session) verify(ctx context.Context, d install.Dirs, name string, changed []string) error {
 	const patience = time.Minute
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	answer := installed{Steps: changed}
-	refused := install.Verify(ctx, d, name)
-	if refused != nil {
+	var refused error
+	if name == "" {
+		answer.Status = "no configuration was written: pods need one in " + d.Conf
+	} else if refused = install.Verify(ctx, d, name); refused != nil {
 		answer.Status = refused.Error()
 	}
 	err := s.print(answer, func(w io.Writer) error {
 		if len(changed) == 0 {
 			fmt.Fprintln(w, "Everything was there.")
 		}
-		if refused == nil {
-			_, err := fmt.Fprintln(w, "STATUS: ready for pods.")
-			return err
+		if refused != nil {
+			return nil
 		}
-		return nil
+		_, err := fmt.Fprintf(w, "STATUS: %s.\n", cmp.Or(answer.Status, "ready for pods"))
+		return err
 	})
 	if refused != nil {
 		return failed{fmt.Errorf("it is installed, but STATUS says that no pod can be attached: %w", refused)}
@@ -198,11 +203,13 @@ func (s *session) uninstall() *cobra.Command {
 		Use:   "uninstall",
 		Short: "Take Bulkhead and its configurations from where containerd looks",
 		Long: "Remove Bulkhead's configurations from containerd's folders and then its executables, under whatever name,\n" +
-			"and put back the executables whose names they took. Pods that live keep their network until they end, but\n" +
-			"nobody frees their addresses and endpoints then: drain the node first. Networks and addresses stay.",
+			"and put back the executables whose names they took. A configuration that has other plugins beside it is\n" +
+			"renamed to *.replaced, so the node has none until you write another. Pods that live keep their network\n" +
+			"until they end, but nobody frees their addresses and endpoints then: drain the node first. Networks and\n" +
+			"addresses stay.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			facts, err := f.facts("")
+			facts, err := f.facts("", false)
 			if err != nil {
 				return failed{err}
 			}

@@ -38,8 +38,7 @@ func (s *session) list() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	pods.cacheFlag(c)
-	dirs := confDirs(c)
-	c.RunE = func(c *cobra.Command, _ []string) error { return s.listPods(c.Context(), pods, *dirs) }
+	overConflists(c, func(ctx context.Context, _, dirs []string) error { return s.listPods(ctx, pods, dirs) })
 	return c
 }
 

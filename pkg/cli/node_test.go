@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -203,6 +204,31 @@ func TestDoctor(t *testing.T) {
 	}
 	if status, _ := m.run("doctor", "everything"); status != 2 {
 		t.Errorf("status %d for an argument that there is not", status)
+	}
+}
+
+// TestFoldersOfContainerd: without --conf-dir the conflists are those that containerd's file
+// names, for Hyper-V isolated pods, too.
+func TestFoldersOfContainerd(t *testing.T) {
+	m := start(t)
+	files := t.TempDir()
+	t.Setenv("ProgramFiles", files)
+	containerd := filepath.Join(files, "containerd", "config.toml")
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(containerd), 0o700), os.WriteFile(containerd, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hyperV := t.TempDir()
+	write(fmt.Sprintf("version = 3\n[plugins.'io.containerd.cri.v1.runtime'.cni]\nconf_dir = '%s'\n"+
+		"[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runhcs-wcow-hypervisor]\ncni_conf_dir = '%s'\n", m.conf, hyperV))
+	if _, out := m.run("doctor"); !strings.Contains(out, "conflists: 1 in "+m.conf+" and "+hyperV) {
+		t.Error(out)
+	}
+	write("version = 1\n")
+	if status, out := m.run("list"); status != 1 || !strings.Contains(out, "--conf-dir") {
+		t.Errorf("%d %s", status, out)
 	}
 }
 

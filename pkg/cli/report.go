@@ -38,11 +38,10 @@ func (s *session) report() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	pods.cacheFlag(c)
-	dirs := confDirs(c)
 	c.Flags().StringVar(&file, "file", "bulkhead-report.html", "`file` to write")
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	overConflists(c, func(ctx context.Context, _, dirs []string) error {
 		known, cacheErr := results(pods.cache)
-		i, findings := s.judged(c.Context(), *dirs)
+		i, findings := s.judged(ctx, dirs)
 		page := pageOf(i, findings, known)
 		page.Version = s.Version
 		if page.Node, _ = os.Hostname(); page.Node == "" { // Windows has one
@@ -66,7 +65,7 @@ func (s *session) report() *cobra.Command {
 			_, err := fmt.Fprintln(w, file)
 			return err
 		})
-	}
+	})
 	return c
 }
 

@@ -28,11 +28,10 @@ func (s *session) show() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	pod.cacheFlag(c)
-	dirs := confDirs(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
+	overConflists(c, func(ctx context.Context, args, dirs []string) error {
 		pod.name = args[0]
-		return s.describe(c.Context(), pod, *dirs)
-	}
+		return s.describe(ctx, pod, dirs)
+	})
 	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp

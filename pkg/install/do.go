@@ -9,12 +9,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/adminonly"
 )
+
+// statusVersion is the first version of CNI that has STATUS.
+const statusVersion = "1.1.0"
 
 // Do carries the step out.
 func (s Step) Do() error {
@@ -92,11 +97,23 @@ func discard(path string) error {
 	return nil
 }
 
-// Verify runs STATUS of all plugins of a configuration as containerd will.
+// Verify runs STATUS of all plugins of a configuration as containerd will. Nobody asks that of
+// a configuration below CNI 1.1.0: there Bulkhead's own plugins answer.
 func Verify(ctx context.Context, d Dirs, name string) error {
 	list, err := libcni.ConfListFromFile(filepath.Join(d.Conf, name))
 	if err != nil {
 		return err
+	}
+	asked, err := version.GreaterThanOrEqualTo(list.CNIVersion, statusVersion)
+	if err != nil {
+		return err
+	}
+	if !asked {
+		list.CNIVersion = statusVersion
+		list.Plugins = slices.DeleteFunc(list.Plugins, func(p *libcni.PluginConfig) bool {
+			program, err := programAt(filepath.Join(d.Bin, exe(p.Network.Type)))
+			return err != nil || !program.Ours
+		})
 	}
 	return libcni.NewCNIConfig([]string{d.Bin}, nil).GetStatusNetworkList(ctx, list)
 }

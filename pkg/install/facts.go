@@ -47,9 +47,9 @@ type Program struct {
 // Conflist is a configuration that containerd loads.
 type Conflist struct {
 	Name string
-	// Ours is true when one of its plugins is Bulkhead's.
-	Ours bool
-	Text []byte
+	// Ours is true when one of its plugins is Bulkhead's, Shared when another one is not.
+	Ours, Shared bool
+	Text         []byte
 }
 
 // Suffixes of what Bulkhead puts aside. containerd loads no file with them.
@@ -143,6 +143,7 @@ func conflistsIn(dir string) ([]Conflist, error) {
 		}
 		plugins, err := config.Plugins(c.Text)
 		c.Ours = err == nil && slices.ContainsFunc(plugins, config.Plugin.Ours)
+		c.Shared = c.Ours && slices.ContainsFunc(plugins, func(p config.Plugin) bool { return !p.Ours() })
 		out = append(out, c)
 	}
 	return out, err

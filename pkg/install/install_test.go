@@ -159,6 +159,33 @@ func TestAlias(t *testing.T) {
 	w.want(w.Conf, map[string]string{"10-old.conflist": old})
 }
 
+// A configuration that has other plugins beside Bulkhead's is not lost.
+func TestUninstallShared(t *testing.T) {
+	w := newWorld(t)
+	shared := `{"cniVersion": "1.0.0", "name": "chain", "plugins": [{"type": "win-bridge"}, {"type": "bulkhead-acl"}]}`
+	if _, err := w.install(Want{Conflist: Conflist{Name: "10-chain.conflist", Text: []byte(shared)}}); err != nil {
+		t.Fatal(err)
+	}
+	facts, err := Read(w.Dirs, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.do(PlanRemoval(facts))
+	w.want(w.Bin, map[string]string{})
+	w.want(w.Conf, map[string]string{"10-chain.conflist.replaced": shared})
+}
+
+// Without a configuration the programs come alone, and what is there stays.
+func TestProgramsAlone(t *testing.T) {
+	w := newWorld(t)
+	writeFile(t, filepath.Join(w.Conf, "10-containerd-net.conflist"), ours)
+	if _, err := w.install(Want{}); err != nil {
+		t.Fatal(err)
+	}
+	w.want(w.Bin, map[string]string{"bulkhead.exe": "Bulkhead", "bulkhead-acl.exe": "Bulkhead"})
+	w.want(w.Conf, map[string]string{"10-containerd-net.conflist": ours})
+}
+
 // A configuration with another name takes the place of the older one.
 func TestReplace(t *testing.T) {
 	w := newWorld(t)

@@ -115,7 +115,7 @@ func conflist(dir string, have []Conflist, want Conflist) ([]Step, error) {
 			return nil, fmt.Errorf("%w: %s is somebody else's; give --conf-name", ErrForeign, filepath.Join(dir, c.Name))
 		case c.Name == want.Name:
 		case c.Ours:
-			out = append(out, Step{kind: move, from: filepath.Join(dir, c.Name), path: filepath.Join(dir, c.Name+replacedSuffix)})
+			out = append(out, putAside(dir, c))
 		case c.Name < want.Name:
 			return nil, fmt.Errorf("%w: containerd loads %s before %s, and only the first; give a --conf-name that comes before it, such as 00-%s, or move it away",
 				ErrForeign, filepath.Join(dir, c.Name), want.Name, want.Name)
@@ -125,6 +125,12 @@ func conflist(dir string, have []Conflist, want Conflist) ([]Step, error) {
 		return out, nil
 	}
 	return append([]Step{{kind: write, path: filepath.Join(dir, want.Name), text: want.Text}}, out...), nil
+}
+
+// putAside is the step that takes a configuration from containerd and keeps it.
+func putAside(dir string, c Conflist) Step {
+	path := filepath.Join(dir, c.Name)
+	return Step{kind: move, from: path, path: path + replacedSuffix}
 }
 
 // made returns the steps that make those of the folders that are missing.
@@ -140,12 +146,15 @@ func (f Facts) made(k kind, dirs ...string) []Step {
 
 // PlanRemoval returns what is to be done to take Bulkhead away: its configurations first, so
 // that no pod comes any more, then its programs, in whose place come those that were there
-// before. Configurations that have other plugins' beside Bulkhead's go as well.
+// before. Configurations that have other plugins beside Bulkhead's are put aside.
 func PlanRemoval(f Facts) []Step {
 	var out []Step
 	for dir, all := range map[string][]Conflist{f.Conf: f.Conflists, f.HyperV: f.HyperVConflists} {
 		for _, c := range all {
-			if c.Ours {
+			switch {
+			case c.Shared:
+				out = append(out, putAside(dir, c))
+			case c.Ours:
 				out = append(out, Step{kind: remove, path: filepath.Join(dir, c.Name)})
 			}
 		}

@@ -134,6 +134,28 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// STATUS is asked of a configuration for containerd 1.7, too, and nobody is told that pods are
+// welcome without one.
+func TestInstallBelowCNI11(t *testing.T) {
+	a := newAdmin(t)
+	a.command("STATUS: no configuration was written", a.exe, "install")
+	old := filepath.Join(a.dir, "20-old.conflist")
+	a.write(old, `{"cniVersion": "1.0.0", "name": "net1", "plugins": [`+a.pod+`, {"type": "nobodys"}]}`)
+	install := []string{"install", "--conf", wine.WindowsPath(old)}
+	a.command("STATUS: ready for pods.", a.exe, install...)
+	if err := a.node.Host.StopService(); err != nil {
+		t.Fatal(err)
+	}
+	r := a.node.Run(t, wine.Cmd{Path: a.exe, Args: append(install, "--containerd-config", wine.WindowsPath(a.containerd))})
+	if r.Code != 1 || !strings.Contains(r.Stderr, "STATUS says that no pod can be attached") {
+		t.Errorf("with HNS stopped: exit code %d, stdout %q, stderr %q", r.Code, r.Stdout, r.Stderr)
+	}
+	r = a.node.Run(t, wine.Cmd{Path: a.exe, Args: []string{"install", "--containerd-config", `Z:\nowhere\config.toml`}})
+	if r.Code != 1 || !strings.Contains(r.Stderr, "--containerd-config") {
+		t.Errorf("without the file: exit code %d, stderr %q", r.Code, r.Stderr)
+	}
+}
+
 // hanging starts an executable that waits for HNS, and tells when it has ended.
 func (a *admin) hanging(exe string) <-chan error {
 	a.Helper()
