@@ -381,11 +381,13 @@ func TestGivenUpUnderTheLock(t *testing.T) {
 	in, out, order := make(chan struct{}), make(chan struct{}), make(chan string, 2)
 	failed := make(chan error)
 	go func() {
-		failed <- d.withLock(ctx, func(*disk.Store) error {
-			close(in)
-			<-out
-			order <- "first"
-			return nil
+		failed <- d.bounded(ctx, func() error {
+			return d.locked(ctx, func(*disk.Store) error {
+				close(in)
+				<-out
+				order <- "first"
+				return nil
+			})
 		})
 	}()
 	<-in
@@ -394,7 +396,7 @@ func TestGivenUpUnderTheLock(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	go func() {
-		failed <- d.withLock(t.Context(), func(*disk.Store) error { order <- "second"; return nil })
+		failed <- d.locked(t.Context(), func(*disk.Store) error { order <- "second"; return nil })
 	}()
 	runtime.Gosched()
 	close(out)

@@ -35,7 +35,7 @@ type delegate struct {
 }
 
 // Validate looks for the plugin's executable. What it is sent is for it to judge.
-func (d delegate) Validate(config.Config) error {
+func (d delegate) Validate(context.Context, config.Config) error {
 	if _, err := invoke.FindInPath(d.name, filepath.SplitList(os.Getenv("CNI_PATH"))); err != nil {
 		return problem.New(ErrConfig, err, "ipam.type")
 	}

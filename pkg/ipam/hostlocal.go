@@ -24,14 +24,12 @@ import (
 type hostLocal struct{}
 
 // Validate reads what Add will.
-func (hostLocal) Validate(c config.Config) error {
+func (hostLocal) Validate(ctx context.Context, c config.Config) error {
 	if _, err := poolsOf(c, nil); err != nil {
 		return err
 	}
-	if _, err := dnsOfFile(c.IPAM.ResolvConf); err != nil {
-		return problem.New(ErrConfig, err, "")
-	}
-	return nil
+	_, err := dnsOfFile(ctx, c.IPAM.ResolvConf)
+	return err
 }
 
 // Add takes one address of each range set, the requested ones first, and reads no
@@ -43,8 +41,8 @@ func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr
 		return Result{}, err
 	}
 	var out Result
-	if out.DNS, err = dnsOfFile(c.IPAM.ResolvConf); err != nil {
-		return Result{}, problem.New(ErrConfig, err, "")
+	if out.DNS, err = dnsOfFile(ctx, c.IPAM.ResolvConf); err != nil {
+		return Result{}, err
 	}
 	d := networkDirOf(c)
 	// Whoever can write there can take addresses away. DEL and GC do not ask: what was
@@ -52,7 +50,7 @@ func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr
 	if err := d.bounded(ctx, func() error { return adminonly.MakeDir(d.path()) }); err != nil {
 		return Result{}, fmt.Errorf("open the address files in %s: %w", d.path(), err)
 	}
-	err = d.withLock(ctx, func(s *disk.Store) error {
+	take := func(s *disk.Store) error {
 		for i, p := range pools {
 			if err := d.checkPlain("last_reserved_ip." + strconv.Itoa(i)); err != nil {
 				return err
@@ -64,8 +62,8 @@ func (hostLocal) Add(ctx context.Context, c config.Config, reserved []netip.Addr
 			out.Addresses = append(out.Addresses, a)
 		}
 		return nil
-	})
-	if err != nil {
+	}
+	if err := d.bounded(ctx, func() error { return d.locked(ctx, take) }); err != nil {
 		return Result{}, err
 	}
 	if err := out.lead("ipam.routes", c.IPAM.Routes); err != nil {
@@ -126,10 +124,12 @@ func (d networkDir) refusal(c config.Config, requested net.IP, failure error) er
 // that were changed or broken since ADD cannot keep an address.
 func (hostLocal) Del(ctx context.Context, c config.Config, had []netip.Addr) error {
 	d := networkDirOf(c)
-	if there, err := d.exists(); err != nil || !there {
-		return err
-	}
-	return d.withLock(ctx, func(*disk.Store) error { return d.release(c.Attachment, had) })
+	return d.bounded(ctx, func() error {
+		if there, err := d.exists(); err != nil || !there {
+			return err
+		}
+		return d.locked(ctx, func(*disk.Store) error { return d.release(c.Attachment, had) })
+	})
 }
 
 // Confirm looks for the reservations of the addresses.
@@ -158,14 +158,14 @@ func (hostLocal) Check(ctx context.Context, c config.Config, has []netip.Addr) e
 // GC that was given up while it waited can still run until the process ends.
 func (hostLocal) GC(ctx context.Context, c config.Config, keep []config.Attachment) error {
 	d := networkDirOf(c)
-	if there, err := d.exists(); err != nil || !there {
-		return err
-	}
 	var valid []types.GCAttachment
 	for _, a := range keep {
 		valid = append(valid, types.GCAttachment{ContainerID: a.ContainerID, IfName: a.IfName})
 	}
 	return d.bounded(ctx, func() error {
+		if there, err := d.exists(); err != nil || !there {
+			return err
+		}
 		if err := d.removeHuge(); err != nil {
 			return err
 		}
@@ -186,8 +186,8 @@ func (hostLocal) Status(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	if _, err := dnsOfFile(c.IPAM.ResolvConf); err != nil {
-		return problem.New(ErrConfig, err, "")
+	if _, err := dnsOfFile(ctx, c.IPAM.ResolvConf); err != nil {
+		return err
 	}
 	d := networkDirOf(c)
 	return d.bounded(ctx, func() error {

@@ -42,7 +42,7 @@ type Address = config.IPAMAddress
 type Plugin interface {
 	// Validate tells what is wrong with the configuration beyond what config has
 	// seen, before anything is touched: an ErrConfig.
-	Validate(c config.Config) error
+	Validate(ctx context.Context, c config.Config) error
 	// Add reserves addresses. The addresses of reserved are those that the network
 	// or the node has for itself: Add hands none of them out. Only host-local
 	// chooses, so only it looks. After a failure part of the addresses may be
@@ -91,7 +91,7 @@ func Reserves(name string) bool { return name != "" && name != config.Static }
 // none leaves the choice of an address to HNS.
 type none struct{}
 
-func (none) Validate(config.Config) error                                 { return nil }
+func (none) Validate(context.Context, config.Config) error                { return nil }
 func (none) Del(context.Context, config.Config, []netip.Addr) error       { return nil }
 func (none) Confirm(context.Context, config.Config, []netip.Addr) error   { return nil }
 func (none) Check(context.Context, config.Config, []netip.Addr) error     { return nil }

@@ -48,27 +48,25 @@ func networkDirOf(c config.Config) networkDir {
 // path returns the directory itself.
 func (d networkDir) path() string { return filepath.Join(d.dataDir, d.network) }
 
-// withLock opens host-local's store, which makes the directory, and runs f under its
+// locked opens host-local's store, which makes the directory, and runs f under its
 // lock. When ctx ends before the lock is there, f does not run any more: a call that
 // was given up must not reserve or release behind the back of the one that follows.
-func (d networkDir) withLock(ctx context.Context, f func(*disk.Store) error) error {
-	return d.bounded(ctx, func() error {
-		if err := d.checkPlain("lock"); err != nil {
-			return err
-		}
-		store, err := disk.New(d.network, d.dataDir)
-		if err != nil {
-			return fmt.Errorf("open the address files in %s: %w", d.path(), err)
-		}
-		defer store.Close() // gives the lock back
-		if err := store.Lock(); err != nil {
-			return fmt.Errorf("lock the address files in %s: %w", d.path(), err)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return f(store)
-	})
+func (d networkDir) locked(ctx context.Context, f func(*disk.Store) error) error {
+	if err := d.checkPlain("lock"); err != nil {
+		return err
+	}
+	store, err := disk.New(d.network, d.dataDir)
+	if err != nil {
+		return fmt.Errorf("open the address files in %s: %w", d.path(), err)
+	}
+	defer store.Close() // gives the lock back
+	if err := store.Lock(); err != nil {
+		return fmt.Errorf("lock the address files in %s: %w", d.path(), err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f(store)
 }
 
 // bounded waits for f until ctx ends. Neither a disk nor the holder of a lock is sure

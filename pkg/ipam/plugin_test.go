@@ -43,13 +43,13 @@ func (p parsing) Validate(r request) error {
 	if err != nil {
 		return err
 	}
-	return p.Plugin.Validate(c)
+	return p.Plugin.Validate(context.Background(), c)
 }
 
 func (p parsing) Add(ctx context.Context, r request) (Result, error) {
 	c, err := r.parse(config.Parse)
 	if err == nil {
-		err = p.Plugin.Validate(c)
+		err = p.Plugin.Validate(ctx, c)
 	}
 	if err != nil {
 		return Result{}, err

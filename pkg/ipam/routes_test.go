@@ -123,6 +123,10 @@ func TestResolvConf(t *testing.T) {
 	if err := p.Validate(bad); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), file+`: nameservers[0]: "dns.example" is not an address`) {
 		t.Errorf("a name for a server: %v", err)
 	}
+	huge := with(strings.Repeat("# no end\n", 10_000))
+	if err := p.Validate(huge); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "has more than") {
+		t.Errorf("a huge file: %v", err)
+	}
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}

@@ -16,18 +16,18 @@ import (
 type static struct{ none }
 
 // Validate puts the answer of Add together.
-func (s static) Validate(c config.Config) error {
-	_, err := s.Add(context.Background(), c, nil)
+func (s static) Validate(ctx context.Context, c config.Config) error {
+	_, err := s.Add(ctx, c, nil)
 	return err
 }
 
 // Status is Validate, but for addresses that may be named only when an interface is
 // added.
-func (s static) Status(_ context.Context, c config.Config) error {
+func (s static) Status(ctx context.Context, c config.Config) error {
 	if len(c.IPAM.Addresses) == 0 {
 		return nil
 	}
-	return s.Validate(c)
+	return s.Validate(ctx, c)
 }
 
 // Add answers the configured addresses.

@@ -38,7 +38,7 @@ func (v Verbs) Add(ctx context.Context, c config.Config) (Result, error) {
 	if p.sandbox != "" {
 		return v.join(ctx, c, p.sandbox)
 	}
-	if err := v.IPAM.Validate(c); err != nil {
+	if err := v.IPAM.Validate(ctx, c); err != nil {
 		return Result{}, err
 	}
 	n, notices, err := v.networks().Ensure(ctx, c)

@@ -132,7 +132,7 @@ type giver string
 func (g giver) Add(context.Context, config.Config, []netip.Addr) (ipam.Result, error) {
 	return ipam.Result{Addresses: []ipam.Address{{Prefix: netip.MustParsePrefix(string(g))}}}, nil
 }
-func (giver) Validate(config.Config) error                                 { return nil }
+func (giver) Validate(context.Context, config.Config) error                { return nil }
 func (giver) Del(context.Context, config.Config, []netip.Addr) error       { return nil }
 func (giver) Confirm(context.Context, config.Config, []netip.Addr) error   { return nil }
 func (giver) Check(context.Context, config.Config, []netip.Addr) error     { return nil }
