@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -163,6 +164,9 @@ func (s *session) validateFile(f set, text []byte) error {
 		of, err := s.meaningOf(f, p)
 		if err != nil {
 			m.Faults = append(m.Faults, fault{p.Path(), err.Error()})
+		}
+		if of.Type == config.TypeACL && slices.ContainsFunc(m.Plugins, func(before pluginMeaning) bool { return len(before.ACLs) > 0 }) {
+			m.Faults = append(m.Faults, fault{p.Path(), "ADD refuses it behind a plugin with rules of its own; write these into that plugin's acl section"})
 		}
 		m.Plugins = append(m.Plugins, of)
 	}

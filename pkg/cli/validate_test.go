@@ -80,6 +80,10 @@ delegate.AdditionalArgs[1].Value.Settings.DestinationPrefix: "10.0.0.1/8" has ho
 		},
 		{`{"name": "net 1", "type": "nat"}`, "name: \"net 1\" is not a network name: letters, digits, dots, hyphens and underscores only, a letter or a digit first\n"},
 		{`{"name": "net1", "name": "net2", "type": "nat"}`, "name: given twice; remove one of the two\n"},
+		{
+			`{"cniVersion": "1.0.0", "name": "net1", "plugins": [{"type": "bulkhead", "driver": "l2bridge"}, {"type": "bulkhead-acl", "driver": "l2bridge"}]}`,
+			"plugins[1]: ADD refuses it behind a plugin with rules of its own; write these into that plugin's acl section\n",
+		},
 		{`{`, "malformed JSON at line 1, column 1: unexpected end of JSON input\n"},
 		{
 			`{"name": "net1", "type": "bulkhead", "driver": "l2bridge", "loopbackDSR": true}`,

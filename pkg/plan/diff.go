@@ -187,8 +187,19 @@ func ReplaceRules(owner acl.Owner, policies []hns.Policy, rules []hns.ACL) []hns
 // of the owner that it has and are not to be.
 func RuleChanges(owner acl.Owner, rules []hns.ACL, policies []hns.Policy) (missing, unwanted []hns.Policy) {
 	want := ReplaceRules(owner, nil, rules)
-	got := slices.DeleteFunc(slices.Clone(policies), func(p hns.Policy) bool { return !isRuleOf(owner, p) })
+	got := ReplaceRules(owner, nil, RulesOf(owner, policies))
 	return MissingPolicies(want, got), MissingPolicies(got, want)
+}
+
+// RulesOf returns the rules of an owner among an endpoint's policies.
+func RulesOf(owner acl.Owner, policies []hns.Policy) []hns.ACL {
+	var out []hns.ACL
+	for _, p := range policies {
+		if isRuleOf(owner, p) {
+			out = append(out, p.(hns.ACL))
+		}
+	}
+	return out
 }
 
 func isRuleOf(owner acl.Owner, p hns.Policy) bool {

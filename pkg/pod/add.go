@@ -78,7 +78,11 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 		}
 	}
 	if kept.ID != "" {
-		kept, notices, err := v.withRules(ctx, c, n, kept)
+		rules, err := v.rulesFor(ctx, c, n, kept)
+		if err != nil {
+			return Result{}, err
+		}
+		kept, notices, err := v.withRules(ctx, kept, rules)
 		return Result{Endpoint: kept, Namespace: ns.ID, Notices: notices}, err
 	}
 	if len(existing) > 0 {
@@ -89,32 +93,32 @@ func (v Verbs) connect(ctx context.Context, c config.Config, n hns.Network, ns h
 	return v.create(ctx, c, n, ns.ID)
 }
 
-// withRules makes sure that an endpoint which is there already has the rules that the
-// configuration calls for now. A notice tells when it had others: the configuration has
-// changed since, or somebody took them away.
-func (v Verbs) withRules(ctx context.Context, c config.Config, n hns.Network, e hns.Endpoint) (hns.Endpoint, []string, error) {
-	rules, err := v.rulesFor(ctx, c, n, e)
-	if err != nil {
-		return hns.Endpoint{}, nil, err
-	}
+// withRules makes sure that an endpoint has the rules that the configuration calls for now.
+// A notice tells when it had others: the configuration has changed since, somebody took
+// them away, or HNS did not take them with a new endpoint.
+func (v Verbs) withRules(ctx context.Context, e hns.Endpoint, rules []hns.ACL) (hns.Endpoint, []string, error) {
 	if missing, unwanted := plan.RuleChanges(acl.Pod, rules, e.Policies); len(missing)+len(unwanted) == 0 {
 		return e, nil, nil
 	}
 	if err := v.rules().Sync(ctx, e.ID, acl.Pod, rules); err != nil {
 		return hns.Endpoint{}, nil, problem.New(nil, err, "repair the rules of endpoint %s", e.Name)
 	}
-	e, err = v.HNS.Endpoint(ctx, e.ID)
+	e, err := v.HNS.Endpoint(ctx, e.ID)
 	return e, []string{"repaired the rules of endpoint " + e.Name + ", which were not those of the configuration"}, err
 }
 
 // reuse returns the endpoint that an earlier ADD of this attachment put into the
-// namespace, or else attaches one that is as wanted but in no namespace. The zero
-// Endpoint says that there is none. One in another namespace is an error.
+// namespace, or else attaches one that is as wanted, is in no namespace and still has its
+// addresses. The zero Endpoint says that there is none. One in another namespace that is
+// there is an error.
 func (v Verbs) reuse(ctx context.Context, c config.Config, n hns.Network, namespace string, existing []hns.Endpoint) (hns.Endpoint, error) {
 	onNetwork := slices.DeleteFunc(slices.Clone(existing), func(e hns.Endpoint) bool { return e.NetworkID != n.ID })
 	for _, e := range existing {
-		if e.NamespaceID != "" && e.NamespaceID != namespace {
-			return hns.Endpoint{}, problem.New(ErrInUse, nil, "endpoint %s of this container is in namespace %s, not in %s", e.Name, e.NamespaceID, namespace)
+		if e.NamespaceID == "" || e.NamespaceID == namespace {
+			continue
+		}
+		if _, err := v.HNS.Namespace(ctx, e.NamespaceID); !errors.Is(err, hns.ErrNotFound) {
+			return hns.Endpoint{}, problem.New(ErrInUse, err, "endpoint %s of this container is in namespace %s, not in %s", e.Name, e.NamespaceID, namespace)
 		}
 	}
 	for _, e := range onNetwork {
@@ -129,8 +133,15 @@ func (v Verbs) reuse(ctx context.Context, c config.Config, n hns.Network, namesp
 		}
 		want, err := v.wanted(ctx, c, n, held)
 		want.Name = e.Name // it was found by one of its names
-		if err == nil && len(plan.Diff(want, e)) == 0 {
+		if err != nil || e.NamespaceID != "" || len(plan.Diff(want, e)) > 0 {
+			continue
+		}
+		// HNS can have made it after a DEL that saw none.
+		switch err := v.IPAM.Confirm(ctx, c, e.Addrs()); {
+		case err == nil:
 			return v.attach(ctx, namespace, e)
+		case !errors.Is(err, ipam.ErrReleased):
+			return hns.Endpoint{}, problem.New(ErrIPAM, err, "")
 		}
 	}
 	return hns.Endpoint{}, nil
@@ -161,11 +172,31 @@ func (v Verbs) create(ctx context.Context, c config.Config, n hns.Network, names
 	if err == nil {
 		err = v.confirm(ctx, c, n, want, got)
 	}
+	// HNS may show a new endpoint's rules in other words, but not fewer of them.
+	if rules := plan.RulesOf(acl.Pod, want.Policies); err == nil && countACLs(got.Policies) < len(rules) {
+		var repaired []string
+		got, repaired, err = v.withRules(ctx, got, rules)
+		notices = append(notices, repaired...)
+	}
 	if err != nil {
 		// By name, since HNS can have made the endpoint although the call failed.
-		return Result{Notices: notices}, v.undo(ctx, err, func(ctx context.Context) error { return v.takeDown(ctx, c) })
+		return Result{Notices: notices}, v.undo(ctx, err, func(ctx context.Context) error {
+			_, err := v.takeDown(ctx, c)
+			return err
+		})
 	}
 	return Result{Endpoint: got, Namespace: namespace, Notices: notices}, nil
+}
+
+// countACLs returns how many ACLs there are, whoever's.
+func countACLs(policies []hns.Policy) int {
+	n := 0
+	for _, p := range policies {
+		if _, ok := p.(hns.ACL); ok {
+			n++
+		}
+	}
+	return n
 }
 
 // attachNew attaches an endpoint that was just made. HNS may ignore the id that it

@@ -16,7 +16,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 )
 
-// maxRefusals bounds how many addresses are tried for one endpoint.
+// maxRefusals bounds how often an endpoint is tried with other addresses.
 const maxRefusals = 8
 
 // createEndpoint allocates addresses, creates the endpoint and returns it as it was
@@ -28,7 +28,7 @@ func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Networ
 		return hns.Endpoint{}, nil, err
 	}
 	reserved, refused := own, map[netip.Addr]error{}
-	for {
+	for tries := 0; ; tries++ {
 		given, err := v.allocate(ctx, c, n, reserved)
 		if err != nil {
 			return hns.Endpoint{}, notices, err
@@ -40,15 +40,19 @@ func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Networ
 		if want, err = v.wanted(ctx, c, n, given); err != nil {
 			return hns.Endpoint{}, notices, err
 		}
-		if err := repeated(c, want, refused); err != nil {
+		if err := repeated(c, want, refused, tries); err != nil {
 			return hns.Endpoint{}, notices, err
 		}
+		taken := want.Addrs()
 		want.ID, err = v.HNS.CreateEndpoint(ctx, want)
-		if hns.IsAddressTaken(err) && len(want.Addresses) > 0 {
-			removed, foreign, roomErr := v.makeRoom(ctx, c, n, want, err)
-			notices, reserved = append(notices, removed...), slices.Concat(reserved, foreign)
-			if err = roomErr; err == nil {
+		if hns.IsAddressTaken(err) && len(taken) > 0 {
+			var r room
+			r, err = v.makeRoom(ctx, c, n, want, err)
+			notices, reserved = append(notices, r.removed...), slices.Concat(reserved, r.foreign)
+			if err == nil {
 				want.ID, err = v.HNS.CreateEndpoint(ctx, want)
+			} else if len(r.taken) > 0 {
+				taken = r.taken
 			}
 		}
 		if err == nil {
@@ -60,7 +64,7 @@ func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Networ
 		if !hns.IsAddressTaken(err) || len(want.Addresses) == 0 {
 			return hns.Endpoint{}, notices, err
 		}
-		for _, addr := range want.Addrs() {
+		for _, addr := range taken {
 			refused[addr] = err
 		}
 		notices = append(notices, fmt.Sprintf("took another address: %v", err))
@@ -72,10 +76,10 @@ func (v Verbs) createEndpoint(ctx context.Context, c config.Config, n hns.Networ
 
 // repeated fails when IPAM gave an address again that HNS refused, or when there
 // were too many refusals to believe in a better one.
-func repeated(c config.Config, want hns.Endpoint, refused map[netip.Addr]error) error {
+func repeated(c config.Config, want hns.Endpoint, refused map[netip.Addr]error, tries int) error {
 	for _, addr := range want.Addrs() {
 		err := refused[addr]
-		if err == nil && len(refused) >= maxRefusals {
+		if err == nil && tries >= maxRefusals {
 			err = fmt.Errorf("HNS refused %d addresses before", len(refused))
 		}
 		if err != nil {
@@ -145,37 +149,47 @@ func checkGiven(c config.Config, reserved []netip.Addr, given ipam.Result) error
 	return nil
 }
 
-// makeRoom removes the stale endpoints that hold an address of want, which HNS
-// refused, and returns notices of it. A living holder, or none, is the refusal's
-// error. foreign are the addresses on the network that are no pod's.
-func (v Verbs) makeRoom(ctx context.Context, c config.Config, n hns.Network, want hns.Endpoint, refusal error) (notices []string, foreign []netip.Addr, err error) {
+// room is what making room for an endpoint's addresses found.
+type room struct {
+	// removed are notices of the stale endpoints that are gone.
+	removed []string
+	// foreign are the addresses on the network that are no pod's, taken those of the endpoint
+	// that a living holder has.
+	foreign, taken []netip.Addr
+}
+
+// makeRoom removes the stale endpoints that hold an address of want, which HNS refused. A
+// living holder, or none, is the refusal's error.
+func (v Verbs) makeRoom(ctx context.Context, c config.Config, n hns.Network, want hns.Endpoint, refusal error) (room, error) {
 	all, err := v.HNS.EndpointsOf(ctx, n.ID)
 	if err != nil {
-		return nil, nil, err
+		return room{}, err
 	}
-	foreign = addrsOf(notOurs(all, n))
+	r := room{foreign: addrsOf(notOurs(all, n))}
 	held := false
 	for _, e := range all {
-		if !slices.ContainsFunc(want.Addrs(), func(a netip.Addr) bool { return slices.Contains(e.Addrs(), a) }) {
+		taken := slices.DeleteFunc(want.Addrs(), func(a netip.Addr) bool { return !slices.Contains(e.Addrs(), a) })
+		if len(taken) == 0 {
 			continue
 		}
 		held = true
 		who, stale, err := v.isStale(ctx, c, n, e)
 		if err != nil {
-			return notices, foreign, err
+			return r, err
 		}
 		if stale {
 			err = v.remove(ctx, e)
 		}
 		if !stale || err != nil {
-			return notices, foreign, errors.Join(problem.New(nil, refusal, "%s is held by %s", plan.List(e.Addrs()), who), err)
+			r.taken = taken
+			return r, errors.Join(problem.New(nil, refusal, "%s is held by %s", plan.List(taken), who), err)
 		}
-		notices = append(notices, fmt.Sprintf("removed %s, which held %s", who, plan.List(e.Addrs())))
+		r.removed = append(r.removed, fmt.Sprintf("removed %s, which held %s", who, plan.List(taken)))
 	}
 	if !held {
-		return notices, foreign, problem.New(nil, refusal, "%s is held by no endpoint of the network, but HNS refuses it", plan.List(want.Addrs()))
+		return r, problem.New(nil, refusal, "%s is held by no endpoint of the network, but HNS refuses it", plan.List(want.Addrs()))
 	}
-	return notices, foreign, nil
+	return r, nil
 }
 
 // isStale names an endpoint that holds an address which a pod of this node just got, and

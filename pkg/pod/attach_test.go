@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/acl"
+	"github.com/bulkhead-cni/bulkhead/pkg/aclsync"
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
@@ -226,6 +227,67 @@ func TestAddIntoAnotherNamespace(t *testing.T) {
 		t.Errorf("got %v, want ErrForeign", err)
 	}
 	n.attached(a, r)
+	// Nobody can remove a sandbox whose namespace is gone.
+	if err := n.hns.DeleteNamespace(context.Background(), netns1); err != nil {
+		t.Fatal(err)
+	}
+	real := n.hns
+	n.hns = remembers{real, netns1}
+	again := n.mustAdd(b)
+	n.hns = real
+	n.attached(b, again)
+	if held := n.addresses(); len(held) != 1 {
+		t.Errorf("IPAM holds %v", held)
+	}
+}
+
+// remembers is an HNS whose endpoints say that they are in a namespace that is gone.
+type remembers struct {
+	hns.Client
+	gone string
+}
+
+func (c remembers) EndpointsNamed(ctx context.Context, name string) ([]hns.Endpoint, error) {
+	found, err := c.Client.EndpointsNamed(ctx, name)
+	for i := range found {
+		if found[i].NamespaceID == "" {
+			found[i].NamespaceID = c.gone
+		}
+	}
+	return found, err
+}
+
+// openCreate is an HNS that makes endpoints without the rules that it is told.
+type openCreate struct{ hns.Client }
+
+func (c openCreate) CreateEndpoint(ctx context.Context, want hns.Endpoint) (string, error) {
+	want.Policies = plan.ReplaceRules(acl.Pod, want.Policies, nil)
+	return c.Client.CreateEndpoint(ctx, want)
+}
+
+// keepsOpen is one that does not take the rules afterwards, either.
+type keepsOpen struct{ openCreate }
+
+func (keepsOpen) SetPolicies(context.Context, string, []hns.Policy) error { return nil }
+func (keepsOpen) AddPolicies(context.Context, string, []hns.Policy) error { return nil }
+
+// A pod that HNS left open gets its rules before ADD is done, or does not start.
+func TestAddClosesWhatHNSLeftOpen(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a, real := n.attachment(hns.L2Bridge, "c1", netns1), n.hns
+	n.hns = openCreate{real}
+	r := n.mustAdd(a)
+	n.attached(a, r)
+	if len(plan.RulesOf(acl.Pod, r.Endpoint.Policies)) == 0 || !strings.Contains(strings.Join(r.Notices, "\n"), "repaired the rules of endpoint c1_net1") {
+		t.Errorf("policies %v, notices %q", r.Endpoint.Policies, r.Notices)
+	}
+	n.mustDel(a)
+	n.hns = keepsOpen{openCreate{real}}
+	if _, err := n.add(a); !errors.Is(err, aclsync.ErrDiffers) {
+		t.Errorf("got %v, want ErrDiffers", err)
+	}
+	n.nothingLeft("after ADD")
 }
 
 // An ADD whose own time is over still undoes what it made.

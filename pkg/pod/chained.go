@@ -91,7 +91,8 @@ func (c Chained) gone() error {
 	return problem.New(ErrGone, nil, "no endpoint in namespace %s has an address of prevResult (%v)", c.Namespace, c.Addresses)
 }
 
-// chained returns the endpoints of the namespace that have one of the addresses.
+// chained returns the endpoints of the namespace that have one of the addresses. Those with
+// rules of acl.Pod are refused: what one owner's rules let in, another's cannot keep out.
 func (v Verbs) chained(ctx context.Context, c Chained) ([]hns.Endpoint, error) {
 	ns, err := v.HNS.Namespace(ctx, c.Namespace)
 	if errors.Is(err, hns.ErrNotFound) {
@@ -109,9 +110,13 @@ func (v Verbs) chained(ctx context.Context, c Chained) ([]hns.Endpoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(e.Addrs(), func(a netip.Addr) bool { return slices.Contains(c.Addresses, a) }) {
-			out = append(out, e)
+		if !slices.ContainsFunc(e.Addrs(), func(a netip.Addr) bool { return slices.Contains(c.Addresses, a) }) {
+			continue
 		}
+		if len(plan.RulesOf(acl.Pod, e.Policies)) > 0 {
+			return nil, problem.New(plan.ErrConflict, nil, "endpoint %s has rules of the plugin bulkhead, which the rules of bulkhead-acl would not win over; write them into that plugin's acl section", e.Name)
+		}
+		out = append(out, e)
 	}
 	return out, nil
 }

@@ -105,6 +105,38 @@ func TestAddressConflict(t *testing.T) {
 	}
 }
 
+// A holder of the pod's IPv6 address says nothing about its IPv4 address, which the runtime
+// asks for: that stays the pod's.
+func TestAddressConflictOfOneFamily(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	n.namespace(netns2)
+	a := n.configured(fmt.Sprintf(`"driver":"l2bridge","network":{"subnets":[{"prefix":"10.1.0.0/24","gateway":"10.1.0.1"},{"prefix":"fd00::/64","gateway":"fd00::1"}]},
+		"ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64","rangeStart":"fd00::10"}]]},
+		"runtimeConfig":{"ips":["10.1.0.77"]},"capabilities":{"ips":true}`, n.dir), "c1", netns1)
+	first := n.mustAdd(a)
+	six := first.Endpoint.Addresses[1]
+	n.mustDel(a)
+	if err := os.Remove(filepath.Join(n.dir, "net1", "last_reserved_ip.1")); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	id, err := n.hns.CreateEndpoint(ctx, hns.Endpoint{Name: "other", NetworkID: first.Endpoint.NetworkID, Addresses: []netip.Prefix{six}})
+	if err == nil {
+		err = n.hns.Attach(ctx, netns2, id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := n.mustAdd(a)
+	if got := r.Endpoint.Addrs(); got[0] != netip.MustParseAddr("10.1.0.77") || got[1] == six.Addr() {
+		t.Errorf("the pod has %v", got)
+	}
+	if held := n.addresses(); len(held) != 2 {
+		t.Errorf("IPAM holds %v", held)
+	}
+}
+
 // forget makes host-local give its first address again.
 func (n *node) forget() {
 	n.Helper()

@@ -19,8 +19,8 @@ import (
 // is success, and so is a CNI_NETNS that names nothing. An address that cannot be freed
 // keeps neither the endpoint nor the namespace.
 func (v Verbs) Del(ctx context.Context, c config.Config) error {
-	err := v.takeDown(ctx, c)
-	if err != nil && !errors.Is(err, ErrIPAM) {
+	gone, err := v.takeDown(ctx, c)
+	if !gone {
 		return err
 	}
 	p, notPlaced := placeOf(c)
@@ -34,23 +34,23 @@ func (v Verbs) Del(ctx context.Context, c config.Config) error {
 	return err
 }
 
-// takeDown removes the attachment's endpoints, and only then frees the addresses: an
-// ErrIPAM says that the endpoints are gone. Where there was no endpoint it looks once
+// takeDown removes the attachment's endpoints, and only then frees the addresses: gone says
+// that the endpoints are, also where that fails. Where there was no endpoint it looks once
 // more: an ADD that this call overtook can have made one, and confirmed its address,
 // before that was freed.
-func (v Verbs) takeDown(ctx context.Context, c config.Config) error {
+func (v Verbs) takeDown(ctx context.Context, c config.Config) (gone bool, err error) {
 	removed, err := v.removeAll(ctx, c)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := v.free(ctx, c, removed); err != nil || len(removed) > 0 {
-		return err
+		return true, err
 	}
 	late, err := v.removeAll(ctx, c)
 	if err != nil || len(late) == 0 {
-		return err
+		return err == nil, err
 	}
-	return v.free(ctx, c, late)
+	return true, v.free(ctx, c, late)
 }
 
 // removeAll deletes the attachment's endpoints, makes sure that they are gone, and

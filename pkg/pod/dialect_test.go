@@ -4,8 +4,10 @@ package pod_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/hns"
 	"github.com/bulkhead-cni/bulkhead/pkg/hnsemu"
 	"github.com/bulkhead-cni/bulkhead/pkg/ipam"
+	"github.com/bulkhead-cni/bulkhead/pkg/pod"
 )
 
 // swapped is a node on which bulkhead.exe took the place of another plugin.
@@ -107,6 +110,32 @@ func TestSwappedDel(t *testing.T) {
 			}
 			s.nothingLeft("at the end")
 		}
+	})
+}
+
+// unread is an IPAM plugin whose files cannot be read for a moment.
+type unread struct{ ipam.Plugin }
+
+func (unread) Confirm(context.Context, config.Config, []netip.Addr) error { return os.ErrPermission }
+
+// An address file that cannot be read does not say that the endpoint is another's: nothing is
+// removed, and the next DEL finds both.
+func TestSwappedDelWithoutTheFile(t *testing.T) {
+	swappedNodes(t, func(t *testing.T, s swapped) {
+		c := s.before("c1", "net1", netns1)
+		if c.IPAM.Type != config.HostLocal {
+			return
+		}
+		at := s.attacher(c)
+		at.IPAM = unread{at.IPAM}
+		if err := at.Del(t.Context(), c); !errors.Is(err, pod.ErrIPAM) || !errors.Is(err, os.ErrPermission) {
+			t.Errorf("got %v, want ErrIPAM", err)
+		}
+		if endpoints, held := s.names(), s.addresses(); len(endpoints) != 1 || len(held) != 1 {
+			t.Errorf("left are %v and the addresses %v", endpoints, held)
+		}
+		s.mustDel(c)
+		s.nothingLeft("at the end")
 	})
 }
 

@@ -165,6 +165,7 @@ func (w *world) added(c *claim, r pod.Result) {
 		c.host = host
 	}
 	host.result, host.standing = r, present
+	delete(w.stray, r.Endpoint.ID)
 	if joined := w.hostOf(c); joined != nil {
 		c.standing = present
 		if joined != host {

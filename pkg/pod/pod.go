@@ -20,6 +20,7 @@ import (
 	"github.com/bulkhead-cni/bulkhead/pkg/network"
 	"github.com/bulkhead-cni/bulkhead/pkg/nodelock"
 	"github.com/bulkhead-cni/bulkhead/pkg/plan"
+	"github.com/bulkhead-cni/bulkhead/pkg/problem"
 	"github.com/bulkhead-cni/bulkhead/pkg/uplink"
 )
 
@@ -118,8 +119,19 @@ func (v Verbs) attached(ctx context.Context, c config.Config, n hns.Network) ([]
 	}
 	first := c
 	first.IfName = plan.FirstInterface
-	found, err = v.endpoints(ctx, first, n)
-	return slices.DeleteFunc(found, func(e hns.Endpoint) bool { return v.IPAM.Confirm(ctx, c, e.Addrs()) != nil }), err
+	if found, err = v.endpoints(ctx, first, n); err != nil {
+		return nil, err
+	}
+	var out []hns.Endpoint
+	for _, e := range found {
+		switch err := v.IPAM.Confirm(ctx, c, e.Addrs()); {
+		case err == nil:
+			out = append(out, e)
+		case !errors.Is(err, ipam.ErrReleased):
+			return nil, problem.New(ErrIPAM, err, "whose endpoint %s is cannot be told", e.Name)
+		}
+	}
+	return out, nil
 }
 
 // wanted gathers the facts and returns the wanted endpoint.

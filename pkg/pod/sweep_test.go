@@ -259,6 +259,15 @@ func TestLateEndpoint(t *testing.T) {
 				sc.comesLate()
 				_ = sc.gc(sc.sandbox)
 			},
+			"after DEL, then the same pod": func(sc *scene) {
+				_ = sc.del(sc.sandbox)
+				sc.comesLate()
+				sc.have(sc.sandbox)
+				if held := sc.node.addresses(); len(held) != 1 {
+					sc.blame("the pod's endpoint has an address that is not reserved: %v", held)
+				}
+				_ = sc.del(sc.sandbox)
+			},
 			"after DEL, then another pod": func(sc *scene) {
 				_ = sc.del(sc.sandbox)
 				sc.comesLate()

@@ -46,7 +46,11 @@ func (v Verbs) join(ctx context.Context, c config.Config, sandbox string) (Resul
 		return Result{}, err
 	}
 	// The rules come first: nobody joins an open pod.
-	e, notices, err := v.withRules(ctx, withContainer(c, sandbox), n, e)
+	rules, err := v.rulesFor(ctx, withContainer(c, sandbox), n, e)
+	if err != nil {
+		return Result{}, err
+	}
+	e, notices, err := v.withRules(ctx, e, rules)
 	if err != nil {
 		return Result{}, err
 	}

@@ -171,6 +171,25 @@ func TestChain(t *testing.T) {
 	c.must("DEL")
 }
 
+// Behind bulkhead its rules would be in vain: what the first plugin's let in, they cannot keep
+// out.
+func TestChainBehindBulkhead(t *testing.T) {
+	c := newChain(t, `"inbound": {"default": "deny"}`)
+	first := hns.ACL{ID: "bulkhead-pod-switch-in-usual-tcp", Direction: hns.In, Action: hns.Allow, RuleType: hns.Switch, Protocol: 6, Priority: 65000}
+	if err := c.node.HNS.SetPolicies(context.Background(), c.endpoint.ID, append(slices.Clone(c.others), first)); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"ADD", "CHECK"} {
+		if _, err := c.run(verb); code(err) != types.ErrInvalidNetworkConfig || !strings.Contains(err.Error(), "write them into that plugin's acl section") {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+	if own, _ := c.policies(); len(own) > 0 {
+		t.Errorf("own rules %v", own)
+	}
+	c.must("DEL")
+}
+
 // DEL takes no rule off: the endpoint takes them with it. A DEL of a worker that shares
 // the namespace, or with a result that is another pod's by now, leaves a live pod closed.
 func TestFinding03ChainedDelStripsNobody(t *testing.T) {
