@@ -81,7 +81,7 @@ func (s *session) conform(ctx context.Context, f conformanceFlags, focus *regexp
 	if c.Nodes[0].DualStack() {
 		kind += "-dual-stack"
 	}
-	exceptions, err := conformance.Exceptions(kind, len(c.LinuxNodes) > 0)
+	exceptions, err := conformance.Exceptions(kind, f.peer, len(c.LinuxNodes) > 0)
 	if err != nil {
 		return err
 	}

@@ -36,19 +36,20 @@ type Exception struct {
 	Specs *regexp.Regexp
 	// Fails says that they are run, and must fail.
 	Fails bool
-	// On are the networks on which it holds, empty for all.
+	// On are the networks, or the plugins in Bulkhead's place, for which it holds, empty for all.
 	On []string
 	// WithoutLinux says that it holds for clusters without a Linux node alone.
 	WithoutLinux bool
 	Reason       string
 }
 
-// Exceptions are those for a network in a cluster with or without a Linux node, in the order
-// in which they count.
-func Exceptions(network string, linux bool) ([]Exception, error) {
+// Exceptions are those for a network by a plugin, which is empty for Bulkhead, in a cluster
+// with or without a Linux node, in the order in which they count.
+func Exceptions(network, plugin string, linux bool) ([]Exception, error) {
 	all, err := parse(exceptions)
 	return slices.DeleteFunc(all, func(e Exception) bool {
-		return len(e.On) > 0 && !slices.Contains(e.On, network) || e.WithoutLinux && linux
+		elsewhere := len(e.On) > 0 && !slices.Contains(e.On, network) && !slices.Contains(e.On, plugin)
+		return elsewhere || e.WithoutLinux && linux
 	}), err
 }
 

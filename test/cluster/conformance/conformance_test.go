@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,8 +35,22 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for _, network := range []string{"l2bridge", "nat"} {
-		if _, err := Exceptions(network, false); err != nil {
+		if _, err := Exceptions(network, "", false); err != nil {
 			t.Errorf("%s: %v", network, err)
+		}
+	}
+}
+
+// TestPeers: what another plugin cannot is an exception in Bulkhead's place alone.
+func TestPeers(t *testing.T) {
+	const spec = "[sig-network] DNS should support configurable pod resolv.conf"
+	for plugin, want := range map[string]bool{"": false, "win-bridge": true} {
+		all, err := Exceptions("l2bridge", plugin, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(all, func(e Exception) bool { return e.Fails && e.Specs.MatchString(spec) }); got != want {
+			t.Errorf("plugin %q: fails %v, want %v", plugin, got, want)
 		}
 	}
 }
@@ -44,7 +59,7 @@ func TestParse(t *testing.T) {
 func TestWithoutLinux(t *testing.T) {
 	const spec = "[sig-windows] Hybrid cluster network for all supported CNIs should have stable networking for Linux and Windows pods"
 	for linux, want := range map[bool]bool{true: false, false: true} {
-		all, err := Exceptions("l2bridge", linux)
+		all, err := Exceptions("l2bridge", "", linux)
 		if err != nil {
 			t.Fatal(err)
 		}
