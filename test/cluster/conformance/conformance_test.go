@@ -107,7 +107,7 @@ func TestRead(t *testing.T) {
 	}
 	for _, want := range []string{
 		"passed      1.5s  [sig-network] A works\n                  it failed before, and was tried again\n", "failed: boom", "no cluster", "Suite Timeout Elapsed", "interrupted: Ctrl-C", "fails as it must  [sig-network] Services break", "it was not run", "it passed, and exceptions.txt says that it fails: no proxy",
-		"| passed, failed, skipped | 2, 7, 2 |", "| [sig-network] A breaks | **failed** |", "| [sig-network] A works | 1.5s, tried twice |", "it says: two zones",
+		"| passed, failed as they must, failed, not run | 1, 1, 7, 2 |", "| [sig-network] A breaks | **failed** |", "| [sig-network] A works | 1.5s, tried twice |", "it says: two zones",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
