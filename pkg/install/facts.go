@@ -7,8 +7,6 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,22 +106,12 @@ func Read(d Dirs, exe string, data ...string) (Facts, error) {
 
 // programAt looks at a file. What no Go program is is somebody else's.
 func programAt(path string) (Program, error) {
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path) // whole, since buildinfo reads each symbol by itself
 	if err != nil {
 		return Program{}, err
 	}
-	defer f.Close()
-	info, err := buildinfo.Read(f)
-	out := Program{Ours: err == nil && info.Main.Path == module}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return Program{}, err
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return Program{}, fmt.Errorf("read %s: %w", path, err)
-	}
-	sum.Sum(out.sum[:0])
-	return out, nil
+	info, err := buildinfo.Read(bytes.NewReader(text))
+	return Program{Ours: err == nil && info.Main.Path == module, sum: sha256.Sum256(text)}, nil
 }
 
 // conflistsIn reads the files of a folder that a runtime loads, in the order of their names.
