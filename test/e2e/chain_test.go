@@ -24,6 +24,7 @@ const peers = "github.com/containernetworking/plugins/plugins/"
 // passes the result on, adds rules to the endpoint that win-bridge made and
 // keeps the rest of it, and takes off no more than its own.
 func TestChainBehindWinBridge(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	winBridge := p.node.Build(t, peers+"main/windows/win-bridge")
 	hostLocal := p.node.Build(t, peers+"ipam/host-local")

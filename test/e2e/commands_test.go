@@ -15,6 +15,7 @@ import (
 
 // The commands of a node read Windows' own tables, here Wine's, and HNS through hcsshim.
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	dir := t.TempDir()
 	conf := p.conf(hns.L2Bridge)

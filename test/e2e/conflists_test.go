@@ -24,6 +24,7 @@ import (
 // Every conflist of the repository works as it is, through libcni, but for the
 // folder of the addresses, on the oldest Windows that the table beside it names.
 func TestConflists(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(conflists, "*.conflist"))
 	if err != nil || len(files) < 2*len(hns.Drivers()) {
 		t.Fatalf("%d conflists (%v), want at least one for each driver and isolation", len(files), err)
@@ -32,6 +33,7 @@ func TestConflists(t *testing.T) {
 	for _, f := range files {
 		name := filepath.Base(f)
 		t.Run(strings.TrimSuffix(name, ".conflist"), func(t *testing.T) {
+			t.Parallel()
 			if oldest[name] == "" {
 				t.Fatalf("%s/README.md does not say which Windows %s is for", conflists, name)
 			}

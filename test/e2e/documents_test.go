@@ -31,6 +31,7 @@ var update = flag.Bool("update", false, "rewrite the golden files from what the 
 // native calls, from the Linux build in this process as from bulkhead.exe through
 // hcsshim: one golden file for both. Ids that HNS chooses are numbered.
 func TestDocuments(t *testing.T) {
+	t.Parallel()
 	oldest := oldestWindows(t)
 	for _, file := range slices.Sorted(maps.Keys(oldest)) {
 		name := strings.TrimSuffix(file, ".conflist")

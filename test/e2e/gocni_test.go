@@ -164,6 +164,7 @@ func (c *containerd) withoutHNS(f func()) {
 // containerd's own client gets on with the executable: twenty pods, some at once,
 // live and die on the drivers that Kubernetes nodes have most.
 func TestContainerd(t *testing.T) {
+	t.Parallel()
 	for _, d := range []hns.Driver{hns.L2Bridge, hns.NAT, hns.Overlay} {
 		t.Run(string(d), func(t *testing.T) {
 			c := newContainerd(t, d)
@@ -178,6 +179,7 @@ func TestContainerd(t *testing.T) {
 // kubelet asks for the status every few seconds and shows the answer in the
 // node's condition.
 func TestContainerdStatus(t *testing.T) {
+	t.Parallel()
 	for _, d := range []hns.Driver{hns.L2Bridge, hns.NAT} {
 		t.Run(string(d), func(t *testing.T) {
 			c := newContainerd(t, d)
@@ -198,6 +200,7 @@ func TestContainerdStatus(t *testing.T) {
 
 // A pod that lost its endpoint fails its Check, and no other does.
 func TestContainerdCheck(t *testing.T) {
+	t.Parallel()
 	c := newContainerd(t, hns.L2Bridge)
 	pods := c.start(2)
 	if err := c.hns.DeleteEndpoint(t.Context(), c.endpoint(pods[0].ID+"_"+c.network).ID); err != nil {
@@ -215,6 +218,7 @@ const vfpPortSetting = 0x803b0009
 
 // What Remove could not do is an error, so that kubelet comes back.
 func TestContainerdFailedRemove(t *testing.T) {
+	t.Parallel()
 	for _, d := range []hns.Driver{hns.L2Bridge, hns.NAT} {
 		t.Run(string(d), func(t *testing.T) {
 			c := newContainerd(t, d)
@@ -239,6 +243,7 @@ func TestContainerdFailedRemove(t *testing.T) {
 // After a reboot no pod's namespace is there: containerd removes with an empty
 // netns.
 func TestContainerdReboot(t *testing.T) {
+	t.Parallel()
 	for _, d := range []hns.Driver{hns.L2Bridge, hns.NAT, hns.Overlay} {
 		t.Run(string(d), func(t *testing.T) {
 			c := newContainerd(t, d)
@@ -261,6 +266,7 @@ func TestContainerdReboot(t *testing.T) {
 
 // A pod that nobody knows is removed without an error, twice.
 func TestContainerdUnknownPod(t *testing.T) {
+	t.Parallel()
 	for _, d := range []hns.Driver{hns.L2Bridge, hns.NAT} {
 		t.Run(string(d), func(t *testing.T) {
 			c := newContainerd(t, d)

@@ -15,6 +15,7 @@ import (
 // What is wrong with the input is told as a CNI error that names the field, and
 // neither HNS nor IPAM is touched.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	good := p.conf(hns.L2Bridge)
 	const netns = "5e7ec6f4-3d7c-4b6e-8d6e-000000000001"
@@ -108,6 +109,7 @@ func (p *plugin) untouched() {
 
 // A byte order mark, which PowerShell writes, is read over.
 func TestReport15BOMOnStdin(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: "\xef\xbb\xbf" + p.conf(hns.L2Bridge)}
 	if _, err := added(p.run(c)); err != nil {
@@ -123,6 +125,7 @@ func TestReport15BOMOnStdin(t *testing.T) {
 // What is wrong with the configuration must not keep a pod: DEL wants no more
 // of it than the name.
 func TestDelWithBadConfiguration(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(hns.L2Bridge)}
 	if _, err := added(p.run(c)); err != nil {
@@ -140,6 +143,7 @@ func TestDelWithBadConfiguration(t *testing.T) {
 // A network of another type is a refusal that shows both sides, and leaves the
 // network as it is.
 func TestNetworkOfAnotherType(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(hns.L2Bridge)}
 	if _, err := added(p.run(c)); err != nil {
@@ -159,6 +163,7 @@ func TestNetworkOfAnotherType(t *testing.T) {
 
 // An IPAM plugin that is Bulkhead again, under another name, would start itself for ever.
 func TestFinding11CalledBack(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	text, err := os.ReadFile(p.exe)
 	if err != nil {
@@ -179,6 +184,7 @@ func TestFinding11CalledBack(t *testing.T) {
 
 // The addresses' directory is for those who run the node alone.
 func TestFinding05DirectoryRights(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	top := filepath.Join(p.dir, "new")
 	p.dir = filepath.Join(top, "networks")

@@ -81,6 +81,7 @@ func (a *admin) command(want, exe string, args ...string) {
 // An admin installs bulkhead.exe where containerd's file says, again while the installed one
 // runs, and takes it away: what was there before is there afterwards.
 func TestInstall(t *testing.T) {
+	t.Parallel()
 	a := newAdmin(t)
 	before := a.files()
 	install := []string{"install", "--conf", a.conflist, "--alias", "win-bridge"}
@@ -137,6 +138,7 @@ func TestInstall(t *testing.T) {
 // STATUS is asked of a configuration for containerd 1.7, too, and nobody is told that pods are
 // welcome without one.
 func TestInstallBelowCNI11(t *testing.T) {
+	t.Parallel()
 	a := newAdmin(t)
 	a.command("STATUS: no configuration was written", a.exe, "install")
 	old := filepath.Join(a.dir, "20-old.conflist")
@@ -180,6 +182,7 @@ func (a *admin) hanging(exe string) <-chan error {
 // Bulkhead goes while a pod lives: the admin is warned, the pod keeps its network, and
 // Bulkhead removes it when it is installed again.
 func TestUninstallBesidePod(t *testing.T) {
+	t.Parallel()
 	a := newAdmin(t)
 	a.command("STATUS: ready for pods.", a.exe, "install", "--conf", a.conflist)
 	id := strings.Repeat("0123456789abcdef", 4)

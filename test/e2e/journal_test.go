@@ -57,6 +57,7 @@ func wantMetrics(t *testing.T, path string, want ...string) {
 
 // A pod's life in the log, with every native call, and in the metrics.
 func TestJournal(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	dir := t.TempDir()
 	log, metrics := filepath.Join(dir, "logs", "bulkhead.log"), filepath.Join(dir, "metrics", "bulkhead.prom")
@@ -170,6 +171,7 @@ func TestJournalOfManyAtOnce(t *testing.T) {
 
 // The verb goes on where its log cannot be written, and a line on stderr tells.
 func TestJournalCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	folder := t.TempDir()
 	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(hns.L2Bridge, fmt.Sprintf(`"log":{"file":%q}`, wine.WindowsPath(folder)))}

@@ -12,6 +12,7 @@ import (
 
 // CHECK of a healthy pod is silent, of a pod that lost its endpoint a refusal.
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(hns.Overlay)}
 	r := p.run(c)
@@ -52,6 +53,7 @@ func TestCheck(t *testing.T) {
 
 // GC leaves the valid attachment and takes the other; without a list it refuses.
 func TestGC(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	version := func(conf string) string { return strings.Replace(conf, `"1.0.0"`, `"1.1.0"`, 1) }
 	for _, id := range []string{"c1", "c2"} {

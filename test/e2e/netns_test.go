@@ -16,6 +16,7 @@ import (
 // A runtime that makes no namespaces: the sandbox gets one of ours, a worker
 // joins it by the sandbox's id, and with the sandbox all is gone.
 func TestRuntimeWithoutNamespaces(t *testing.T) {
+	t.Parallel()
 	for _, netns := range []string{"", "none"} {
 		t.Run("netns "+netns, func(t *testing.T) {
 			p := newPlugin(t, "2022")
@@ -60,6 +61,7 @@ func TestRuntimeWithoutNamespaces(t *testing.T) {
 // An address that somebody else's endpoint holds is not forced on the pod, and
 // the runtime's log says so; the result is a result all the same.
 func TestAddressConflictIsTold(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	c := call{verb: "ADD", id: "c1", netns: p.namespace(), conf: p.conf(hns.L2Bridge)}
 	if _, err := added(p.run(c)); err != nil {
@@ -92,6 +94,7 @@ func TestAddressConflictIsTold(t *testing.T) {
 // Pods that start at once on a fresh node make their network once, and one that
 // is killed while it does so does not stop the others for ever.
 func TestNetworkIsMadeOnce(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	first := call{verb: "ADD", id: "killed", netns: p.namespace(), conf: p.conf(hns.Overlay)}
 	if err := p.node.Host.AddFault(hnsemu.Fault{Proc: "HcnCreateNetwork", Nth: 1, Kind: hnsemu.FaultHang}); err != nil {

@@ -43,6 +43,7 @@ var peersOnWindows = []string{"nat", "win-overlay-v1", "sdnbridge-dual-stack"}
 // The files of other plugins send HNS the same documents as their translations, from the
 // Linux build as from bulkhead.exe.
 func TestPeersDocuments(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(peerFiles, "*.conf"))
 	if err != nil || len(files) < 11 {
 		t.Fatalf("%d files (%v)", len(files), err)

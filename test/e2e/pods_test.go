@@ -126,6 +126,7 @@ func (p *plugin) twoPods(isolation hns.Isolation) {
 
 // A runtime of any version gets a result of its version, twice the same.
 func TestEveryCNIVersion(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2025")
 	netns := p.namespace()
 	for _, v := range version.All.SupportedVersions() {
@@ -150,6 +151,7 @@ func TestEveryCNIVersion(t *testing.T) {
 }
 
 func TestVersionAndHelp(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	if r := p.run(call{verb: "VERSION"}); r.Code != 0 || !strings.Contains(r.Stdout, `"supportedVersions":["0.1.0","0.2.0"`) {
 		t.Errorf("VERSION: %+v", r)
@@ -163,6 +165,7 @@ func TestVersionAndHelp(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	conf := strings.Replace(p.conf(hns.L2Bridge), `"cniVersion":"1.0.0"`, `"cniVersion":"1.1.0"`, 1)
 	if r := p.run(call{verb: "STATUS", conf: conf}); r.Code != 0 || r.Stdout != "" {

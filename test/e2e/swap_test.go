@@ -22,6 +22,7 @@ import (
 // checks, collects and deletes them, gives no pod an address of theirs, and goes back as
 // well.
 func TestSwapped(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		driver hns.Driver

@@ -21,6 +21,7 @@ import (
 // this, on the other drivers the worst: nobody knows what HNS has done. What the
 // verbs do is swept in their own package.
 func TestSweepAdd(t *testing.T) {
+	t.Parallel()
 	worst := hnsemu.Fault{Kind: hnsemu.FaultCut, After: true}
 	var mu sync.Mutex
 	cases := 0
@@ -99,6 +100,7 @@ func (p *plugin) struck() string {
 
 // A call that hangs ends in time, as code 11, and DEL repairs.
 func TestHang(t *testing.T) {
+	t.Parallel()
 	for _, f := range []hnsemu.Fault{
 		{Proc: "HcnCreateEndpoint", Nth: 1, Kind: hnsemu.FaultHang, After: true},
 		{Proc: "HcnModifyNamespace", Nth: 1, Kind: hnsemu.FaultHang},
@@ -174,6 +176,7 @@ func (p *plugin) hangs() bool {
 
 // kubelet's patience ends, containerd kills the ADD wherever it is: DEL repairs.
 func TestKilledAdd(t *testing.T) {
+	t.Parallel()
 	for _, proc := range []string{"HcnCreateNetwork", "HcnCreateEndpoint", "HcnModifyNamespace", "HcnCloseNamespace"} {
 		t.Run(proc, func(t *testing.T) {
 			p := newPlugin(t, "2022")

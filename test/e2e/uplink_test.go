@@ -15,6 +15,7 @@ import (
 // own table of adapters, here Wine's, has the default route on; where it is on
 // none, HNS chooses.
 func TestUplink(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	if _, err := added(p.run(call{verb: "ADD", id: "c1", netns: "none", conf: p.conf(hns.L2Bridge)})); err != nil {
 		t.Fatal(err)
@@ -43,6 +44,7 @@ func TestUplink(t *testing.T) {
 // network.adapter may be an address of the node, which Windows' own table of adapters,
 // here Wine's, has.
 func TestReport12AdapterByAddress(t *testing.T) {
+	t.Parallel()
 	p := newPlugin(t, "2022")
 	on := func(adapter string) string {
 		return strings.Replace(p.conf(hns.L2Bridge), `"network":{`, `"network":{"adapter":"`+adapter+`",`, 1)
