@@ -74,27 +74,39 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	if os.Rename(f.Name(), path) == nil {
 		return nil
 	}
-	if err := discard(path); err != nil {
+	old, err := putOff(path)
+	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return errors.Join(err, os.Rename(old, path))
+	}
+	_ = os.Remove(old) // it may run
+	return nil
 }
 
 // discard removes a file. Windows renames an executable that runs, but does not remove it:
 // that is left to the next call for the same file.
 func discard(path string) error {
-	old := strings.TrimSuffix(path, oldSuffix) + oldSuffix
-	if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s still runs: %w", old, err)
+	if strings.HasSuffix(path, oldSuffix) {
+		return os.Remove(path)
 	}
-	if path == old {
-		return nil
-	}
-	if err := os.Rename(path, old); err != nil {
+	old, err := putOff(path)
+	if err != nil {
 		return err
 	}
 	_ = os.Remove(old) // it may run
 	return nil
+}
+
+// putOff gives a file the name of one that waits for its removal, in the place of one that
+// has waited before.
+func putOff(path string) (old string, err error) {
+	old = path + oldSuffix
+	if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("%s still runs: %w", old, err)
+	}
+	return old, os.Rename(path, old)
 }
 
 // Verify runs STATUS of all plugins of a configuration as containerd will. Nobody asks that of

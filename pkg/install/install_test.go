@@ -4,6 +4,7 @@ package install
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -157,6 +158,41 @@ func TestAlias(t *testing.T) {
 	w.do(PlanRemoval(facts))
 	w.want(w.Bin, map[string]string{"win-bridge.exe": "the old one"})
 	w.want(w.Conf, map[string]string{"10-old.conflist": old})
+}
+
+// What waits for its removal goes with the program that took its place, which may be the one
+// that runs the removal: no step is about it.
+func TestUninstallOld(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.install(Want{}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(w.exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"bulkhead.exe.old", "gone.exe.old"} {
+		writeFile(t, filepath.Join(w.Bin, name), string(text))
+	}
+	facts, err := Read(w.Dirs, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"remove bin/bulkhead-acl.exe", "remove bin/bulkhead.exe", "remove bin/gone.exe.old"}
+	if diff := cmp.Diff(want, slashed(w.do(PlanRemoval(facts)))); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	w.want(w.Bin, map[string]string{})
+}
+
+// A program that cannot get its place leaves the one that is there.
+func TestReplaceFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plugin.exe")
+	writeFile(t, path, "before")
+	err := replaceFile(path, func(io.Writer) error { return os.Remove(path + ".new") })
+	if text, readErr := os.ReadFile(path); err == nil || string(text) != "before" {
+		t.Errorf("%q, %v, %v", text, err, readErr)
+	}
 }
 
 // A configuration that has other plugins beside Bulkhead's is not lost.

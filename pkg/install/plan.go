@@ -161,9 +161,9 @@ func PlanRemoval(f Facts) []Step {
 	}
 	slices.SortFunc(out, func(a, b Step) int { return strings.Compare(a.path, b.path) })
 	for _, name := range slices.Sorted(maps.Keys(f.Programs)) {
-		path := filepath.Join(f.Bin, name)
-		if f.Programs[name].Ours {
-			out = append(out, Step{kind: remove, path: path})
+		was, old := strings.CutSuffix(name, oldSuffix)
+		if f.Programs[name].Ours && !(old && f.Programs[was].Ours) { // goes with the one in its place
+			out = append(out, Step{kind: remove, path: filepath.Join(f.Bin, name)})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Programs)) {
