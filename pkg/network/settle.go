@@ -52,6 +52,21 @@ func (k Keeper) settle(ctx context.Context, n hns.Network) ([]string, error) {
 	}
 }
 
+// Settled returns all networks of the node, once no other process makes the one that is
+// asked for: while that waits for the node's address, HNS tells none.
+func (k Keeper) Settled(ctx context.Context, n hns.Network) ([]hns.Network, error) {
+	all, err := k.HNS.ListNetworks(ctx)
+	if err != nil || n.Driver == hns.NAT || nodeAddress(all, n.ID).IsValid() {
+		return all, err
+	}
+	release, _, err := k.turn(ctx, n.Name)
+	if err != nil {
+		return nil, err
+	}
+	release()
+	return k.HNS.ListNetworks(ctx)
+}
+
 func unsettled(n hns.Network, why error) []string {
 	return []string{fmt.Sprintf("made the network %q, but HNS does not tell the node's address on it, so the node may be cut off: %v", n.Name, why)}
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -288,6 +289,49 @@ func TestAddClosesWhatHNSLeftOpen(t *testing.T) {
 		t.Errorf("got %v, want ErrDiffers", err)
 	}
 	n.nothingLeft("after ADD")
+}
+
+// hidden is an HNS that tells no address of the node while somebody makes a network.
+type hidden struct {
+	hns.Client
+	while func() bool
+}
+
+func (c hidden) ListNetworks(ctx context.Context) ([]hns.Network, error) {
+	all, err := c.Client.ListNetworks(ctx)
+	for i := range all {
+		if c.while() {
+			all[i].ManagementAddress = netip.Addr{}
+		}
+	}
+	return all, err
+}
+
+// A pod that starts while another one's ADD waits for the node's address lets that address
+// in, and not only what the node would send from meanwhile.
+func TestAddWaitsForTheNodesAddress(t *testing.T) {
+	n := newNode(t, "2022")
+	n.namespace(netns1)
+	a := n.closedPod()
+	a.NetNS = netns1
+	want := n.mustAdd(a).Endpoint.Policies
+	n.mustDel(a)
+	release, err := n.lock(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.hns = hidden{n.hns, func() bool { return len(n.locked) > 0 }}
+	time.AfterFunc(50*time.Millisecond, release)
+	at := n.attacher(a)
+	at.SendsFrom = func(netip.Addr) (netip.Addr, error) { return netip.MustParseAddr("172.16.1.5"), nil }
+	r, err := at.Add(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := "192.168.1.5"
+	if !strings.Contains(fmt.Sprint(want), node) || !strings.Contains(fmt.Sprint(r.Endpoint.Policies), node) {
+		t.Errorf("the node's address is not let in: %v", r.Endpoint.Policies)
+	}
 }
 
 // An ADD whose own time is over still undoes what it made.

@@ -166,7 +166,7 @@ func (v Verbs) hostAddrs(ctx context.Context, c config.Config, n hns.Network, po
 	if !plan.NeedsHost(c) {
 		return nil, nil
 	}
-	networks, err := v.HNS.ListNetworks(ctx)
+	networks, err := v.networks().Settled(ctx, n)
 	if err != nil {
 		return nil, err
 	}
