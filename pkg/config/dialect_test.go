@@ -84,10 +84,10 @@ var dialectKeys = []dialectKey{
 	{key: "ipMasq", of: sdnTypes, conf: `"ipMasq": true`, native: `"outboundNAT":{}`, change: "was passed over"},
 	{key: "ipMasqNetwork", of: sdnTypes, conf: `"ipMasq": true, "ipMasqNetwork": "10.244.0.0/16"`, native: `"outboundNAT":{"exceptions":["10.244.0.0/16"]}`, change: "was passed over"},
 
-	{key: "dns", of: allTypes, conf: `"DNS": {"Nameservers": ["10.96.0.10"], "Search": ["svc.cluster.local"]}`, native: `"dns":{"nameservers":["10.96.0.10"],"search":["svc.cluster.local"]}`, change: "a first entry `svc.X` gets `<namespace>.svc.X` before it; any other stays"},
+	{key: "dns", of: allTypes, conf: `"DNS": {"Nameservers": ["10.96.0.10"], "Search": ["svc.cluster.local"]}`, native: `"dns":{"nameservers":["10.96.0.10"],"search":["svc.cluster.local"]}`, change: "a first entry `svc.X` gets `<namespace>.svc.X` before it, and `default` in `default.svc.X` becomes the namespace; any other stays"},
 	{key: "capabilities", of: allTypes, conf: `"capabilities": {"portMappings": true, "dnsCapabilities": true}`, native: `"capabilities":{"portMappings":true}`, change: "`dnsCapabilities` says nothing, as before; `dns`, `bandwidth` and the others of Bulkhead work"},
 	{key: "runtimeConfig", of: allTypes, conf: `"runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}`, native: `"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}`, change: "port mappings on win-overlay and `dns.options` were passed over; `sctp` is refused"},
-	{key: "acl, isolation, hostPorts, timeouts", of: allTypes, conf: `"acl": {"inbound": {"default": "deny"}}`, native: `"acl":{"inbound":{"default":"deny"}}`, change: "new: Bulkhead's own keys, as in its own files. Without `acl` no ACL is programmed"},
+	{key: "acl, isolation, hostPorts, timeouts, log, metrics", of: allTypes, conf: `"acl": {"inbound": {"default": "deny"}}`, native: `"acl":{"inbound":{"default":"deny"}}`, change: "new: Bulkhead's own keys, as in its own files. Without `acl` no ACL is programmed"},
 }
 
 const (
