@@ -90,13 +90,14 @@ type Config struct {
 	// nameservers are those of the file, whatever the runtime puts in their place.
 	nameservers                  []string
 	prevResult, validAttachments json.RawMessage
+	// declared are the capabilities.
+	declared json.RawMessage
 }
 
 // Declares reports whether the configuration declares a capability, without which a
 // runtime sends nothing of it.
 func (c Config) Declares(capability string) bool {
-	doc, err := parseDocument(c.Raw)
-	return err == nil && doc.capable(capability)
+	return document{"capabilities": c.declared}.capable(capability)
 }
 
 // Network is the network section: a network that Bulkhead makes when missing.

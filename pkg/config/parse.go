@@ -129,7 +129,7 @@ func (c *Config) native(doc document) (document, []error) {
 		return doc, nil
 	}
 	out, origins, faults := translate(doc, c.Type)
-	c.Type, c.origins, c.Replaces = Type, origins, true
+	c.Type, c.origins, c.Replaces, c.declared = Type, origins, true, out["capabilities"]
 	return out, faults
 }
 
@@ -170,6 +170,7 @@ func (d document) defaults(stdin []byte, env Env) Config {
 		Timeouts:   defaultTimeouts,
 		Raw:        bytes.Clone(stdin),
 		prevResult: d["prevResult"],
+		declared:   d["capabilities"],
 	}
 	// libcni sends the list under an older key, too.
 	for _, key := range []string{"cni.dev/attachments", "cni.dev/valid-attachments"} {

@@ -133,7 +133,12 @@ func TestHealthy(t *testing.T) {
 		}},
 		Failures: []node.Failure{{Part: node.Adapters, Err: errors.ErrUnsupported}},
 	}
-	for name, i := range map[string]*node.Inventory{"l2bridge": healthy(t), "overlay": overlay, "nat": dev} {
+	asItIs := healthy(t) // of another subnet, on another adapter
+	conf(t, asItIs, plugin, `"adapter": "Ethernet", "gatewayEndpoint": true, `, `"adapter": "Ethernet 9", "takeExisting": true, `, `{"prefix": "10.1.0.0/24"`, `{"prefix": "10.1.0.0/16"`)
+	anyCase := healthy(t) // as sdnbridge reads its keys
+	conf(t, anyCase, `{"cniVersion": "1.0.0", "name": "podnet", "type": "sdnbridge", "IPAM": {"type": "host-local", "subnet": "10.1.0.0/24"},
+		"optionalFlags": {"loopbackDSR": true}, "DNS": {"Nameservers": ["10.96.0.10"]}, "Capabilities": {"dns": true, "portMappings": true}}`)
+	for name, i := range map[string]*node.Inventory{"l2bridge": healthy(t), "overlay": overlay, "nat": dev, "taken as it is": asItIs, "any letter case": anyCase} {
 		if found := doctor.Judge(*i); len(found) > 0 {
 			t.Errorf("%s: %+v", name, found)
 		}

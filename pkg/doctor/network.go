@@ -18,8 +18,12 @@ import (
 func (e *exam) networks() {
 	for _, c := range plugins(e.Inventory) {
 		want, owned := plan.Network(c.Config)
-		want.Adapter = e.adapter(c)
 		got, there := e.network(c.Name)
+		if there && c.Network != nil && c.Network.TakeExisting {
+			owned = false // the section is for making a missing one
+		} else {
+			want.Adapter = e.adapter(c)
+		}
 		switch {
 		case there:
 			e.compare(c, want, got, owned)

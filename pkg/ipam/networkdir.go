@@ -45,6 +45,9 @@ func networkDirOf(c config.Config) networkDir {
 	return networkDir{cmp.Or(c.IPAM.DataDir, defaultDataDir()), c.Name}
 }
 
+// Directory returns where host-local keeps the addresses of a configuration's network.
+func Directory(c config.Config) string { return networkDirOf(c).path() }
+
 // path returns the directory itself.
 func (d networkDir) path() string { return filepath.Join(d.dataDir, d.network) }
 

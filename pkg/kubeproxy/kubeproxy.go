@@ -79,7 +79,7 @@ func flag(args []string, name string) string {
 // value returns what a KubeProxyConfiguration says of one of its winkernel keys, which no
 // other part of it has. The file is YAML, or the JSON that YAML takes, too.
 func value(text []byte, key string) string {
-	m := regexp.MustCompile(`(?m)(?:^|[\s{,"])` + key + `"?\s*:\s*["']?([^"'\s,}#]*)`).FindSubmatch(text)
+	m := regexp.MustCompile(`(?m)(?:^|[{,])[ \t]*"?` + key + `"?[ \t]*:[ \t]*["']?([^"'\s,}#]*)`).FindSubmatch(text)
 	if m == nil {
 		return ""
 	}

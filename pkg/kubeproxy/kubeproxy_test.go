@@ -46,6 +46,11 @@ func TestParse(t *testing.T) {
 			args: `--config C:\k\config.conf`, env: "KUBE_NETWORK=cbr0", read: read("winkernel:\n  networkName: \"\"\n  enableDSR: false\n"),
 			want: Process{Network: "cbr0", Config: `C:\k\config.conf`},
 		},
+		{
+			args: `--config=C:\k\config.conf`, env: "KUBE_NETWORK=cbr0",
+			read: read("winkernel:\n  # networkName: old\n  networkName:\n  sourceVip: 10.244.3.2 # networkName: x\n"),
+			want: Process{Network: "cbr0", SourceVIP: "10.244.3.2", Config: `C:\k\config.conf`},
+		},
 		{args: `--config=C:\k\config.conf`, read: fails, want: Process{Config: `C:\k\config.conf`, Unread: true}},
 	}
 	for _, tt := range tests {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/config"
@@ -125,7 +126,7 @@ func (n Node) Inventory(ctx context.Context, confDirs ...string) Inventory {
 	var seen []string
 	for _, list := range out.Conflists {
 		for _, c := range list.Plugins {
-			key := c.IPAM.DataDir + "|" + c.Name
+			key := strings.ToLower(ipam.Directory(c))
 			if c.IPAM.Type != config.HostLocal || slices.Contains(seen, key) {
 				continue
 			}
