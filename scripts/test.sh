@@ -50,12 +50,13 @@ shuffle=-shuffle=${SHUFFLE:-$(date +%s)} # a number repeats an earlier order
 serial='^Test(Sweep|Model|RandomWalk|Witnesses|TighterNeverLoosens|CompileTooMany)$'
 
 gotest linux -race "$shuffle" -skip "$serial" ./pkg/... ./plugins/...
-# Packets wait most of their time, and the sweeps want one core.
-gotest packets ./test/packets &
-packets=$!
-GOGC=800 gotest sweeps "$shuffle" -run "$serial" ./pkg/...
-wait "$packets"
+# The sweeps want one core, packets wait most of their time, and the Windows tests are
+# few: these two have the other core.
+GOGC=800 gotest sweeps "$shuffle" -run "$serial" ./pkg/... &
+sweeps=$!
+gotest packets ./test/packets
 GOOS=windows CGO_ENABLED=0 gotest windows -exec "$PWD/scripts/wine.sh run" ./pkg/{ipam,adminonly,uplink,bounded,cniplugin,hcn/hcnwin,hns/hnstest} ./pkg/hnsemu/emuclient
+wait "$sweeps"
 # One package at a time: beside e2e's hundred programs one of the benchmark was once
 # killed from outside.
 mapfile -t processes < <(go list ./test/... | grep -v '/test/packets$')
