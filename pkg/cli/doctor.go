@@ -31,10 +31,11 @@ func overConflists(c *cobra.Command, run func(ctx context.Context, args, dirs []
 			return run(c.Context(), args, *dirs)
 		}
 		d, err := install.DirsOf(containerdConfig(), defaultDirs())
-		switch {
-		case err != nil:
-			return failed{fmt.Errorf("%w; --conf-dir tells the folders, too", err)}
-		case d.HyperV != "":
+		if err != nil {
+			d = defaultDirs()
+			fmt.Fprintf(c.ErrOrStderr(), "Warning: looking at %s, which --conf-dir changes: %v\n", d.Conf, err)
+		}
+		if d.HyperV != "" {
 			return run(c.Context(), args, []string{d.Conf, d.HyperV})
 		}
 		return run(c.Context(), args, []string{d.Conf})

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,15 +35,18 @@ func (f *installFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be done, and do nothing")
 }
 
-// facts looks at what is there. With both folders given, what keeps containerd's file from
-// being read matters to those alone that need the folder of Hyper-V isolated pods.
+// facts looks at what is there. With both folders given, containerd's file is read for the
+// folder of Hyper-V isolated pods alone.
 func (f *installFlags) facts(exe string, hyperV bool, data ...string) (install.Facts, error) {
 	if _, err := os.Stat(f.containerd); err != nil && f.containerd != containerdConfig() {
 		return install.Facts{}, fmt.Errorf("--containerd-config: %w", err)
 	}
-	d, err := install.DirsOf(f.containerd, defaultDirs())
-	if err != nil && (f.bin == "" || f.conf == "" || hyperV) {
-		return install.Facts{}, err
+	d := defaultDirs()
+	if f.bin == "" || f.conf == "" || hyperV {
+		var err error
+		if d, err = install.DirsOf(f.containerd, d); err != nil {
+			return install.Facts{}, fmt.Errorf("%w; --bin-dir and --conf-dir tell the folders, too", err)
+		}
 	}
 	d.Bin, d.Conf = cmp.Or(f.bin, d.Bin), cmp.Or(f.conf, d.Conf)
 	return install.Read(d, exe, data...)
@@ -66,10 +70,13 @@ func (s *session) install() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			want := install.Want{Aliases: aliases}
 			var err error
-			if conflist != "" {
+			if c.Flags().Changed("conf") {
 				if want.Conflist, want.Data, err = toInstall(conflist, name); err != nil {
 					return err
 				}
+			}
+			if name != "" && conflist == "" && hyperV == "" {
+				return errors.New("--conf-name: there is neither --conf nor --hyperv-conf")
 			}
 			if hyperV != "" {
 				var data []string
@@ -99,7 +106,12 @@ func (s *session) install() *cobra.Command {
 			if err != nil || f.dryRun {
 				return err
 			}
-			return s.verify(c.Context(), facts.Dirs, want.Conflist.Name, changed)
+			// Without a file of its own, what containerd loads counts.
+			first := want.Conflist.Name
+			if first == "" && len(facts.Conflists) > 0 && facts.Conflists[0].Ours {
+				first = facts.Conflists[0].Name
+			}
+			return s.verify(c.Context(), facts.Dirs, first, changed)
 		},
 	}
 	f.add(c)
@@ -163,23 +175,30 @@ func (s *session) carryOut(steps []install.Step, dryRun bool) (changed []string,
 type installed struct {
 	// Steps are what was done, or would be.
 	Steps []string
-	// Status is why pods cannot be attached yet, empty when they can.
+	// Status is why pods cannot be attached yet, or why that is not known; empty when they can.
 	Status string `json:",omitempty"`
 	// Living are the pods that are still there.
 	Living []string `json:",omitempty"`
 }
 
-// verify runs STATUS of what was installed, if that has a configuration.
+// verify runs STATUS of the configuration of that name, if there is one.
 func (s *session) verify(ctx context.Context, d install.Dirs, name string, changed []string) error {
 	const patience = time.Minute
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	answer := installed{Steps: changed}
 	var refused error
-	if name == "" {
-		answer.Status = "no configuration was written: pods need one in " + d.Conf
-	} else if refused = install.Verify(ctx, d, name); refused != nil {
+	asked := false
+	if name != "" {
+		asked, refused = install.Verify(ctx, d, name)
+	}
+	switch {
+	case name == "":
+		answer.Status = "not asked: Bulkhead has no configuration in " + d.Conf
+	case refused != nil:
 		answer.Status = refused.Error()
+	case !asked:
+		answer.Status = "not asked: below CNI 1.1.0 the plugins of " + name + " do not answer it"
 	}
 	err := s.print(answer, func(w io.Writer) error {
 		if len(changed) == 0 {

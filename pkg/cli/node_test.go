@@ -227,7 +227,7 @@ func TestFoldersOfContainerd(t *testing.T) {
 		t.Error(out)
 	}
 	write("version = 1\n")
-	if status, out := m.run("list"); status != 1 || !strings.Contains(out, "--conf-dir") {
+	if status, out := m.run("list"); status != 0 || !strings.Contains(out, "which --conf-dir changes: containerd's configuration") {
 		t.Errorf("%d %s", status, out)
 	}
 }

@@ -165,7 +165,7 @@ func (s *session) validateFile(f set, text []byte) error {
 		if err != nil {
 			m.Faults = append(m.Faults, fault{p.Path(), err.Error()})
 		}
-		if of.Type == config.TypeACL && slices.ContainsFunc(m.Plugins, func(before pluginMeaning) bool { return len(before.ACLs) > 0 }) {
+		if of.Type == config.TypeACL && slices.ContainsFunc(m.Plugins, func(before pluginMeaning) bool { return before.Type != config.TypeACL && len(before.ACLs) > 0 }) {
 			m.Faults = append(m.Faults, fault{p.Path(), "ADD refuses it behind a plugin with rules of its own; write these into that plugin's acl section"})
 		}
 		m.Plugins = append(m.Plugins, of)

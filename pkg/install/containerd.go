@@ -94,7 +94,7 @@ func DirsOf(path string, defaults Dirs) (Dirs, error) {
 		of = f.Plugins.Second
 	case 3, 4:
 	default:
-		return Dirs{}, fmt.Errorf("%w: %s is of version %d, and 2, 3 and 4 are known; give --bin-dir and --conf-dir", ErrContainerd, path, f.Version)
+		return Dirs{}, fmt.Errorf("%w: %s is of version %d, and 2, 3 and 4 are known", ErrContainerd, path, f.Version)
 	}
 	out := defaults
 	switch {

@@ -50,7 +50,7 @@ func TestDirsOf(t *testing.T) {
 			imported: "[plugins.'io.containerd.cri.v1.runtime'.cni]\nconf_dir = 'E:\\conf'\n",
 			want:     Dirs{Bin: `D:\cni`, Conf: `E:\conf`},
 		},
-		{name: "version 1", text: "[plugins.cri.cni]\nbin_dir = 'D:\\cni'\n", wantErr: "of version 0, and 2, 3 and 4 are known; give --bin-dir and --conf-dir"},
+		{name: "version 1", text: "[plugins.cri.cni]\nbin_dir = 'D:\\cni'\n", wantErr: "of version 0, and 2, 3 and 4 are known"},
 		{name: "a later version", text: "version = 5\n", wantErr: "of version 5"},
 		{name: "damaged", text: "version = \n", wantErr: "config.toml"},
 		{name: "damaged import", text: "version = 3\nimports = ['more/*.toml']\n", imported: "[[[", wantErr: "more.toml"},

@@ -16,6 +16,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/bulkhead-cni/bulkhead/pkg/adminonly"
+	"github.com/bulkhead-cni/bulkhead/pkg/config"
 )
 
 // statusVersion is the first version of CNI that has STATUS.
@@ -110,22 +111,24 @@ func putOff(path string) (old string, err error) {
 }
 
 // Verify runs STATUS of all plugins of a configuration as containerd will. Nobody asks that of
-// a configuration below CNI 1.1.0: there Bulkhead's own plugins answer.
-func Verify(ctx context.Context, d Dirs, name string) error {
+// a configuration below CNI 1.1.0: there those of Bulkhead's answer that execute no IPAM
+// plugin, which may not know STATUS. asked is false where there is none.
+func Verify(ctx context.Context, d Dirs, name string) (asked bool, err error) {
 	list, err := libcni.ConfListFromFile(filepath.Join(d.Conf, name))
 	if err != nil {
-		return err
+		return false, err
 	}
-	asked, err := version.GreaterThanOrEqualTo(list.CNIVersion, statusVersion)
+	known, err := version.GreaterThanOrEqualTo(list.CNIVersion, statusVersion)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if !asked {
+	if !known {
 		list.CNIVersion = statusVersion
 		list.Plugins = slices.DeleteFunc(list.Plugins, func(p *libcni.PluginConfig) bool {
 			program, err := programAt(filepath.Join(d.Bin, exe(p.Network.Type)))
-			return err != nil || !program.Ours
+			executes := !slices.Contains([]string{"", config.HostLocal, config.Static}, p.Network.IPAM.Type)
+			return err != nil || !program.Ours || executes
 		})
 	}
-	return libcni.NewCNIConfig([]string{d.Bin}, nil).GetStatusNetworkList(ctx, list)
+	return len(list.Plugins) > 0, libcni.NewCNIConfig([]string{d.Bin}, nil).GetStatusNetworkList(ctx, list)
 }

@@ -45,7 +45,8 @@ type Program struct {
 // Conflist is a configuration that containerd loads.
 type Conflist struct {
 	Name string
-	// Ours is true when one of its plugins is Bulkhead's, Shared when another one is not.
+	// Ours is true when one of its plugins is Bulkhead's, Shared when another one is not, or
+	// flannel's hands on to it.
 	Ours, Shared bool
 	Text         []byte
 }
@@ -131,7 +132,7 @@ func conflistsIn(dir string) ([]Conflist, error) {
 		}
 		plugins, err := config.Plugins(c.Text)
 		c.Ours = err == nil && slices.ContainsFunc(plugins, config.Plugin.Ours)
-		c.Shared = c.Ours && slices.ContainsFunc(plugins, func(p config.Plugin) bool { return !p.Ours() })
+		c.Shared = c.Ours && slices.ContainsFunc(plugins, func(p config.Plugin) bool { return !p.Ours() || p.Delegate() })
 		out = append(out, c)
 	}
 	return out, err

@@ -198,17 +198,21 @@ func TestReplaceFails(t *testing.T) {
 // A configuration that has other plugins beside Bulkhead's is not lost.
 func TestUninstallShared(t *testing.T) {
 	w := newWorld(t)
-	shared := `{"cniVersion": "1.0.0", "name": "chain", "plugins": [{"type": "win-bridge"}, {"type": "bulkhead-acl"}]}`
-	if _, err := w.install(Want{Conflist: Conflist{Name: "10-chain.conflist", Text: []byte(shared)}}); err != nil {
-		t.Fatal(err)
+	for _, shared := range []string{
+		`{"cniVersion": "1.0.0", "name": "chain", "plugins": [{"type": "win-bridge"}, {"type": "bulkhead-acl"}]}`,
+		`{"cniVersion": "0.3.1", "name": "cbr0", "plugins": [{"type": "flannel", "delegate": {"type": "bulkhead"}}]}`,
+	} {
+		if _, err := w.install(Want{Conflist: Conflist{Name: "10-chain.conflist", Text: []byte(shared)}}); err != nil {
+			t.Fatal(err)
+		}
+		facts, err := Read(w.Dirs, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.do(PlanRemoval(facts))
+		w.want(w.Bin, map[string]string{})
+		w.want(w.Conf, map[string]string{"10-chain.conflist.replaced": shared})
 	}
-	facts, err := Read(w.Dirs, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.do(PlanRemoval(facts))
-	w.want(w.Bin, map[string]string{})
-	w.want(w.Conf, map[string]string{"10-chain.conflist.replaced": shared})
 }
 
 // Without a configuration the programs come alone, and what is there stays.

@@ -188,11 +188,13 @@ func (v Verbs) create(ctx context.Context, c config.Config, n hns.Network, names
 	return Result{Endpoint: got, Namespace: namespace, Notices: notices}, nil
 }
 
-// countACLs returns how many ACLs there are, whoever's.
+// countACLs returns how many ACLs there are, whoever's, those that have settings which
+// Bulkhead does not know included.
 func countACLs(policies []hns.Policy) int {
 	n := 0
 	for _, p := range policies {
-		if _, ok := p.(hns.ACL); ok {
+		opaque, _ := p.(hns.Opaque)
+		if _, ok := p.(hns.ACL); ok || opaque.Type == "ACL" {
 			n++
 		}
 	}

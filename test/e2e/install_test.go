@@ -140,7 +140,7 @@ func TestInstall(t *testing.T) {
 func TestInstallBelowCNI11(t *testing.T) {
 	t.Parallel()
 	a := newAdmin(t)
-	a.command("STATUS: no configuration was written", a.exe, "install")
+	a.command("STATUS: not asked: Bulkhead has no configuration in ", a.exe, "install")
 	old := filepath.Join(a.dir, "20-old.conflist")
 	a.write(old, `{"cniVersion": "1.0.0", "name": "net1", "plugins": [`+a.pod+`, {"type": "nobodys"}]}`)
 	install := []string{"install", "--conf", wine.WindowsPath(old)}
@@ -152,6 +152,8 @@ func TestInstallBelowCNI11(t *testing.T) {
 	if r.Code != 1 || !strings.Contains(r.Stderr, "STATUS says that no pod can be attached") {
 		t.Errorf("with HNS stopped: exit code %d, stdout %q, stderr %q", r.Code, r.Stdout, r.Stderr)
 	}
+	a.write(old, `{"cniVersion": "1.0.0", "name": "net1", "plugins": [{"type": "bulkhead", "driver": "l2bridge", "ipam": {"type": "older-than-status"}}]}`)
+	a.command("STATUS: not asked: below CNI 1.1.0", a.exe, install...)
 	r = a.node.Run(t, wine.Cmd{Path: a.exe, Args: []string{"install", "--containerd-config", `Z:\nowhere\config.toml`}})
 	if r.Code != 1 || !strings.Contains(r.Stderr, "--containerd-config") {
 		t.Errorf("without the file: exit code %d, stderr %q", r.Code, r.Stderr)
