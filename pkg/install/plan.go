@@ -162,7 +162,8 @@ func PlanRemoval(f Facts) []Step {
 	slices.SortFunc(out, func(a, b Step) int { return strings.Compare(a.path, b.path) })
 	for _, name := range slices.Sorted(maps.Keys(f.Programs)) {
 		was, old := strings.CutSuffix(name, oldSuffix)
-		if f.Programs[name].Ours && !(old && f.Programs[was].Ours) { // goes with the one in its place
+		withOther := old && f.Programs[was].Ours // it goes with the one in its place
+		if f.Programs[name].Ours && !withOther {
 			out = append(out, Step{kind: remove, path: filepath.Join(f.Bin, name)})
 		}
 	}

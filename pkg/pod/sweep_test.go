@@ -263,7 +263,7 @@ func TestLateEndpoint(t *testing.T) {
 				_ = sc.del(sc.sandbox)
 				sc.comesLate()
 				sc.have(sc.sandbox)
-				if held := sc.node.addresses(); len(held) != 1 {
+				if held := sc.addresses(); len(held) != 1 {
 					sc.blame("the pod's endpoint has an address that is not reserved: %v", held)
 				}
 				_ = sc.del(sc.sandbox)

@@ -149,10 +149,3 @@ func (p *plugin) nothingLeft(when string) {
 		p.Errorf("%s: left on the node: %s", when, strings.Join(left, ", "))
 	}
 }
-
-// drivers runs a subtest for each driver.
-func drivers(t *testing.T, f func(*testing.T, hns.Driver)) {
-	for _, d := range hns.Drivers() {
-		t.Run(string(d), func(t *testing.T) { f(t, d) })
-	}
-}
