@@ -100,6 +100,9 @@ func (c Config) Declares(capability string) bool {
 	return document{"capabilities": c.declared}.capable(capability)
 }
 
+// TakesExisting reports whether a network of the name is used as it is, of whatever type.
+func (c Config) TakesExisting() bool { return c.Network != nil && c.Network.TakeExisting }
+
 // Network is the network section: a network that Bulkhead makes when missing.
 type Network struct {
 	Subnets         []hns.Subnet

@@ -18,7 +18,7 @@ func (c Config) WithDriver(d hns.Driver) (Config, error) {
 }
 
 func (c Config) withDriver(d hns.Driver) (Config, error) {
-	if c.Driver != "" && c.Driver != d && (c.Network == nil || !c.Network.TakeExisting) {
+	if c.Driver != "" && c.Driver != d && !c.TakesExisting() {
 		return Config{}, invalid("driver", "%q is configured, but the network is of type %q", c.Driver, d)
 	}
 	if !slices.Contains(hns.Drivers(), d) {

@@ -19,7 +19,7 @@ func (e *exam) networks() {
 	for _, c := range plugins(e.Inventory) {
 		want, owned := plan.Network(c.Config)
 		got, there := e.network(c.Name)
-		if there && c.Network != nil && c.Network.TakeExisting {
+		if there && c.TakesExisting() {
 			owned = false // the section is for making a missing one
 		} else {
 			want.Adapter = e.adapter(c)

@@ -245,8 +245,7 @@ func missing(name string) error {
 // cannot have what the configuration asks for.
 func usable(c config.Config, got hns.Network, diff func(want, got hns.Network) []plan.Difference) error {
 	want, owned := plan.Network(c)
-	asIs := c.Network != nil && c.Network.TakeExisting
-	if ds := diff(want, got); owned && !asIs && len(ds) > 0 {
+	if ds := diff(want, got); owned && !c.TakesExisting() && len(ds) > 0 {
 		return problem.New(ErrDiffers, nil, "the HNS network %q exists but is not as configured: %s (bulkhead network delete --name %s removes it)", c.Name, plan.Differences(ds), c.Name)
 	}
 	_, err := c.WithDriver(got.Driver)
