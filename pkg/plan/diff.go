@@ -187,7 +187,7 @@ func ReplaceRules(owner acl.Owner, policies []hns.Policy, rules []hns.ACL) []hns
 // of the owner that it has and are not to be.
 func RuleChanges(owner acl.Owner, rules []hns.ACL, policies []hns.Policy) (missing, unwanted []hns.Policy) {
 	want := ReplaceRules(owner, nil, rules)
-	got := ReplaceRules(owner, nil, RulesOf(owner, policies))
+	got := slices.DeleteFunc(slices.Clone(policies), func(p hns.Policy) bool { return !isRuleOf(owner, p) })
 	return MissingPolicies(want, got), MissingPolicies(got, want)
 }
 

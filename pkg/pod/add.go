@@ -117,8 +117,12 @@ func (v Verbs) reuse(ctx context.Context, c config.Config, n hns.Network, namesp
 		if e.NamespaceID == "" || e.NamespaceID == namespace {
 			continue
 		}
-		if _, err := v.HNS.Namespace(ctx, e.NamespaceID); !errors.Is(err, hns.ErrNotFound) {
-			return hns.Endpoint{}, problem.New(ErrInUse, err, "endpoint %s of this container is in namespace %s, not in %s", e.Name, e.NamespaceID, namespace)
+		gone, err := v.namespaceGone(ctx, e.NamespaceID)
+		if err != nil {
+			return hns.Endpoint{}, err
+		}
+		if !gone {
+			return hns.Endpoint{}, problem.New(ErrInUse, nil, "endpoint %s of this container is in namespace %s, not in %s", e.Name, e.NamespaceID, namespace)
 		}
 	}
 	for _, e := range onNetwork {

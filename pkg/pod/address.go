@@ -207,7 +207,7 @@ func (v Verbs) isStale(ctx context.Context, c config.Config, n hns.Network, e hn
 		return who, false, nil
 	}
 	if e.NamespaceID != "" {
-		if _, err := v.HNS.Namespace(ctx, e.NamespaceID); !errors.Is(err, hns.ErrNotFound) {
+		if gone, err := v.namespaceGone(ctx, e.NamespaceID); !gone {
 			return who + " in namespace " + e.NamespaceID, false, err
 		}
 	} else if !ipam.Reserves(c.IPAM.Type) {

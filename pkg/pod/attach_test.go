@@ -228,6 +228,12 @@ func TestAddIntoAnotherNamespace(t *testing.T) {
 		t.Errorf("got %v, want ErrForeign", err)
 	}
 	n.attached(a, r)
+	silent := n.attacher(b)
+	silent.HNS = silentNamespace{n.hns, netns1}
+	if _, err := silent.Add(t.Context(), b); !errors.Is(err, hns.ErrUnavailable) || errors.Is(err, pod.ErrInUse) {
+		t.Errorf("got %v, want ErrUnavailable: whether the namespace is there is not known", err)
+	}
+	n.attached(a, r)
 	// Nobody can remove a sandbox whose namespace is gone.
 	if err := n.hns.DeleteNamespace(context.Background(), netns1); err != nil {
 		t.Fatal(err)
@@ -240,6 +246,19 @@ func TestAddIntoAnotherNamespace(t *testing.T) {
 	if held := n.addresses(); len(held) != 1 {
 		t.Errorf("IPAM holds %v", held)
 	}
+}
+
+// silentNamespace is an HNS that does not tell of a namespace.
+type silentNamespace struct {
+	hns.Client
+	id string
+}
+
+func (c silentNamespace) Namespace(ctx context.Context, id string) (hns.Namespace, error) {
+	if id == c.id {
+		return hns.Namespace{}, hns.ErrUnavailable
+	}
+	return c.Client.Namespace(ctx, id)
 }
 
 // remembers is an HNS whose endpoints say that they are in a namespace that is gone.

@@ -85,10 +85,17 @@ func (v Verbs) removeNamespace(ctx context.Context, id string) error {
 	if err := hns.IgnoreNotFound(v.HNS.DeleteNamespace(ctx, ns.ID)); err != nil {
 		return err
 	}
-	if _, err = v.HNS.Namespace(ctx, id); err == nil {
+	gone, err := v.namespaceGone(ctx, id)
+	if err == nil && !gone {
 		return fmt.Errorf("namespace %s is still there after HNS deleted it", id)
 	}
-	return hns.IgnoreNotFound(err)
+	return err
+}
+
+// namespaceGone reports whether HNS has no namespace of that id.
+func (v Verbs) namespaceGone(ctx context.Context, id string) (bool, error) {
+	_, err := v.HNS.Namespace(ctx, id)
+	return errors.Is(err, hns.ErrNotFound), hns.IgnoreNotFound(err)
 }
 
 // noNamespace is the error for a namespace that does not exist.
