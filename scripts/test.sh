@@ -50,8 +50,8 @@ shuffle=-shuffle=${SHUFFLE:-$(date +%s)} # a number repeats an earlier order
 serial='^Test(Sweep|Model|RandomWalk|Witnesses|TighterNeverLoosens|CompileTooMany)$'
 
 gotest linux -race "$shuffle" -skip "$serial" ./pkg/... ./plugins/...
-# The sweeps want one core, packets wait most of their time, and the Windows tests are
-# few: these two have the other core.
+# The sweeps want one core. Packets, which wait most of their time, and then the Windows
+# tests have the other one.
 GOGC=800 gotest sweeps "$shuffle" -run "$serial" ./pkg/... &
 sweeps=$!
 gotest packets ./test/packets

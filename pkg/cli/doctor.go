@@ -35,10 +35,11 @@ func overConflists(c *cobra.Command, run func(ctx context.Context, args, dirs []
 			d = defaultDirs()
 			fmt.Fprintf(c.ErrOrStderr(), "Warning: looking at %s, which --conf-dir changes: %v\n", d.Conf, err)
 		}
+		in := []string{d.Conf}
 		if d.HyperV != "" {
-			return run(c.Context(), args, []string{d.Conf, d.HyperV})
+			in = append(in, d.HyperV)
 		}
-		return run(c.Context(), args, []string{d.Conf})
+		return run(c.Context(), args, in)
 	}
 }
 

@@ -41,7 +41,8 @@ type Address = config.IPAMAddress
 // Plugin allocates addresses for the attachment of a configuration.
 type Plugin interface {
 	// Validate tells what is wrong with the configuration beyond what config has
-	// seen, before anything is touched: an ErrConfig.
+	// seen, before anything is touched: an ErrConfig. A file that it does not get to read
+	// before ctx ends is ctx's error.
 	Validate(ctx context.Context, c config.Config) error
 	// Add reserves addresses. The addresses of reserved are those that the network
 	// or the node has for itself: Add hands none of them out. Only host-local
