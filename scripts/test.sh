@@ -49,7 +49,8 @@ shuffle=-shuffle=${SHUFFLE:-$(date +%s)} # a number repeats an earlier order
 # take five times as long. Without much garbage collection they take a fifth less.
 serial='^Test(Sweep|Model|RandomWalk|Witnesses|TighterNeverLoosens|CompileTooMany)$'
 
-gotest linux -race "$shuffle" -skip "$serial" ./pkg/... ./plugins/...
+# Four packages at a time, since some wait most of theirs.
+gotest linux -p=4 -race "$shuffle" -skip "$serial" ./pkg/... ./plugins/...
 # The sweeps want one core. Packets, which wait most of their time, and then the Windows
 # tests have the other one.
 GOGC=800 gotest sweeps "$shuffle" -run "$serial" ./pkg/... &
