@@ -33,6 +33,11 @@ mkdir -p "$build"
 go -C test/cluster build -o "$PWD/$build/cluster" .
 [[ $command != test && $command != mutants ]] || go build -o .build/tally ./test/tally
 case $command in up | test | conformance | mutants | build | bench)
+  # Wine's own words for a full disk are "could not load kernel32.dll".
+  if (($(df --output=avail "$build" | tail -n 1) < 1000000)); then
+    echo "cluster: less than 1 GB is free in $PWD/$build; the programs and Wine take 2 GB, Go's caches more, and each node some 100 MB" >&2
+    exit 1
+  fi
   export BULKHEAD_WINEPREFIX=$PWD/$build/wine
   # shellcheck source=scripts/wine.sh
   source scripts/wine.sh
